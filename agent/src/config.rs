@@ -1,0 +1,254 @@
+//! `/etc/curfew/agent.toml`: what an operator may set, each key with its default.
+//!
+//! A file that can't be used never opens a door: the agent goes on with the last one that could be, and says so.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the configuration is.
+pub const PATH: &str = "/etc/curfew/agent.toml";
+
+/// The agent's configuration.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// PAM services in which `PAM_USER` is judged.
+    pub login_services: Vec<String>,
+    /// PAM services in which `PAM_RUSER` is judged.
+    pub elevation_services: Vec<String>,
+    /// How long before the end of access the person is warned, each time.
+    #[serde(deserialize_with = "durations")]
+    pub warn_before: Vec<Duration>,
+    /// How long before the end a session's programs get HUP and TERM.
+    #[serde(deserialize_with = "duration")]
+    pub grace: Duration,
+    /// What a denial tells people to do.
+    pub request_hint: String,
+    /// Whether sudo asks for the person's password under a grant.
+    pub sudo_password: bool,
+    /// How much of the audit spool is kept, in MiB.
+    pub audit_keep_mib: u64,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Refuse, end and write.
+    #[default]
+    Enforce,
+    /// Decide and audit, and do nothing else.
+    Observe,
+}
+
+impl Mode {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            mode: Mode::Enforce,
+            login_services: names(&["sshd", "login"]),
+            elevation_services: names(&["sudo", "sudo-i", "su", "su-l"]),
+            warn_before: vec![minutes(15), minutes(5), minutes(1)],
+            grace: Duration::from_secs(5),
+            request_hint: "Ask an operator of this host for a grant.".into(),
+            sudo_password: false,
+            audit_keep_mib: 1024,
+        }
+    }
+}
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It can't be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What reading it said.
+        source: io::Error,
+    },
+    /// It is not TOML, or has a key or a value that means nothing.
+    #[error("{path}, line {line}: {problem}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there, with the value.
+        problem: String,
+    },
+    /// A value is out of bounds.
+    #[error("{path}: {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the key and the value.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads the file at `path`; a missing one is all defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file, the line and the value.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(ConfigError::Read { path: path.into(), source }),
+        }
+    }
+
+    /// Reads the file at `path` and remembers it at `last_good`; if it can't be used, reads what was remembered.
+    ///
+    /// # Errors
+    ///
+    /// The file's own [`ConfigError`] where nothing usable was remembered.
+    pub fn load_or_last_good(path: &Path, last_good: &Path) -> Result<(Self, Option<ConfigError>), ConfigError> {
+        match Self::load(path) {
+            Ok(config) => {
+                // Best effort: without the copy, a later mistake in the file is an error instead of a warning.
+                let _ = match path.exists() {
+                    true => fs::copy(path, last_good).map(drop),
+                    false => fs::remove_file(last_good),
+                };
+                Ok((config, None))
+            }
+            Err(error) if last_good.exists() => match Self::load(last_good) {
+                Ok(config) => Ok((config, Some(error))),
+                Err(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Parses the text of the file `path`. Public for the fuzzer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file, the line and the value.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.into(),
+            line: error.span().map_or(1, |span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1),
+            problem: error.message().to_owned(),
+        })?;
+        config.check().map_err(|problem| ConfigError::Value { path: path.into(), problem })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(both) = self.login_services.iter().find(|name| self.elevation_services.contains(name)) {
+            return Err(format!("{both:?} is in login_services and in elevation_services; it can be one of them"));
+        }
+        let names = self.login_services.iter().chain(&self.elevation_services);
+        if let Some(bad) = names.into_iter().find(|name| !is_file_name(name)) {
+            return Err(format!("{bad:?} is no PAM service: name a file in /etc/pam.d"));
+        }
+        if self.request_hint.chars().any(char::is_control) {
+            return Err(format!("request_hint has a control character: {:?}", self.request_hint));
+        }
+        if self.grace > Duration::from_secs(600) {
+            return Err(format!("grace is {:?}; at most 10m", self.grace));
+        }
+        Ok(())
+    }
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c))
+}
+
+/// Reads a duration as people write it: `90s`, `15m`, `1h30m`.
+///
+/// # Errors
+///
+/// A sentence with the value and an example.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: Option<SignedDuration> = text.parse().ok();
+    duration
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| format!("{text:?} is no duration; write it like 90s, 15m or 1h30m"))
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| parse_duration(text).map_err(serde::de::Error::custom)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("agent.toml"), text)
+    }
+
+    #[test]
+    fn the_shipped_file_shows_every_key_at_its_default() {
+        let shipped = include_str!("../../packaging/agent.toml");
+        assert_eq!(parse(shipped).unwrap(), Config::default());
+        let bare: String = shipped.lines().filter_map(|line| line.strip_prefix("#")).fold(String::new(), |text, line| {
+            if line.contains(" = ") && !line.starts_with("  ") { text + line.trim() + "\n" } else { text }
+        });
+        assert_eq!(parse(&bare).unwrap(), Config::default());
+        assert_eq!(bare.lines().count(), 8, "{bare}");
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_value() {
+        for (text, says) in [
+            ("mode = \"observe\"\ncolour = 1\n", "agent.toml, line 2: unknown field `colour`"),
+            ("\n\nmode = \"watch\"\n", "agent.toml, line 3: unknown variant `watch`"),
+            ("grace = \"soon\"\n", "\"soon\" is no duration"),
+            ("grace = \"-5s\"\n", "\"-5s\" is no duration"),
+            ("warn_before = [\"1m\", \"x\"]\n", "\"x\" is no duration"),
+            ("login_services = [\"sudo\"]\n", "\"sudo\" is in login_services and in elevation_services"),
+            ("login_services = [\"../shadow\"]\n", "\"../shadow\" is no PAM service"),
+            ("grace = \"1h\"\n", "at most 10m"),
+            ("mode = ", "line 1"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_file_leaves_the_last_good_one_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, last_good) = (folder.path().join("agent.toml"), folder.path().join("last-good"));
+        fs::write(&path, "mode = \"observe\"\n").unwrap();
+        assert!(Config::load_or_last_good(&path, &last_good).unwrap().1.is_none());
+        fs::write(&path, "mode = \"nonsense\"\n").unwrap();
+        let (config, error) = Config::load_or_last_good(&path, &last_good).unwrap();
+        assert_eq!(config.mode, Mode::Observe);
+        assert!(error.unwrap().to_string().contains("nonsense"));
+        fs::remove_file(&last_good).unwrap();
+        assert!(Config::load_or_last_good(&path, &last_good).is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! One hook's work: who acts, is the person exempt, what does the agent say, what does PAM and the person hear.
+
+use crate::exempt;
+use crate::syslog::{Severity, log};
+use curfew_protocol::ipc::{Hook, PAM_SOCKET, PamAnswer, PamQuestion, Verdict};
+use curfew_protocol::varlink::{self, CallError};
+use pam::constants::{PAM_ERROR_MSG, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamMessageStyle, PamResultCode};
+use pam::conv::Conv;
+use pam::items::{RHost, RUser, Service, Tty, User};
+use pam::module::PamHandle;
+use std::ffi::CStr;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a person waits for the agent. sshd's whole login is refused within two seconds.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How long an exempt user waits for the agent to take the note.
+const PATIENCE_FOR_A_NOTE: Duration = Duration::from_millis(250);
+
+/// Services in which the invoker acts, `PAM_RUSER`, unless the module's argument says so or otherwise.
+const ELEVATION_SERVICES: [&str; 4] = ["sudo", "sudo-i", "su", "su-l"];
+
+const UNAVAILABLE: &str = "Curfew: access can't be checked now, since the agent on this host does not answer.\n\
+    Users on this host's exempt list can log in and start it: systemctl start curfewd";
+
+/// Answers `hook` for the transaction behind `pamh`.
+pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) -> PamResultCode {
+    // A panic becomes PAM_ABORT in the entry point, without a message on sshd's stderr.
+    std::panic::set_hook(Box::new(|_| {}));
+    let Some(mut question) = question(pamh) else {
+        log(Severity::Error, "a PAM item is missing or is not UTF-8: refused");
+        return PamResultCode::PAM_PERM_DENIED;
+    };
+    let who = actor(&question, arguments);
+    if who.as_deref().is_some_and(|who| exempt::lists(Path::new(exempt::EXEMPT_LIST), who)) {
+        question.exempt = true;
+        note_exempt(hook, &question);
+        return PamResultCode::PAM_SUCCESS;
+    }
+    match varlink::call(Path::new(PAM_SOCKET), hook.method(), &question, PATIENCE) {
+        Ok(answer) => obey(hook, pamh, flags, answer),
+        Err(error) => unavailable(pamh, &question, &error),
+    }
+}
+
+fn question(pamh: &PamHandle) -> Option<PamQuestion> {
+    let text = |item: &CStr| item.to_str().ok().map(str::to_owned);
+    let name = |item: &CStr| text(item).filter(|name| !name.is_empty());
+    let ruser = pamh.get_item::<RUser<'_>>().ok()?;
+    Some(PamQuestion {
+        service: name(pamh.get_item::<Service<'_>>().ok()??.0)?,
+        user: name(pamh.get_item::<User<'_>>().ok()??.0)?,
+        // An invoker's name that can't be read must not pass for a missing one.
+        ruser: match ruser {
+            Some(ruser) => Some(text(ruser.0)?).filter(|name| !name.is_empty()),
+            None => None,
+        },
+        rhost: pamh.get_item::<RHost<'_>>().ok()?.and_then(|item| name(item.0)),
+        tty: pamh.get_item::<Tty<'_>>().ok()?.and_then(|item| name(item.0)),
+        exempt: false,
+    })
+}
+
+/// Who acts: the user of a login, the invoker of an elevation.
+fn actor(question: &PamQuestion, arguments: &[&CStr]) -> Option<String> {
+    let elevates = if arguments.contains(&c"elevation") {
+        true
+    } else if arguments.contains(&c"login") {
+        false
+    } else {
+        ELEVATION_SERVICES.contains(&question.service.as_str())
+    };
+    if elevates { question.ruser.clone() } else { Some(question.user.clone()) }
+}
+
+/// Leaves the audit's note of an exempt user with the agent, or with syslog where the agent can't take it.
+fn note_exempt(hook: Hook, question: &PamQuestion) {
+    if hook == Hook::OpenSession {
+        return;
+    }
+    let noted: Result<PamAnswer, _> = varlink::call(Path::new(PAM_SOCKET), hook.method(), question, PATIENCE_FOR_A_NOTE);
+    if noted.is_err() {
+        log(Severity::Notice, &format!("exempt.used {}: the agent does not answer", named(question)));
+    }
+}
+
+fn obey(hook: Hook, pamh: &PamHandle, flags: PamFlag, answer: PamAnswer) -> PamResultCode {
+    let message = answer.message.as_deref().unwrap_or_default();
+    match answer.verdict {
+        Verdict::Permit => {
+            if hook == Hook::OpenSession && flags & PAM_SILENT == 0 {
+                tell(pamh, PAM_TEXT_INFO, message);
+            }
+            PamResultCode::PAM_SUCCESS
+        }
+        Verdict::Deny => {
+            tell(pamh, PAM_ERROR_MSG, message);
+            PamResultCode::PAM_PERM_DENIED
+        }
+    }
+}
+
+fn unavailable(pamh: &PamHandle, question: &PamQuestion, error: &CallError) -> PamResultCode {
+    log(Severity::Error, &format!("agent_unavailable {}: {error}", named(question)));
+    tell(pamh, PAM_ERROR_MSG, UNAVAILABLE);
+    PamResultCode::PAM_AUTHINFO_UNAVAIL
+}
+
+fn tell(pamh: &PamHandle, style: PamMessageStyle, message: &str) {
+    if message.is_empty() {
+        return;
+    }
+    // A person who can't be told is answered all the same.
+    if let Ok(Some(conversation)) = pamh.get_item::<Conv<'_>>() {
+        let _ = conversation.send(style, message);
+    }
+}
+
+/// The question for a line of syslog; the values come from the network and are escaped.
+fn named(question: &PamQuestion) -> String {
+    let PamQuestion { service, user, ruser, rhost, .. } = question;
+    let ruser = ruser.as_deref().unwrap_or_default();
+    let rhost = rhost.as_deref().unwrap_or_default();
+    format!("service={service:?} user={user:?} ruser={ruser:?} rhost={rhost:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(service: &str, user: &str, ruser: Option<&str>) -> PamQuestion {
+        PamQuestion {
+            service: service.into(),
+            user: user.into(),
+            ruser: ruser.map(Into::into),
+            rhost: None,
+            tty: None,
+            exempt: false,
+        }
+    }
+
+    #[test]
+    fn the_invoker_acts_in_an_elevation_and_the_user_in_a_login() {
+        // With targetpw, sudo names root as PAM_USER: root's exemption must not be alice's.
+        assert_eq!(actor(&asked("sudo", "root", Some("alice")), &[]).as_deref(), Some("alice"));
+        assert_eq!(actor(&asked("sudo", "root", None), &[]), None);
+        assert_eq!(actor(&asked("sshd", "alice", Some("root")), &[]).as_deref(), Some("alice"));
+        assert_eq!(actor(&asked("doas", "root", Some("alice")), &[c"elevation"]).as_deref(), Some("alice"));
+        assert_eq!(actor(&asked("kiosk", "alice", None), &[c"login"]).as_deref(), Some("alice"));
+    }
+}

@@ -1,0 +1,304 @@
+//! The audit record: its events, its fields, and the one sentence that it says.
+//!
+//! A record is a line of JSON in the spool and a set of native fields in journald(8). Both come from the two tables here:
+//! [`Event`] and [`Field`].
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// `SYSLOG_IDENTIFIER` of every record.
+pub const SYSLOG_IDENTIFIER: &str = "curfewd";
+
+macro_rules! events {
+    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $id:literal)*) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+        pub enum Event {
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Event {
+            /// Every event.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its name, `CURFEW_EVENT`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Its `MESSAGE_ID` (systemd.journal-fields(7)), the key into the catalog.
+            pub fn message_id(self) -> &'static str {
+                match self { $(Self::$variant => $id,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// The agent began to enforce grants.
+    AgentStarted "agent.started" "8eaec81f91cd4a6b85ebeef6354450ed"
+    /// The agent stopped in an orderly way.
+    AgentStopped "agent.stopped" "45837b67696642369bb594a124c94ca9"
+    /// A grant reached this host.
+    GrantReceived "grant.received" "b27d220610d64d02b719ef61e99d4f94"
+    /// A grant was malformed and is not held.
+    GrantRefused "grant.refused" "9781e3ca187647dd9b9ba33f4be11581"
+    /// A grant's window opened.
+    GrantStarted "grant.started" "6e78c08362974158841efdac38fb9756"
+    /// A grant no longer holds; `CURFEW_END` says why.
+    GrantEnded "grant.ended" "de0beaedc1794c11885c4123eb17c6a1"
+    /// A login was permitted.
+    LoginPermitted "login.permitted" "e6070e848bbd45f5bfe0696394864fcd"
+    /// A login was refused, or would have been.
+    LoginDenied "login.denied" "ce95be23213a4237ae06c239ad03e1d7"
+    /// A session opened under a grant.
+    SessionOpened "session.opened" "165b4860db244f69928034c8644a320b"
+    /// A session under a grant ended by itself.
+    SessionClosed "session.closed" "b9cda4990ee3430b9bc51e74283108c3"
+    /// A session was ended because no grant covers it any more.
+    SessionTerminated "session.terminated" "052290eb1b924dc09004944b52af9e80"
+    /// An elevation was permitted.
+    SudoPermitted "sudo.permitted" "3da4650c27a24c90bacfe91cfa4916ac"
+    /// An elevation was refused, or would have been.
+    SudoDenied "sudo.denied" "f3efbfc0e1be4f6e99b674a6c9dc781d"
+    /// Elevated processes were ended because no grant covers them any more.
+    SudoTerminated "sudo.terminated" "c1333c77163d42fa98c05caaf3cdaa4d"
+    /// A drop-in for sudo was put in place.
+    SudoersWritten "sudoers.written" "2dddd63bb13047b0bbcdae037dd120b1"
+    /// A drop-in for sudo was removed.
+    SudoersRemoved "sudoers.removed" "64f5e080cef448a2b0913b53fc3d733d"
+    /// Somebody on the exempt list logged in or elevated.
+    ExemptUsed "exempt.used" "287e7e345ab64c1e9a52114d4844d98f"
+    /// A store or set of grants could not be used and was set aside.
+    SetRefused "set.refused" "1351d16460de4500b6d531add19f4b49"
+    /// Root made a local grant.
+    LocalGranted "local.granted" "4aabcdd79f0f4ba6b51305fd228ee2f1"
+    /// Root revoked a local grant.
+    LocalRevoked "local.revoked" "c87bbe0b1928468da5413d59eb0ad989"
+}
+
+macro_rules! fields {
+    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $journal:literal)*) => {
+        /// What a record says beside its event.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+        pub enum Field {
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Field {
+            /// Every field, in the order of a CSV's columns.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its key in JSON.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Its name in the journal.
+            pub fn journal_name(self) -> &'static str {
+                match self { $(Self::$variant => $journal,)* }
+            }
+        }
+    };
+}
+
+fields! {
+    /// Why a grant ended: expired, revoked or superseded.
+    End "end" "CURFEW_END"
+    /// Who acts.
+    User "user" "CURFEW_USER"
+    /// Whom an elevation turns into.
+    RunAs "run_as" "CURFEW_RUN_AS"
+    /// The PAM service.
+    Service "service" "CURFEW_SERVICE"
+    /// Where a login comes from.
+    Rhost "rhost" "CURFEW_RHOST"
+    /// The terminal.
+    Tty "tty" "CURFEW_TTY"
+    /// The asking process.
+    Pid "pid" "CURFEW_PID"
+    /// The logind session.
+    Session "session" "CURFEW_SESSION"
+    /// The command as it was typed.
+    Command "command" "CURFEW_COMMAND"
+    /// The grant behind it.
+    Grant "grant" "CURFEW_GRANT"
+    /// The request behind the grant.
+    Request "request" "CURFEW_REQUEST"
+    /// When the access ends.
+    NotAfter "not_after" "CURFEW_NOT_AFTER"
+    /// permit, deny or would_deny.
+    Outcome "outcome" "CURFEW_OUTCOME"
+    /// Why, in one word.
+    ReasonCode "reason_code" "CURFEW_REASON_CODE"
+    /// Why, in the words of whoever asked, or what was wrong.
+    Reason "reason" "CURFEW_REASON"
+    /// The ticket behind the grant.
+    Ticket "ticket" "CURFEW_TICKET"
+    /// Who asked for the grant.
+    RequestedBy "requested_by" "CURFEW_REQUESTED_BY"
+    /// Who approved the grant.
+    ApprovedBy "approved_by" "CURFEW_APPROVED_BY"
+    /// Where the grant came from: local.
+    Source "source" "CURFEW_SOURCE"
+    /// enforce or observe.
+    Mode "mode" "CURFEW_MODE"
+    /// What was killed: names and counts.
+    Killed "killed" "CURFEW_KILLED"
+    /// How many processes could not be killed.
+    Survivors "survivors" "CURFEW_SURVIVORS"
+    /// From the end of the grant to the last process's death, in milliseconds.
+    LatencyMs "latency_ms" "CURFEW_LATENCY_MS"
+}
+
+/// One line of the audit.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Record {
+    /// Its number: gapless on a host, from 1.
+    pub seq: u64,
+    /// When it happened, by the wall clock.
+    pub time: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The same in one plain sentence.
+    pub message: String,
+}
+
+/// What happened, before it has a number and a time.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Entry {
+    /// What happened.
+    pub event: Event,
+    /// To whom, why, by whose leave.
+    #[serde(flatten)]
+    pub fields: BTreeMap<Field, Value>,
+}
+
+impl Entry {
+    /// An entry without fields.
+    pub fn new(event: Event) -> Self {
+        Self { event, fields: BTreeMap::new() }
+    }
+
+    /// The entry with one more field. An empty value adds none.
+    #[must_use]
+    pub fn with(mut self, field: Field, value: impl Into<Value>) -> Self {
+        match value.into() {
+            Value::Null => {}
+            Value::String(text) if text.is_empty() => {}
+            value => {
+                self.fields.insert(field, value);
+            }
+        }
+        self
+    }
+
+    /// A field as text.
+    pub fn text(&self, field: Field) -> Option<String> {
+        self.fields.get(&field).map(|value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+    }
+
+    /// The record with the number `seq`, at `time`.
+    pub fn into_record(self, seq: u64, time: Timestamp) -> Record {
+        Record { seq, time, message: sentence(&self), entry: self }
+    }
+}
+
+/// The plain English sentence, `MESSAGE`.
+fn sentence(entry: &Entry) -> String {
+    let text = |field| entry.text(field);
+    let says = |before: &str, field, after: &str| text(field).map_or(String::new(), |it| format!("{before}{it}{after}"));
+    let user = text(Field::User).unwrap_or_else(|| "somebody".into());
+    let grant = says(" under grant ", Field::Grant, "");
+    let service = says(" over ", Field::Service, "");
+    let from = says(" from ", Field::Rhost, "");
+    let because = says(" (", Field::ReasonCode, ")");
+    let approved = says(", approved by ", Field::ApprovedBy, "");
+    let reason = says(": ", Field::Reason, "");
+    let until = says(" until ", Field::NotAfter, "");
+    let killed = says(", killing ", Field::Killed, "");
+    let command = says(" to run `", Field::Command, "`");
+    let would = if text(Field::Outcome).as_deref() == Some("would_deny") { "would have been" } else { "was" };
+    let id = text(Field::Grant).unwrap_or_else(|| "without an id".into());
+    match entry.event {
+        Event::AgentStarted => format!("The agent started{}.", says(" in mode ", Field::Mode, "")),
+        Event::AgentStopped => "The agent stopped.".into(),
+        Event::GrantReceived => format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, "")),
+        Event::GrantRefused => format!("Grant {id} was refused{reason}."),
+        Event::GrantStarted => format!("Grant {id} for {user} began and holds{until}{approved}{reason}."),
+        Event::GrantEnded => format!("Grant {id} for {user} ended{}.", says(": ", Field::End, "")),
+        Event::LoginPermitted => format!("{user} was permitted to log in{service}{from}{grant}{approved}."),
+        Event::LoginDenied => format!("{user} {would} refused to log in{service}{from}{because}."),
+        Event::SessionOpened => format!("A session of {user} opened{service}{from}{grant}{until}."),
+        Event::SessionClosed => format!("A session of {user} closed{service}{grant}."),
+        Event::SessionTerminated => format!("A session of {user} was ended{because}{killed}."),
+        Event::SudoPermitted => format!("{user} was permitted{command}{grant}{approved}."),
+        Event::SudoDenied => format!("{user} {would} refused{command}{because}."),
+        Event::SudoTerminated => format!("Elevated processes of {user} were ended{because}{killed}."),
+        Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
+        Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),
+        Event::ExemptUsed => format!("{user}, who is exempt, passed{service}{from}."),
+        Event::SetRefused => format!("A set of grants was refused{reason}."),
+        Event::LocalGranted => {
+            format!("{} granted {user} access{until}{reason}.", text(Field::ApprovedBy).unwrap_or_else(|| "root".into()))
+        }
+        Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn denial() -> Record {
+        Entry::new(Event::LoginDenied)
+            .with(Field::User, "alice")
+            .with(Field::Service, "sshd")
+            .with(Field::Rhost, "10.1.2.3")
+            .with(Field::ReasonCode, "no_grant")
+            .with(Field::Tty, "")
+            .with(Field::Pid, 4711)
+            .into_record(7, "2026-11-21T20:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_record_is_one_line_of_json_and_comes_back() {
+        let line = serde_json::to_string(&denial()).unwrap();
+        assert_eq!(
+            line,
+            r#"{"seq":7,"time":"2026-11-21T20:00:00Z","event":"login.denied","user":"alice","service":"sshd","rhost":"10.1.2.3","pid":4711,"reason_code":"no_grant","message":"alice was refused to log in over sshd from 10.1.2.3 (no_grant)."}"#
+        );
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), denial());
+    }
+
+    #[test]
+    fn message_ids_are_unique_and_128_bits_of_hex() {
+        let ids: HashSet<_> = Event::ALL.iter().map(|event| event.message_id()).collect();
+        assert_eq!(ids.len(), Event::ALL.len());
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+    }
+
+    #[test]
+    fn fields_have_the_same_name_in_json_and_in_the_journal() {
+        for field in Field::ALL {
+            assert_eq!(field.journal_name(), format!("CURFEW_{}", field.name().to_uppercase()));
+        }
+    }
+
+    #[test]
+    fn the_catalog_explains_every_event() {
+        let catalog = include_str!("../../systemd/curfew.catalog");
+        for event in Event::ALL {
+            assert!(catalog.contains(&format!("-- {}\n", event.message_id())), "{} is not in it", event.name());
+        }
+        assert_eq!(catalog.matches("\n-- ").count(), Event::ALL.len());
+    }
+}

@@ -1,0 +1,84 @@
+//! The product's command line, as an operator of the host uses it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::host::Host;
+use crate::wait::wait_for;
+
+/// A grant that `curfew grant` made.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Its id.
+    pub id: String,
+    /// The first instant at which it no longer holds.
+    pub not_after: Timestamp,
+    /// All that the command printed.
+    pub json: Value,
+}
+
+impl Grant {
+    /// Waits until the wall clock is past its end.
+    pub fn wait_end(&self) {
+        let left = Duration::try_from(self.not_after.duration_since(Timestamp::now())).unwrap_or_default();
+        std::thread::sleep(left);
+    }
+}
+
+impl Host {
+    /// `curfew grant ARGUMENTS --reason …`.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn grant(&self, arguments: &str) -> Grant {
+        let text = self.ok(&format!("curfew grant {arguments} --reason 'INC-1 disk full' --json"));
+        let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let field = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
+        Grant { id: field("id"), not_after: field("not_after").parse().expect("an RFC 3339 time"), json }
+    }
+
+    /// `curfew status --json` as root.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.ok("curfew status --json")).expect("status prints one JSON object")
+    }
+
+    /// `curfew why ARGUMENTS --json`; it exits 1 for a denial.
+    ///
+    /// # Panics
+    /// When it prints no JSON.
+    #[must_use]
+    pub fn why(&self, arguments: &str) -> Value {
+        let output = self.run(&format!("curfew why {arguments} --json"));
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:#?}"))
+    }
+
+    /// The drop-ins of live sudo grants.
+    #[must_use]
+    pub fn drop_ins(&self) -> Vec<String> {
+        let names = self.run("ls -1 /run/curfew/sudoers.d").stdout;
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until a live sudo grant has its drop-in; gives its text.
+    ///
+    /// # Panics
+    /// When none appears.
+    pub fn drop_in(&self) -> String {
+        wait_for("a drop-in", Duration::from_secs(3), || (!self.drop_ins().is_empty()).then_some(()));
+        self.ok("cat /run/curfew/sudoers.d/*")
+    }
+
+    /// Whether the host has this file or folder.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        Path::new(&self.path(path)).symlink_metadata().is_ok()
+    }
+}

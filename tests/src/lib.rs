@@ -1,0 +1,38 @@
+//! Throwaway Debian hosts for tests: made once, booted for each test, gone with it.
+//!
+//! - [`root`] makes and keeps the file trees that hosts start from: a bare release, and that with the
+//!   `.deb` of this checkout installed in it.
+//! - [`host`] boots one of them under `systemd-nspawn` with a scratch overlay on top: real systemd, logind,
+//!   journald, sshd and sudo, a private network, its own processes and cgroup.
+//! - [`ssh`] logs in to it, [`shell`] types at a terminal in it, [`process`] watches what runs in it,
+//!   [`journal`] reads what it wrote down and [`curfew`] speaks to the product under test.
+//!
+//! A test binary must run under `tests/run`, which gives it private mounts and processes: whatever ends the
+//! run (a failed test, Ctrl-C, SIGKILL), the hosts end with it.
+
+pub mod cgroup;
+pub mod command;
+pub mod curfew;
+pub mod host;
+pub mod journal;
+pub mod process;
+pub mod release;
+pub mod root;
+pub mod shell;
+pub mod ssh;
+pub mod wait;
+
+pub use command::{Output, Running};
+pub use curfew::Grant;
+pub use host::{Host, HostBuilder};
+pub use release::Release;
+pub use shell::Shell;
+pub use wait::{until, wait_for};
+
+use std::io::Write as _;
+
+/// Prints a line at once, also from a test that passes: for figures that a run is to show.
+pub fn report(line: &str) {
+    // Writing to the stream itself passes by the capture that `println!` in tests is subject to.
+    let _ = writeln!(std::io::stderr(), "    {line}");
+}
