@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tests/run, tests/demo and tests/bench: what they all need on this machine.
 #
 #   private_run "$@"      runs the calling script again where its mounts and processes end with it
@@ -54,9 +55,9 @@ cgroups_of() { # RUN
 }
 
 rmdir_cgroups() { # RUN
-    local folder try
+    local folder
     for folder in $(cgroups_of "$1"); do
-        for try in 1 2 3 4 5 6 7 8 9 10; do
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
             [ -d "$folder" ] || break
             find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
         done

@@ -1,1 +1,18 @@
+//! Curfew on a host: the agent `curfewd` and its command line `curfew`.
+//!
+//! A request walks `request` (server → peer → pam or admin → decision) into `audit`. A grant walks `grant` into `enforce`, which makes
+//! sessions and sudo rules match it, and into `audit`. [`daemon`] runs the tasks, [`agent`] is what they share, `cli` is what
+//! people type.
 
+pub mod agent;
+pub mod audit;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod descriptors;
+pub mod enforce;
+pub mod grant;
+pub mod human;
+pub mod request;
+pub mod wiring;

@@ -1,7 +1,7 @@
 //! One hook's work: who acts, is the person exempt, what does the agent say, what does PAM and the person hear.
 
-use crate::exempt;
 use crate::syslog::{Severity, log};
+use curfew_protocol::exempt;
 use curfew_protocol::ipc::{Hook, PAM_SOCKET, PamAnswer, PamQuestion, Verdict};
 use curfew_protocol::varlink::{self, CallError};
 use pam::constants::{PAM_ERROR_MSG, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamMessageStyle, PamResultCode};

@@ -1,9 +1,8 @@
 //! `pam_curfew.so`: asks the agent whether this login or this sudo is permitted now, and never decides itself.
 //!
-//! The hooks here hand over to `hook`, which reads PAM's items, looks into the exempt list (`exempt`) and asks the agent.
+//! The hooks here hand over to `hook`, which reads PAM's items, looks into the exempt list and asks the agent.
 //! It is loaded into sshd and sudo: no threads, no environment, no panic that leaves a hook, no wait beyond its deadline.
 
-mod exempt;
 mod hook;
 mod syslog;
 

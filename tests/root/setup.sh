@@ -26,7 +26,8 @@ usermod --append --groups sudo ops
 echo 'dave ALL=(root) NOPASSWD: /usr/bin/id' > /etc/sudoers.d/dave
 chmod 440 /etc/sudoers.d/dave
 
-# Tests make refused logins by the dozen from one address.
+# Tests make refused logins by the dozen from one address; OpenSSH 9.8 and later would shut that out.
+mkdir -p /run/sshd
 {
     echo 'PasswordAuthentication yes'
     echo 'KbdInteractiveAuthentication yes'

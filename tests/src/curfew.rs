@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::host::Host;
+use crate::command::Output;
+use crate::host::{Host, prepend};
 use crate::wait::wait_for;
 
 /// A grant that `curfew grant` made.
@@ -26,6 +27,15 @@ impl Grant {
         let left = Duration::try_from(self.not_after.duration_since(Timestamp::now())).unwrap_or_default();
         std::thread::sleep(left);
     }
+}
+
+/// Checks that Curfew refused this login or command, and told the person so on standard error.
+///
+/// # Panics
+/// When it did not.
+pub fn assert_refused(output: &Output) {
+    assert!(!output.success(), "should have been refused: {output:#?}");
+    assert!(output.stderr.contains("Curfew"), "the person was not told why: {output:#?}");
 }
 
 impl Host {
@@ -74,6 +84,25 @@ impl Host {
     pub fn drop_in(&self) -> String {
         wait_for("a drop-in", Duration::from_secs(3), || (!self.drop_ins().is_empty()).then_some(()));
         self.ok("cat /run/curfew/sudoers.d/*")
+    }
+
+    /// Adds to what stands in `/etc/curfew/agent.toml`, and has the agent read it.
+    ///
+    /// # Panics
+    /// When the reload fails.
+    pub fn reconfigure(&self, toml: &str) {
+        prepend(&self.path("/etc/curfew/agent.toml"), &format!("{toml}\n"));
+        self.ok("systemctl reload curfewd");
+    }
+
+    /// Stops the agent so that nothing starts it again by itself.
+    pub fn stop_agent(&self) {
+        self.ok("systemctl stop curfewd.socket curfewd.service");
+    }
+
+    /// Starts it again.
+    pub fn start_agent(&self) {
+        self.ok("systemctl start curfewd.socket curfewd.service");
     }
 
     /// Whether the host has this file or folder.

@@ -6,104 +6,21 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::builder::HostBuilder;
 use crate::cgroup::Cgroup;
 use crate::command::{Output, Running, run};
+use crate::overlay::Overlay;
 use crate::release::Release;
-use crate::root::{Root, cache, nspawn, package};
+use crate::root::{Root, cache, nspawn};
 use crate::wait::{until, wait_for};
 
 /// How long a boot may take, the other core being busy.
 const BOOT: Duration = Duration::from_secs(60);
 /// How long a command in a host may take.
 const COMMAND: Duration = Duration::from_secs(60);
-
-/// What a host is to be like.
-#[derive(Clone, Debug)]
-pub struct HostBuilder {
-    release: Release,
-    packaged: bool,
-    enabled: bool,
-    extra: Vec<&'static str>,
-    exempt: Vec<&'static str>,
-    config: String,
-}
-
-impl HostBuilder {
-    /// Without Curfew: the package lies in `/root/curfew.deb`, not installed.
-    #[must_use]
-    pub fn without_package(mut self) -> Self {
-        self.packaged = false;
-        self.enabled = false;
-        self
-    }
-
-    /// With the package installed, but not wired into PAM and sudo.
-    #[must_use]
-    pub fn not_enabled(mut self) -> Self {
-        self.enabled = false;
-        self
-    }
-
-    /// With more of the distribution's packages.
-    #[must_use]
-    pub fn with_packages(mut self, names: &[&'static str]) -> Self {
-        self.extra.extend_from_slice(names);
-        self
-    }
-
-    /// With more people on the exempt list than the package puts there.
-    #[must_use]
-    pub fn exempt(mut self, names: &[&'static str]) -> Self {
-        self.exempt.extend_from_slice(names);
-        self
-    }
-
-    /// With this in front of what the package has in `/etc/curfew/agent.toml`.
-    #[must_use]
-    pub fn config(mut self, toml: &str) -> Self {
-        self.config.push_str(toml);
-        self.config.push('\n');
-        self
-    }
-
-    /// Boots it, and enables Curfew unless asked not to.
-    ///
-    /// # Panics
-    /// When it does not come up.
-    #[must_use]
-    pub fn boot(self) -> Host {
-        let root = if self.packaged {
-            Root::with_package(self.release, &self.extra)
-        } else {
-            Root::bare(self.release, &self.extra)
-        };
-        let name = format!("host-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = cache().join("hosts").join(&name);
-        fs::create_dir_all(&folder).expect("a folder for the host can be made");
-        let overlay = Overlay::mount(&root, &folder);
-        if self.packaged {
-            prepend(&overlay.root().join("etc/curfew/agent.toml"), &self.config);
-            prepend(
-                &overlay.root().join("etc/curfew/exempt"),
-                &self.exempt.iter().map(|name| format!("{name}\n")).collect::<String>(),
-            );
-        } else if let Some(package) = package() {
-            fs::copy(package, overlay.root().join("root/curfew.deb")).expect("the package can be copied");
-        }
-        let cgroup = Cgroup::new(&name);
-        let machine = start(&cgroup, overlay.root(), &folder);
-        let mut host = Host { release: self.release, machine, leader: 0, cgroup, overlay, folder };
-        host.come_up();
-        if self.enabled {
-            host.run("curfew enable").expect_ok("curfew enable");
-        }
-        host
-    }
-}
 
 /// A running Debian host.
 #[derive(Debug)]
@@ -129,14 +46,21 @@ impl Host {
     /// A host with Curfew installed and enabled, to be changed before it boots.
     #[must_use]
     pub fn builder(release: Release) -> HostBuilder {
-        HostBuilder {
-            release,
-            packaged: true,
-            enabled: true,
-            extra: Vec::new(),
-            exempt: Vec::new(),
-            config: String::new(),
-        }
+        HostBuilder::new(release)
+    }
+
+    /// Boots a host from `root`, after `prepare` had a chance to change its files.
+    pub(crate) fn start(release: Release, root: &Root, prepare: impl FnOnce(&Path)) -> Self {
+        let name = format!("host-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = cache().join("hosts").join(&name);
+        fs::create_dir_all(&folder).expect("a folder for the host can be made");
+        let overlay = Overlay::mount(root, &folder);
+        prepare(overlay.root());
+        let cgroup = Cgroup::new(&name);
+        let machine = boot(&cgroup, overlay.root(), &folder);
+        let mut host = Self { release, machine, leader: 0, cgroup, overlay, folder };
+        host.come_up();
+        host
     }
 
     /// What it runs.
@@ -232,7 +156,7 @@ impl Host {
     }
 
     fn start_again(&mut self) {
-        self.machine = start(&self.cgroup, self.overlay.root(), &self.folder);
+        self.machine = boot(&self.cgroup, self.overlay.root(), &self.folder);
         self.come_up();
     }
 
@@ -288,7 +212,8 @@ impl Drop for Host {
     }
 }
 
-fn start(cgroup: &Cgroup, root: &Path, folder: &Path) -> Child {
+/// Starts the machine on what is mounted at `root`.
+fn boot(cgroup: &Cgroup, root: &Path, folder: &Path) -> Child {
     let console = File::create(folder.join("console")).expect("the host's folder can be written");
     let mut command = nspawn(cgroup, root);
     command.arg("--boot").stdin(Stdio::null());
@@ -296,60 +221,10 @@ fn start(cgroup: &Cgroup, root: &Path, folder: &Path) -> Child {
     command.spawn().expect("/bin/sh can be started")
 }
 
-/// Puts `text` before what the file has. Keys of a TOML file must stand before its first table.
-fn prepend(path: &Path, text: &str) {
+/// Puts `text` before what the file has: keys of a TOML file must stand before its first table.
+pub(crate) fn prepend(path: &Path, text: &str) {
     if !text.is_empty() {
         let old = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         fs::write(path, format!("{text}{old}")).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    }
-}
-
-/// A mounted overlay with its scratch layer in `upper` beside it.
-#[derive(Debug)]
-pub struct Overlay {
-    folder: PathBuf,
-    root: PathBuf,
-}
-
-impl Overlay {
-    /// Mounts a writable view of `root` in `folder`.
-    ///
-    /// # Panics
-    /// When it can't be mounted.
-    #[must_use]
-    pub fn mount(root: &Root, folder: &Path) -> Self {
-        let place = |name: &str| {
-            let path = folder.join(name);
-            fs::create_dir_all(&path).expect("a folder for the overlay can be made");
-            path
-        };
-        let overlay = Self { folder: folder.to_owned(), root: place("root") };
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            root.lowerdir(),
-            place("upper").display(),
-            place("work").display()
-        );
-        mount(Some("overlay"), &overlay.root, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-            .unwrap_or_else(|error| panic!("overlay {options}: {error}"));
-        overlay
-    }
-
-    /// Where it is mounted.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Unmounts it. The scratch layer stays.
-    fn unmount(&self) {
-        let _ = umount2(&self.root, MntFlags::MNT_DETACH);
-        let _ = fs::remove_dir_all(self.folder.join("work"));
-    }
-}
-
-impl Drop for Overlay {
-    fn drop(&mut self) {
-        self.unmount();
     }
 }

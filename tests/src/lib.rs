@@ -10,11 +10,13 @@
 //! A test binary must run under `tests/run`, which gives it private mounts and processes: whatever ends the
 //! run (a failed test, Ctrl-C, SIGKILL), the hosts end with it.
 
+pub mod builder;
 pub mod cgroup;
 pub mod command;
 pub mod curfew;
 pub mod host;
 pub mod journal;
+pub mod overlay;
 pub mod process;
 pub mod release;
 pub mod root;
@@ -22,9 +24,10 @@ pub mod shell;
 pub mod ssh;
 pub mod wait;
 
+pub use builder::HostBuilder;
 pub use command::{Output, Running};
-pub use curfew::Grant;
-pub use host::{Host, HostBuilder};
+pub use curfew::{Grant, assert_refused};
+pub use host::Host;
 pub use release::Release;
 pub use shell::Shell;
 pub use wait::{until, wait_for};

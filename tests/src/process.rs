@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 
 use crate::host::Host;
+use crate::root::uid;
 
 /// One process of a host.
 #[derive(Clone, Debug)]
@@ -47,9 +48,10 @@ impl Host {
             .collect()
     }
 
-    /// What login sessions of the user `uid` run, whoever it runs as now; their service manager is left out.
+    /// What login sessions of `user` run, whoever it runs as now; their service manager is left out.
     #[must_use]
-    pub fn session_processes(&self, uid: u32) -> Vec<Process> {
+    pub fn session_processes(&self, user: &str) -> Vec<Process> {
+        let uid = uid(user);
         let mut processes = self.processes();
         processes.retain(|process| {
             process.login_uid == Some(uid) && !process.cgroup.contains(&format!("/user@{uid}.service"))
@@ -59,8 +61,8 @@ impl Host {
 
     /// As [`Host::session_processes`], only what runs as root and is not sshd's own.
     #[must_use]
-    pub fn elevated_processes(&self, uid: u32) -> Vec<Process> {
-        let mut processes = self.session_processes(uid);
+    pub fn elevated_processes(&self, user: &str) -> Vec<Process> {
+        let mut processes = self.session_processes(user);
         processes.retain(|process| process.euid == 0 && !process.command.starts_with("sshd"));
         processes
     }

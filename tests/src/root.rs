@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::cgroup::Cgroup;
 use crate::command::run;
-use crate::host::Overlay;
+use crate::overlay::Overlay;
 use crate::release::Release;
 use crate::report;
 
@@ -34,9 +34,11 @@ const PACKAGES: &[&str] = &[
 const SETUP: &str = include_str!("../root/setup.sh");
 /// Talks to an IPC socket byte for byte.
 const VARLINK_RAW: &str = include_str!("../root/varlink-raw");
+/// The people of `root/setup.sh`, by uid from 1001 on.
+const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "ops", "first.last"];
 /// Longest time that making a tree may take: the archive may be slow.
 const MAKING: Duration = Duration::from_secs(900);
-/// Trees of packages that nobody will build again go after this time.
+/// Trees that nobody will use again go after this time.
 const OLD: Duration = Duration::from_secs(24 * 3600);
 
 /// A read-only tree: layers for an overlay, the uppermost first.
@@ -55,6 +57,7 @@ impl Root {
         let packages = [PACKAGES, extra].concat().join(",");
         let name = format!("{release}-{}", hash(&[packages.as_bytes(), SETUP.as_bytes(), VARLINK_RAW.as_bytes()]));
         let layer = made_once(&name, |place| {
+            forget_old_trees(&format!("{release}-"));
             report(&format!("making a {release} root; this is done once and takes about a minute"));
             let mut mmdebstrap = Command::new("mmdebstrap");
             mmdebstrap
@@ -80,7 +83,7 @@ impl Root {
         let below = bare.layers[0].file_name().and_then(|name| name.to_str()).expect("trees have plain names");
         let name = format!("{below}-{}", hash(&[&bytes]));
         let layer = made_once(&name, |place| {
-            forget_old_layers(&format!("{below}-"));
+            forget_old_trees(&format!("{below}-"));
             let overlay = Overlay::mount(&bare, place);
             let bind = format!("--bind-ro={}:/run/curfew.deb", package.display());
             inside(overlay.root(), &["dpkg", "--install", "/run/curfew.deb"], &[&bind]);
@@ -107,6 +110,16 @@ pub fn package() -> Option<PathBuf> {
         name.starts_with("curfew_") && name.ends_with(".deb")
     });
     agents.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok())
+}
+
+/// The uid of one of the people of every host.
+///
+/// # Panics
+/// For somebody else.
+#[must_use]
+pub fn uid(name: &str) -> u32 {
+    let place = PEOPLE.iter().position(|person| *person == name).unwrap_or_else(|| panic!("nobody is called {name}"));
+    1001 + u32::try_from(place).expect("people are few")
 }
 
 /// Where trees and running hosts live.
@@ -151,8 +164,8 @@ pub fn nspawn(cgroup: &Cgroup, root: &Path) -> Command {
     command
 }
 
-/// Removes layers whose names begin so and that were made long ago.
-fn forget_old_layers(prefix: &str) {
+/// Removes trees whose names begin so and that were made long ago: a newer one takes their place.
+fn forget_old_trees(prefix: &str) {
     for entry in fs::read_dir(cache()).into_iter().flatten().flatten() {
         let age = entry
             .metadata()

@@ -1,21 +1,36 @@
 //! Whole hosts: real sshd, sudo, systemd, logind and journald, with the package that users install.
 //! Each module is a part of what Curfew promises; each test runs on every release.
 
-/// Makes a test of each function for every release: `module::bookworm::name` and `module::trixie::name`.
+/// Makes tests of these functions, one for each release: `module::name::bookworm` and `module::name::trixie`.
 macro_rules! on_every_release {
-    ($(fn $name:ident($release:ident) $body:block)+) => {
-        $( fn $name($release: curfew_tests::Release) $body )+
+    ($($name:ident,)+) => {
+        $(
+            mod $name {
+                #[test]
+                fn bookworm() {
+                    super::$name(curfew_tests::Release::Bookworm);
+                }
 
-        mod bookworm {
-            $( #[test] fn $name() { super::$name(curfew_tests::Release::Bookworm); } )+
-        }
-
-        mod trixie {
-            $( #[test] fn $name() { super::$name(curfew_tests::Release::Trixie); } )+
-        }
+                #[test]
+                fn trixie() {
+                    super::$name(curfew_tests::Release::Trixie);
+                }
+            }
+        )+
     };
 }
 
 mod hosts {
+    mod access;
+    mod agent_down;
+    mod audit;
+    mod end;
     mod harness;
+    mod hostile_grant;
+    mod malformed;
+    mod observe;
+    mod reboot;
+    mod refusal;
+    mod warning;
+    mod wiring;
 }

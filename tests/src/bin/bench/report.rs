@@ -8,6 +8,7 @@ use crate::checks::Checks;
 use crate::ending::Endings;
 use crate::footprint::{Memory, Sizes};
 use crate::machine::Machine;
+use crate::statistics::quantile;
 
 /// At most this many times the floor's median.
 const MOST_TIMES_THE_FLOOR: f64 = 1.3;
@@ -132,7 +133,11 @@ fn rounded(value: f64) -> f64 {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n", self.machine)?;
-        writeln!(f, "PAM account check, a fresh transaction each, in microseconds; the agent holds {} grants", self.memory.grants)?;
+        writeln!(
+            f,
+            "PAM account check, a fresh transaction each, in microseconds; the agent holds {} grants",
+            self.memory.grants
+        )?;
         writeln!(f, "                          a process each          one process")?;
         writeln!(f, "                           p50       p99          p50       p99")?;
         for (name, fresh) in self.fresh_process.peers() {
@@ -140,8 +145,14 @@ impl Display for Report {
             writeln!(f, "  {name:<20} {:>9.1} {:>9.1}    {:>9.1} {:>9.1}", fresh.p50, fresh.p99, same.p50, same.p99)?;
         }
         for (name, checks) in [("a process each", &self.fresh_process), ("one process", &self.same_process)] {
-            let rounds: Vec<String> = checks.rounds_to_the_floor().iter().map(|ratio| format!("{ratio:.2}")).collect();
-            writeln!(f, "  pam_curfew p50 / floor p50, {name}: {:.2} (rounds: {})", checks.times_the_floor(), rounds.join(" "))?;
+            let rounds = checks.rounds_to_the_floor();
+            let [low, high] = [0.1, 0.9].map(|share| quantile(&rounds, share).unwrap_or(f64::NAN));
+            writeln!(
+                f,
+                "  pam_curfew p50 / floor p50, {name}: {:.2}, the middle of {} rounds (most: {low:.2} to {high:.2})",
+                checks.times_the_floor(),
+                rounds.len()
+            )?;
         }
         writeln!(f, "\nMemory (PSS), in KiB")?;
         writeln!(f, "  {:<28} {:>9}", format!("curfewd, {} grants", self.memory.grants), self.memory.agent)?;
@@ -150,18 +161,22 @@ impl Display for Report {
             writeln!(f, "  {name:<28} {kib:>9}")?;
         }
         writeln!(f, "  {:<28} {:>9}", "SSSD together", self.memory.sssd_total())?;
-        writeln!(
-            f,
-            "  {} times `curfew grant` took {:.1} s",
-            self.memory.grants, self.memory.seconds_to_grant
-        )?;
+        writeln!(f, "  {} times `curfew grant` took {:.1} s", self.memory.grants, self.memory.seconds_to_grant)?;
         writeln!(f, "\nPAM modules, in bytes")?;
-        for (name, bytes) in [("pam_curfew.so", self.sizes.curfew), ("pam_sss.so", self.sizes.sss), ("pam_unix.so", self.sizes.unix)] {
+        for (name, bytes) in
+            [("pam_curfew.so", self.sizes.curfew), ("pam_sss.so", self.sizes.sss), ("pam_unix.so", self.sizes.unix)]
+        {
             writeln!(f, "  {name:<28} {bytes:>9}")?;
         }
         let runs: Vec<String> = self.endings.late_ms.iter().map(|late| format!("{late:.1}")).collect();
         writeln!(f, "\nnot_after to the session's last process dead, in ms")?;
-        writeln!(f, "  p50 {:.1}, worst {:.1} (runs: {})", self.endings.median(), self.endings.worst(), runs.join(" "))?;
+        writeln!(
+            f,
+            "  p50 {:.1}, worst {:.1} (runs: {})",
+            self.endings.median(),
+            self.endings.worst(),
+            runs.join(" ")
+        )?;
         writeln!(f, "\nAims")?;
         for aim in self.aims() {
             let verdict = if aim.met() { "met   " } else { "MISSED" };

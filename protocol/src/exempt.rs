@@ -1,5 +1,5 @@
-//! The exempt list: the users whom Curfew never refuses, read before any socket is touched, so that no fault of the
-//! agent can lock them out.
+//! The exempt list: the users whom Curfew never refuses. The PAM module reads it before it touches a socket, so that no
+//! fault of the agent can lock them out.
 
 use nix::fcntl::OFlag;
 use std::fs::File;

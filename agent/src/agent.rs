@@ -1,0 +1,225 @@
+//! What the tasks of one running agent share. All run on one thread, and nothing is borrowed over an `await`.
+
+use crate::audit::{self, Audit};
+use crate::config::{self, Config, ConfigError, Mode};
+use crate::enforce::logind::Logind;
+use crate::enforce::processes::ProcessId;
+use crate::enforce::sessions::{self, Sessions};
+use crate::enforce::since::{self, InForce, monotonic_us};
+use crate::grant::local::{self, LocalGrants, write_durably};
+use crate::grant::{HeldGrant, State};
+use crate::wiring;
+use curfew_protocol::audit::{Entry, Event, Field};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use tokio::sync::Notify;
+
+/// The configuration that was last usable.
+const LAST_GOOD_CONFIG: &str = "/var/lib/curfew/agent.toml.last-good";
+
+/// Which grants the audit has seen begin and end.
+const ANNOUNCED: &str = "/var/lib/curfew/announced.json";
+
+/// One running agent.
+pub struct Agent {
+    /// The host's name.
+    pub host: String,
+    /// The configuration in force.
+    pub config: RefCell<Config>,
+    /// Why the file is not the configuration in force, where it is not.
+    pub config_problem: RefCell<Option<String>>,
+    /// The grants.
+    pub grants: RefCell<LocalGrants>,
+    /// The audit.
+    pub audit: Audit,
+    /// What is open.
+    pub sessions: RefCell<Sessions>,
+    /// What is being ended, by its first process.
+    pub ending: RefCell<HashSet<ProcessId>>,
+    /// Grants whose drop-in can't be written, and why: said once.
+    pub unwritable: RefCell<BTreeMap<String, String>>,
+    /// Whether, and since when, Curfew is in force.
+    pub in_force: RefCell<InForce>,
+    /// logind.
+    pub logind: Logind,
+    /// Something changed: compare what is with what should be.
+    pub changed: Notify,
+    /// A session opened: ask logind.
+    pub session_opened: Notify,
+    /// The next thing to do.
+    pub next: Cell<Option<Timestamp>>,
+    announced: RefCell<Announced>,
+}
+
+/// Which grants the audit has seen begin and end, by id.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+struct Announced(BTreeMap<String, State>);
+
+/// Why an agent can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration can't be used, and none before it could.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store can be neither read nor set aside.
+    #[error(transparent)]
+    Store(#[from] local::StoreError),
+    /// The audit can't be written.
+    #[error(transparent)]
+    Audit(#[from] audit::spool::SpoolError),
+}
+
+impl Agent {
+    /// Reads what the host keeps.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] names the file.
+    pub fn open() -> Result<Self, StartError> {
+        let (config, problem) = Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG))?;
+        let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024))?;
+        let agent = Self {
+            host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            config: RefCell::new(config),
+            config_problem: RefCell::default(),
+            grants: RefCell::new(LocalGrants::open(Path::new(local::PATH))?),
+            audit,
+            sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
+            ending: RefCell::default(),
+            unwritable: RefCell::default(),
+            in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
+            logind: Logind::default(),
+            changed: Notify::new(),
+            session_opened: Notify::new(),
+            next: Cell::new(None),
+            announced: RefCell::new(Announced::load()),
+        };
+        agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
+        agent.note_config_problem(problem);
+        agent.note_store_problems();
+        Ok(agent)
+    }
+
+    /// The mode in force.
+    pub fn mode(&self) -> Mode {
+        self.config.borrow().mode
+    }
+
+    /// Reads the configuration again. One that can't be used changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file, the line and the value.
+    pub fn reload(&self) -> Result<(), ConfigError> {
+        match Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG)) {
+            Ok((config, None)) => {
+                *self.config.borrow_mut() = config;
+                self.note_config_problem(None);
+                self.changed.notify_one();
+                Ok(())
+            }
+            Ok((_, Some(error))) | Err(error) => {
+                tracing::error!(%error, "the configuration can't be used; the one before it stays in force");
+                *self.config_problem.borrow_mut() = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn note_config_problem(&self, problem: Option<ConfigError>) {
+        if let Some(error) = &problem {
+            tracing::error!(%error, "the configuration can't be used; the last usable one is in force");
+        }
+        *self.config_problem.borrow_mut() = problem.map(|error| error.to_string());
+    }
+
+    /// Audits what of the store could not be read.
+    fn note_store_problems(&self) {
+        let grants = self.grants.borrow();
+        if let Some(aside) = grants.set_aside() {
+            let problem = format!("{}, set aside as {}: {}", local::PATH, aside.path.display(), aside.problem);
+            self.audit.write(Entry::new(Event::SetRefused).with(Field::Source, "local").with(Field::Reason, problem));
+        }
+        for refused in grants.refused() {
+            let id = refused.entry.pointer("/grant/id").and_then(|id| id.as_str()).unwrap_or_default();
+            self.audit.write(
+                Entry::new(Event::GrantRefused)
+                    .with(Field::Grant, id)
+                    .with(Field::Source, "local")
+                    .with(Field::Reason, format!("{}: {}", local::PATH, refused.problem)),
+            );
+        }
+    }
+
+    /// Audits the grants that began or ended since the last look.
+    pub fn announce(&self, now: Timestamp) {
+        let grants = self.grants.borrow();
+        let mut announced = self.announced.borrow_mut();
+        let mut latest = BTreeMap::new();
+        for held in grants.held() {
+            let id = held.grant.id.as_str();
+            let before = announced.0.get(id).copied();
+            let state = match (before, held.state(now)) {
+                // A clock that is set back begins nothing again.
+                (Some(State::Ended), _) => State::Ended,
+                (_, state) => state,
+            };
+            match (before, state) {
+                (Some(State::Coming) | None, State::Live) => self.audit.write(held.entry(Event::GrantStarted)),
+                (Some(State::Ended), _) => {}
+                (_, State::Ended) => self.audit.write(ended(held)),
+                _ => {}
+            }
+            latest.insert(id.to_owned(), state);
+        }
+        let latest = Announced(latest);
+        if *announced != latest {
+            *announced = latest;
+            announced.save();
+        }
+    }
+
+    /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.
+    pub fn update_in_force(&self) -> bool {
+        let config = self.config.borrow();
+        let services = config.login_services.iter().chain(&config.elevation_services);
+        let wired = services.into_iter().any(|service| self.is_wired(service));
+        let mut in_force = self.in_force.borrow_mut();
+        let before = in_force.holds();
+        if let Err(error) = in_force.update(wired && config.mode == Mode::Enforce, monotonic_us()) {
+            tracing::error!(%error, path = since::PATH, "since when Curfew is in force could not be written down");
+        }
+        !before && in_force.holds()
+    }
+
+    /// Whether PAM asks us about `service`.
+    pub fn is_wired(&self, service: &str) -> bool {
+        wiring::is_wired(Path::new(wiring::PAM_FOLDER), service)
+    }
+
+    /// Whether what opened over `service` at `opened_us` may be ended.
+    pub fn governs(&self, service: &str, opened_us: u64) -> bool {
+        self.in_force.borrow().governs(opened_us) && self.is_wired(service)
+    }
+}
+
+fn ended(held: &HeldGrant) -> Entry {
+    held.entry(Event::GrantEnded).with(Field::End, held.end_word())
+}
+
+impl Announced {
+    fn load() -> Self {
+        std::fs::read(ANNOUNCED).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// A mark that is lost means an event written twice, not one missed.
+    fn save(&self) {
+        let saved = serde_json::to_vec(self).map_err(std::io::Error::from);
+        if let Err(error) = saved.and_then(|bytes| write_durably(&PathBuf::from(ANNOUNCED), &bytes)) {
+            tracing::error!(%error, path = ANNOUNCED, "which grants began and ended could not be written down");
+        }
+    }
+}

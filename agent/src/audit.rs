@@ -1,0 +1,127 @@
+//! The audit: every decision and every deed, numbered without a gap, durable, and copied to the journal.
+//!
+//! [`Audit::write`] puts a record into the spool's file before its caller goes on, so that the death of the agent loses none.
+//! Two tasks follow behind: one makes the file durable against a power loss, one copies the records to journald(8),
+//! and catches up where journald was away. Audit is not logging: what the agent says of its own state goes to `tracing`.
+
+pub mod journald;
+pub mod query;
+pub mod spool;
+
+use crate::clock;
+use curfew_protocol::audit::Entry;
+use journald::Journal;
+use spool::{Spool, SpoolError, SpoolReader};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Where the spool is.
+pub const FOLDER: &str = "/var/lib/curfew/audit";
+
+/// The longest pause between two tries to reach journald.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The audit of this host.
+pub struct Audit {
+    spool: RefCell<Spool>,
+    folder: PathBuf,
+    to_sync: Notify,
+    to_copy: Notify,
+}
+
+impl Audit {
+    /// Opens the spool in `folder` and goes on with its numbers; keeps about `keep` bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`] where the folder can't be used.
+    pub fn open(folder: &Path, keep: u64) -> Result<Self, SpoolError> {
+        let spool = Spool::open(folder, keep)?;
+        Ok(Self { spool: RefCell::new(spool), folder: folder.into(), to_sync: Notify::new(), to_copy: Notify::new() })
+    }
+
+    /// Records what happened, now. A full disk delays a record; it does not lose it or its number.
+    pub fn write(&self, entry: Entry) {
+        if let Err(error) = self.spool.borrow_mut().append(entry, clock::now()) {
+            tracing::error!(%error, "an audit record waits to be written");
+        }
+        self.to_sync.notify_one();
+        self.to_copy.notify_one();
+    }
+
+    /// Makes the spool durable whenever something was written. Never returns.
+    pub async fn sync_when_written(&self) {
+        loop {
+            self.to_sync.notified().await;
+            let synced = match self.spool.borrow().handle() {
+                Ok(file) => tokio::task::spawn_blocking(move || file.sync_data()),
+                Err(error) => {
+                    tracing::error!(%error, "the audit spool could not be synced");
+                    continue;
+                }
+            };
+            match synced.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the audit spool could not be synced"),
+                Err(error) => tracing::error!(%error, "the audit spool's sync was cut off"),
+            }
+            // Records that the disk had no room for are tried again, with or without a new one behind them.
+            if self.spool.borrow_mut().flush().is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.to_sync.notify_one();
+            }
+        }
+    }
+
+    /// Copies every record to journald, in order, at least once. Never returns.
+    pub async fn copy_to_journal(&self) {
+        let mut reader = SpoolReader::resume(&self.folder);
+        let mut journal = None;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match copy_batch(&mut reader, &mut journal) {
+                Ok(true) => pause = Duration::from_millis(100),
+                Ok(false) => self.to_copy.notified().await,
+                Err(error) => {
+                    tracing::debug!(%error, "journald takes no record now");
+                    journal = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Copies what is left to journald and makes the spool durable: the last deed before the agent stops.
+    pub fn finish(&self) {
+        let mut reader = SpoolReader::resume(&self.folder);
+        let mut journal = None;
+        while let Ok(true) = copy_batch(&mut reader, &mut journal) {}
+        if let Ok(file) = self.spool.borrow().handle() {
+            let _ = file.sync_data();
+        }
+    }
+}
+
+/// Copies a few records; `Ok(false)` when there are none.
+fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::io::Result<bool> {
+    let batch = reader.peek(64)?;
+    if batch.is_empty() {
+        return Ok(false);
+    }
+    let journal = match journal {
+        Some(journal) => journal,
+        None => journal.insert(Journal::connect()?),
+    };
+    for line in &batch {
+        if let Some(record) = &line.record {
+            journal.send(record)?;
+        }
+        reader.pass(line);
+    }
+    reader.remember();
+    Ok(true)
+}

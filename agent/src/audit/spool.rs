@@ -1,0 +1,372 @@
+//! The spool: audit records as lines of JSON in files that only grow, named by the number of their first record.
+//!
+//! One process writes it, the agent. A line that a crash cut short is set aside when the spool is opened again, and its number is
+//! given to the next record, so that numbers have no gap.
+
+use curfew_protocol::audit::{Entry, Record};
+use jiff::Timestamp;
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file is followed by a new one past this length, in bytes.
+const SEGMENT_LENGTH: u64 = 8 * 1024 * 1024;
+
+/// How many records wait in memory while the disk takes none.
+const MOST_WAITING: usize = 10_000;
+
+/// Why the spool can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("audit spool {path}: {source}")]
+pub struct SpoolError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The writing end.
+pub struct Spool {
+    folder: PathBuf,
+    keep: u64,
+    path: PathBuf,
+    file: File,
+    length: u64,
+    next_seq: u64,
+    waiting: VecDeque<Vec<u8>>,
+}
+
+impl Spool {
+    /// Opens the spool in `folder` and goes on behind its last record; keeps about `keep` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`] names the file.
+    pub fn open(folder: &Path, keep: u64) -> Result<Self, SpoolError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SpoolError { path, source }
+        };
+        let first = segments(folder).map_err(at(folder))?.pop().unwrap_or_else(|| segment(folder, 1));
+        let (next_seq, length) = mend(&first).map_err(at(&first))?;
+        let file = open_segment(&first).map_err(at(&first))?;
+        Ok(Self { folder: folder.into(), keep, path: first, file, length, next_seq, waiting: VecDeque::new() })
+    }
+
+    /// Numbers the entry and writes it behind the others.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`] when the disk takes it not now; it waits in memory and is written with the next one.
+    pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), SpoolError> {
+        let record = entry.into_record(self.next_seq, now);
+        let mut line = serde_json::to_vec(&record).map_err(|error| self.error(error.into()))?;
+        line.push(b'\n');
+        if self.waiting.len() >= MOST_WAITING {
+            return Err(self.error(io::Error::other(format!("{MOST_WAITING} records wait; this one is lost: {}", record.message))));
+        }
+        self.next_seq += 1;
+        self.waiting.push_back(line);
+        self.flush()
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`] when the disk still takes nothing.
+    pub fn flush(&mut self) -> Result<(), SpoolError> {
+        while let Some(line) = self.waiting.front() {
+            if let Err(source) = self.file.write_all_at(line, self.length) {
+                // Half a line must not stay in front of the next try.
+                let _ = self.file.set_len(self.length);
+                return Err(self.error(source));
+            }
+            self.length += line.len() as u64;
+            self.waiting.pop_front();
+        }
+        if self.length >= SEGMENT_LENGTH { self.turn_over() } else { Ok(()) }
+    }
+
+    /// A second handle on the file that is written, to sync it from another thread.
+    ///
+    /// # Errors
+    ///
+    /// What dup(2) says.
+    pub fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    fn turn_over(&mut self) -> Result<(), SpoolError> {
+        let path = segment(&self.folder, self.next_seq);
+        let file = open_segment(&path).map_err(|source| SpoolError { path: path.clone(), source })?;
+        self.file.sync_data().map_err(|source| self.error(source))?;
+        self.path = path;
+        self.file = file;
+        self.length = 0;
+        let segments = segments(&self.folder).map_err(|source| self.error(source))?;
+        let kept = usize::try_from(self.keep / SEGMENT_LENGTH).unwrap_or(usize::MAX).max(2);
+        for old in segments.iter().rev().skip(kept) {
+            fs::remove_file(old).map_err(|source| SpoolError { path: old.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    fn error(&self, source: io::Error) -> SpoolError {
+        SpoolError { path: self.path.clone(), source }
+    }
+}
+
+fn segment(folder: &Path, first_seq: u64) -> PathBuf {
+    folder.join(format!("{first_seq:020}.jsonl"))
+}
+
+fn open_segment(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+/// The spool's files, oldest first.
+///
+/// # Errors
+///
+/// What readdir(3) says; a folder that is not there is an empty spool.
+pub fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if first_seq(&path).is_some() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn first_seq(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".jsonl")?;
+    if name.len() == 20 { name.parse().ok() } else { None }
+}
+
+/// Sets aside what stands behind the last whole record, and returns the next number and the length that is left.
+fn mend(path: &Path) -> io::Result<(u64, u64)> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut next = first_seq(path).unwrap_or(1);
+    let mut good = 0;
+    for line in bytes.split_inclusive(|&b| b == b'\n') {
+        match serde_json::from_slice::<Record>(line) {
+            Ok(record) if line.ends_with(b"\n") && record.seq == next => {
+                next += 1;
+                good += line.len();
+            }
+            _ => break,
+        }
+    }
+    if let Some(torn) = bytes.get(good..).filter(|torn| !torn.is_empty()) {
+        let aside = path.with_extension(format!("torn-at-{next}"));
+        fs::write(&aside, torn)?;
+        tracing::error!(path = %aside.display(), bytes = torn.len(), "the end of the audit spool was not a whole record; it is set aside");
+        File::options().write(true).open(path)?.set_len(good as u64)?;
+    }
+    Ok((next, good as u64))
+}
+
+/// One line of the spool.
+pub struct Line {
+    /// The record; none where the line is not one.
+    pub record: Option<Record>,
+    length: u64,
+}
+
+/// The reading end of the copy to journald: it remembers how far it came, over restarts.
+pub struct SpoolReader {
+    folder: PathBuf,
+    next_seq: u64,
+    segment: Option<PathBuf>,
+    offset: u64,
+}
+
+impl SpoolReader {
+    /// Goes on behind the last record that was passed; from the beginning where none was.
+    pub fn resume(folder: &Path) -> Self {
+        let passed = fs::read_to_string(mark(folder)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u64);
+        Self { folder: folder.into(), next_seq: passed.saturating_add(1), segment: None, offset: 0 }
+    }
+
+    /// The next lines, `most` at the most, without passing them.
+    ///
+    /// # Errors
+    ///
+    /// What reading the files says.
+    pub fn peek(&mut self, most: usize) -> io::Result<Vec<Line>> {
+        loop {
+            let Some(path) = self.current()? else { return Ok(Vec::new()) };
+            let lines = read_lines(&path, self.offset, most)?;
+            if let Some(behind) = lines.iter().position(|line| line.record.as_ref().is_none_or(|it| it.seq >= self.next_seq)) {
+                self.offset += lines.iter().take(behind).map(|line| line.length).sum::<u64>();
+                return Ok(lines.into_iter().skip(behind).collect());
+            }
+            let skipped: u64 = lines.iter().map(|line| line.length).sum();
+            self.offset += skipped;
+            if skipped == 0 && !self.step(&path)? {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// Passes a line of the last [`peek`](Self::peek).
+    pub fn pass(&mut self, line: &Line) {
+        self.offset += line.length;
+        if let Some(record) = &line.record {
+            self.next_seq = record.seq + 1;
+        }
+    }
+
+    /// Writes down how far it came. A mark that a crash loses means a record copied twice, with the same number.
+    pub fn remember(&self) {
+        if let Err(error) = fs::write(mark(&self.folder), format!("{}\n", self.next_seq - 1)) {
+            tracing::debug!(%error, "how far the journal has the audit could not be written down");
+        }
+    }
+
+    /// The file that holds the next record.
+    fn current(&mut self) -> io::Result<Option<PathBuf>> {
+        if self.segment.is_none() {
+            let segments = segments(&self.folder)?;
+            let holds = segments.iter().rposition(|path| first_seq(path).is_some_and(|first| first <= self.next_seq));
+            self.segment = segments.get(holds.unwrap_or(0)).cloned();
+            self.offset = 0;
+        }
+        Ok(self.segment.clone())
+    }
+
+    /// Goes on to the file behind `path`, if there is one.
+    fn step(&mut self, path: &Path) -> io::Result<bool> {
+        let next = segments(&self.folder)?.into_iter().find(|other| other.as_path() > path);
+        if next.is_some() {
+            self.segment = next;
+            self.offset = 0;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+fn mark(folder: &Path) -> PathBuf {
+    folder.join("journald.mark")
+}
+
+fn read_lines(path: &Path, offset: u64, most: usize) -> io::Result<Vec<Line>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut reader = BufReader::new(file);
+    let mut lines = Vec::new();
+    let mut bytes = Vec::new();
+    while lines.len() < most {
+        bytes.clear();
+        let length = reader.by_ref().take(1024 * 1024).read_until(b'\n', &mut bytes)?;
+        if !bytes.ends_with(b"\n") {
+            break;
+        }
+        lines.push(Line { record: serde_json::from_slice(&bytes).ok(), length: length as u64 });
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use curfew_protocol::audit::{Event, Field};
+
+    fn entry(user: &str) -> Entry {
+        Entry::new(Event::LoginDenied).with(Field::User, user)
+    }
+
+    fn seqs(folder: &Path) -> Vec<u64> {
+        let mut reader = SpoolReader { folder: folder.into(), next_seq: 1, segment: None, offset: 0 };
+        let mut seqs = Vec::new();
+        loop {
+            let lines = reader.peek(3).unwrap();
+            if lines.is_empty() {
+                return seqs;
+            }
+            for line in &lines {
+                reader.pass(line);
+                seqs.extend(line.record.as_ref().map(|record| record.seq));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_go_on_over_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..3 {
+            let mut spool = Spool::open(folder.path(), 0).unwrap();
+            spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
+            spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
+        }
+        assert_eq!(seqs(folder.path()), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_line_cut_short_is_set_aside_and_leaves_no_gap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = segment(folder.path(), 1);
+        let mut spool = Spool::open(folder.path(), 0).unwrap();
+        spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
+        spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let first = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        for cut in first + 1..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let mut spool = Spool::open(folder.path(), 0).unwrap();
+            spool.append(entry("carol"), Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(seqs(folder.path()), [1, 2], "cut at {cut}");
+            assert!(path.with_extension("torn-at-2").exists());
+        }
+    }
+
+    #[test]
+    fn a_spool_turns_over_and_drops_its_oldest_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), 0).unwrap();
+        for _ in 0..4 {
+            spool.length = SEGMENT_LENGTH;
+            spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
+        }
+        let names: Vec<_> = segments(folder.path()).unwrap();
+        assert_eq!(names, [segment(folder.path(), 4), segment(folder.path(), 5)]);
+    }
+
+    #[test]
+    fn a_reader_goes_on_where_it_was_and_over_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), u64::MAX).unwrap();
+        for _ in 0..5 {
+            spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
+            spool.turn_over().unwrap();
+        }
+        assert_eq!(seqs(folder.path()), [1, 2, 3, 4, 5]);
+        let mut reader = SpoolReader::resume(folder.path());
+        for _ in 0..3 {
+            let lines = reader.peek(1).unwrap();
+            reader.pass(&lines[0]);
+            reader.remember();
+        }
+        let mut reader = SpoolReader::resume(folder.path());
+        assert_eq!(reader.peek(1).unwrap()[0].record.as_ref().unwrap().seq, 4);
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line: one file a command.
+//!
+//! Exit codes: 0 yes or done, 1 no or failed, 2 used wrongly.
+
+mod audit;
+mod enable;
+mod grant;
+mod revoke;
+mod status;
+mod why;
+
+use clap::{Parser, Subcommand};
+use curfew_protocol::ipc::AGENT_SOCKET;
+use curfew_protocol::varlink::{self, CallError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the agent may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Just-in-time access on this host: who may log in and use sudo, until when, and why.
+#[derive(Debug, Parser)]
+#[command(name = "curfew", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Status),
+    Why(why::Why),
+    Grant(grant::GrantCommand),
+    Revoke(revoke::Revoke),
+    Audit(audit::Audit),
+    Enable(enable::Enable),
+    Disable(enable::Disable),
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Yes, or done.
+    Yes,
+    /// No: the answer is out, and it is not an error.
+    No,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It was used wrongly.
+    #[error("{0}")]
+    Usage(String),
+    /// It was tried, and failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The agent did not do it.
+    #[error("{}", explain(.0))]
+    Agent(#[from] CallError),
+    /// The output could not be written.
+    #[error("the output can't be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Status(status) => status.run(cli.json),
+        Command::Why(why) => why.run(cli.json),
+        Command::Grant(grant) => grant.run(cli.json),
+        Command::Revoke(revoke) => revoke.run(cli.json),
+        Command::Audit(audit) => audit.run(cli.json),
+        Command::Enable(enable) => enable.run(cli.json),
+        Command::Disable(disable) => disable.run(cli.json),
+    };
+    match done {
+        Ok(Outcome::Yes) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::from(1),
+        // The reader has seen enough: `curfew audit | head`.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("curfew: {error}");
+            ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+/// Asks the agent.
+fn ask<P: Serialize, R: DeserializeOwned>(method: &str, parameters: P) -> Result<R, CliError> {
+    let method = format!("io.curfew.Agent.{method}");
+    Ok(varlink::call(Path::new(AGENT_SOCKET), &method, parameters, PATIENCE)?)
+}
+
+fn explain(error: &CallError) -> String {
+    match error {
+        CallError::Unreachable(_) => format!("{error}. Is it running? systemctl status curfewd.socket curfewd"),
+        CallError::TimedOut => format!("{error}. See what holds it up: journalctl -u curfewd"),
+        other => other.to_string(),
+    }
+}
+
+/// Prints a value as JSON, or a text.
+fn print(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", text())?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

@@ -1,0 +1,67 @@
+//! `curfew grant`: a local grant, made by root on the host itself.
+
+use super::{CliError, Outcome, ask, print};
+use crate::config::parse_duration;
+use crate::human;
+use crate::request::admin::{self, GrantOrder};
+use clap::Args;
+use curfew_protocol::grant::{Grant, LoginName, Text};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Grant somebody access from now on, for a time. Root alone.
+///
+/// Without --login and --sudo it grants the login. Prints the grant's id, by which `curfew revoke` ends it early.
+#[derive(Args, Debug)]
+pub struct GrantCommand {
+    /// The login name on this host.
+    user: LoginName,
+    /// How long: 90s, 30m, 1h30m, 8h.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    length: Duration,
+    /// Let them log in.
+    #[arg(long)]
+    login: bool,
+    /// Let them use sudo: for any command, unless --command says which.
+    #[arg(long)]
+    sudo: bool,
+    /// A command for sudo, with its full path; a path alone allows any arguments. Can be given again.
+    #[arg(long = "command", value_name = "CMD", requires = "sudo")]
+    commands: Vec<String>,
+    /// A user to run commands as; root if left out. Can be given again.
+    #[arg(long, value_name = "USER", requires = "sudo")]
+    run_as: Vec<String>,
+    /// A network to log in from, such as 10.0.0.0/8. Can be given again.
+    #[arg(long, value_name = "CIDR")]
+    from: Vec<String>,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: Text,
+    /// The ticket behind it.
+    #[arg(long, value_name = "TICKET")]
+    ticket: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    grant: Grant,
+}
+
+impl GrantCommand {
+    pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
+        let login = self.login || !self.sudo;
+        if !self.from.is_empty() && !login {
+            return Err(CliError::Usage("--from narrows logins; add --login".into()));
+        }
+        let (login, sudo) = admin::access(login, &self.from, self.sudo, &self.commands, &self.run_as)
+            .map_err(CliError::Usage)?;
+        let (user, reason, ticket) = (self.user, self.reason, self.ticket);
+        let order = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
+        let Made { grant } = ask("Grant", &order)?;
+        print(json, &grant, || format!("{}\n", grant.id))?;
+        if !json {
+            eprintln!("curfew: {} until {}", grant.user, human::time(grant.window.not_after()));
+        }
+        Ok(Outcome::Yes)
+    }
+}

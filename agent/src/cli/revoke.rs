@@ -1,0 +1,30 @@
+//! `curfew revoke`: ends a local grant now.
+
+use super::{CliError, Outcome, ask, print};
+use crate::request::admin;
+use clap::Args;
+use curfew_protocol::grant::{Grant, Text};
+use serde::Deserialize;
+
+/// End a grant now, with everything that it alone had opened. Root alone.
+#[derive(Args, Debug)]
+pub struct Revoke {
+    /// The grant's id.
+    id: String,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<Text>,
+}
+
+#[derive(Deserialize)]
+struct Revoked {
+    grant: Grant,
+}
+
+impl Revoke {
+    pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
+        let Revoked { grant } = ask("Revoke", admin::Revoke { id: self.id, reason: self.reason })?;
+        print(json, &grant, || format!("Grant {} of {} is revoked.\n", grant.id, grant.user))?;
+        Ok(Outcome::Yes)
+    }
+}

@@ -1,0 +1,98 @@
+//! A session's scope: the control group in which logind keeps all that a login started (cgroups(7), systemd.scope(5)).
+
+use super::processes::Process;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where control groups of version 2 are mounted: alone, or beside version 1.
+const MOUNTS: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+
+/// The control group of a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Scope {
+    path: PathBuf,
+}
+
+impl Scope {
+    /// The id of the logind session in whose scope the process `pid` is, and the scope.
+    pub fn of_process(pid: i32) -> Option<(String, Self)> {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let (upto, id) = session_of(group)?;
+        Some((id, Self { path: mount()?.join(upto.trim_start_matches('/')) }))
+    }
+
+    /// The scope of the logind session `id` of the user `uid`.
+    pub fn of_session(uid: u32, id: &str) -> Option<Self> {
+        let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric());
+        let path = mount()?.join(format!("user.slice/user-{uid}.slice/session-{id}.scope"));
+        (plain && path.is_dir()).then_some(Self { path })
+    }
+
+    /// The processes in it and in the groups below it.
+    pub fn processes(&self) -> Vec<Process> {
+        let mut pids = Vec::new();
+        collect(&self.path, &mut pids);
+        pids.into_iter().filter_map(Process::read).collect()
+    }
+
+    /// Kills all that is in it at once; nothing that it forks meanwhile escapes.
+    ///
+    /// # Errors
+    ///
+    /// What writing `cgroup.kill` says: the kernel is older than 5.14.
+    pub fn kill(&self) -> io::Result<()> {
+        match fs::write(self.path.join("cgroup.kill"), "1") {
+            // The group is gone, and so is all that was in it.
+            Err(error) if !self.path.is_dir() => {
+                tracing::debug!(%error, "the scope is gone already");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+}
+
+fn mount() -> Option<&'static Path> {
+    MOUNTS.iter().map(Path::new).find(|mount| mount.join("cgroup.procs").exists())
+}
+
+/// The part of a control group's path up to the scope of a session, and the session's id.
+fn session_of(group: &str) -> Option<(&str, String)> {
+    let mut end = 0;
+    for part in group.split_inclusive('/') {
+        end += part.len();
+        let name = part.trim_end_matches('/');
+        if let Some(id) = name.strip_prefix("session-").and_then(|rest| rest.strip_suffix(".scope")) {
+            return Some((group.get(..end)?.trim_end_matches('/'), id.to_owned()));
+        }
+    }
+    None
+}
+
+fn collect(group: &Path, pids: &mut Vec<i32>) {
+    let procs = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    pids.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()));
+    let Ok(entries) = fs::read_dir(group) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(&entry.path(), pids);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_found_in_the_path_of_its_scope_and_below() {
+        let found = |group: &str| session_of(group).map(|(path, id)| (path.to_owned(), id));
+        let scope = "/user.slice/user-1001.slice/session-c3.scope";
+        assert_eq!(found(scope), Some((scope.into(), "c3".into())));
+        assert_eq!(found(&format!("{scope}/child")), Some((scope.into(), "c3".into())));
+        assert_eq!(found("/system.slice/ssh.service"), None);
+        assert_eq!(found("/user.slice/user-1001.slice/user@1001.service/app.slice"), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! What a run of sudo asks for, read from its arguments as sudo(8) reads them.
+//!
+//! PAM never sees the command. This is for the audit, and to tell whose elevation another grant still covers; which commands may
+//! run is for sudoers to say. What can't be understood counts as wanting everything.
+
+use crate::request::decision::WantedCommand;
+use serde::{Deserialize, Serialize};
+
+/// What a run of sudo asks for.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum SudoCommand {
+    /// Nothing that runs: `sudo -l`, `-v`, `-k`.
+    #[default]
+    Nothing,
+    /// A shell, an editor, or what can't be understood.
+    Anything,
+    /// A program.
+    Program {
+        /// As it was typed.
+        path: String,
+        /// Parted by single spaces.
+        arguments: String,
+    },
+}
+
+/// Options with a value of their own.
+const WITH_VALUE: &str = "CDghpRrTtUu";
+const LONG_WITH_VALUE: [&str; 11] = [
+    "--close-from", "--chdir", "--group", "--host", "--prompt", "--chroot", "--role", "--command-timeout", "--type",
+    "--other-user", "--user",
+];
+
+impl SudoCommand {
+    /// Reads the arguments, the program's own name first.
+    pub fn parse(arguments: &[String]) -> Self {
+        let mut rest = arguments.iter().skip(1).map(String::as_str);
+        let (mut lists, mut shell, mut options_over) = (false, false, false);
+        while let Some(argument) = rest.next() {
+            let option = argument.strip_prefix('-').filter(|option| !options_over && !option.is_empty());
+            match option {
+                Some("-") => options_over = true,
+                Some(option) if option.starts_with('-') => {
+                    match argument.split('=').next().unwrap_or_default() {
+                        "--list" | "--validate" | "--version" | "--help" => lists = true,
+                        "--edit" | "--login" | "--shell" => shell = true,
+                        _ => {}
+                    }
+                    if LONG_WITH_VALUE.contains(&argument) {
+                        rest.next();
+                    }
+                }
+                Some(letters) => {
+                    for (place, letter) in letters.char_indices() {
+                        lists |= matches!(letter, 'l' | 'v' | 'V');
+                        shell |= matches!(letter, 'e' | 'i' | 's');
+                        if WITH_VALUE.contains(letter) {
+                            // The value is the rest of this argument, or the next one.
+                            if place + letter.len_utf8() == letters.len() {
+                                rest.next();
+                            }
+                            break;
+                        }
+                    }
+                }
+                None if is_assignment(argument) => {}
+                None => return Self::from_words(Some(argument), rest, lists, shell),
+            }
+        }
+        Self::from_words(None, rest, lists, shell)
+    }
+
+    fn from_words<'a>(first: Option<&str>, rest: impl Iterator<Item = &'a str>, lists: bool, shell: bool) -> Self {
+        match first {
+            _ if shell => Self::Anything,
+            _ if lists => Self::Nothing,
+            Some(path) => Self::Program { path: path.to_owned(), arguments: rest.collect::<Vec<_>>().join(" ") },
+            None => Self::Nothing,
+        }
+    }
+
+    /// It as a decision wants it.
+    pub fn wanted(&self) -> WantedCommand<'_> {
+        match self {
+            Self::Nothing => WantedCommand::Unknown,
+            Self::Anything => WantedCommand::Any,
+            Self::Program { path, arguments } => WantedCommand::Program { path, arguments },
+        }
+    }
+}
+
+fn is_assignment(argument: &str) -> bool {
+    argument.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> SudoCommand {
+        SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn program(path: &str, arguments: &str) -> SudoCommand {
+        SudoCommand::Program { path: path.into(), arguments: arguments.into() }
+    }
+
+    #[test]
+    fn the_command_is_found_behind_the_options() {
+        for (line, command) in [
+            ("sudo id", program("id", "")),
+            ("sudo -n /usr/bin/id -u root", program("/usr/bin/id", "-u root")),
+            ("sudo -u postgres psql -l", program("psql", "-l")),
+            ("sudo -upostgres psql", program("psql", "")),
+            ("sudo -nu postgres psql", program("psql", "")),
+            ("sudo --user postgres -- psql", program("psql", "")),
+            ("sudo --user=postgres psql", program("psql", "")),
+            ("sudo PATH=/tmp LANG=C id", program("id", "")),
+            ("sudo -- LANG=C id -i", program("id", "-i")),
+            ("sudo -p -i id", program("id", "")),
+            ("sudo -k id", program("id", "")),
+            ("sudo ./a=b", program("./a=b", "")),
+        ] {
+            assert_eq!(parse(line), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn shells_and_editors_want_everything() {
+        for line in ["sudo -i", "sudo -s", "sudo -su root", "sudo -i id", "sudo --login", "sudo -e /etc/hosts", "sudo -ni"] {
+            assert_eq!(parse(line), SudoCommand::Anything, "{line}");
+        }
+    }
+
+    #[test]
+    fn lists_and_tickets_run_nothing() {
+        for line in ["sudo -l", "sudo -nv", "sudo -k", "sudo --list", "sudo", "sudo -l id"] {
+            assert_eq!(parse(line), SudoCommand::Nothing, "{line}");
+        }
+    }
+}

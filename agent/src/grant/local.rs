@@ -1,0 +1,349 @@
+//! The local store: the grants that root made on this host, in one file.
+//!
+//! Every change is written whole to a new file, synced and renamed over the old one before it is in force. A file that can't be
+//! read is set aside; an entry that can't be read is kept as it is, and nobody gets in by it.
+
+use super::{HeldGrant, Revocation, State};
+use curfew_protocol::grant::{Grant, GrantId};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Where the store is.
+pub const PATH: &str = "/var/lib/curfew/local.json";
+
+/// How long an ended grant is still shown, and still explains a refusal.
+const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The most grants that the store takes.
+pub const MOST_GRANTS: usize = 10_000;
+
+/// The local grants.
+#[derive(Debug)]
+pub struct LocalGrants {
+    path: PathBuf,
+    held: Vec<HeldGrant>,
+    refused: Vec<Refused>,
+    /// Where a store that could not be read was set aside, and why.
+    set_aside: Option<SetAside>,
+}
+
+/// An entry of the store that is no grant.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The entry as it stands in the file.
+    pub entry: Value,
+    /// The place and the value.
+    pub problem: String,
+}
+
+/// A store that could not be read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SetAside {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// Why it could not be read.
+    pub problem: String,
+}
+
+/// Why the store did not take a change.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file could not be written; nothing changed.
+    #[error("{path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What writing it said.
+        source: io::Error,
+    },
+    /// Too many grants.
+    #[error("this host holds {MOST_GRANTS} local grants already; revoke what is not needed")]
+    Full,
+    /// The id is taken.
+    #[error("there is a grant {0} already")]
+    Taken(GrantId),
+    /// No such grant.
+    #[error("there is no local grant {0}; `curfew status` lists them")]
+    Unknown(String),
+    /// It is over.
+    #[error("grant {id} has ended already, {how} at {at}")]
+    Over {
+        /// The grant.
+        id: GrantId,
+        /// `expired` or `revoked`.
+        how: &'static str,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// The file.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    grants: Vec<Value>,
+}
+
+impl LocalGrants {
+    /// Reads the store at `path`. A missing file is an empty store; one that can't be read is set aside.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the file can be neither read nor set aside.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let empty = Self { path: path.into(), held: Vec::new(), refused: Vec::new(), set_aside: None };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty),
+            Err(source) => return Err(StoreError::Write { path: path.into(), source }),
+        };
+        match parse(&bytes) {
+            Ok((held, refused)) => Ok(Self { held, refused, ..empty }),
+            Err(problem) => {
+                let aside = set_aside(path)?;
+                Ok(Self { set_aside: Some(SetAside { path: aside, problem }), ..empty })
+            }
+        }
+    }
+
+    /// The grants, in the order in which they came.
+    pub fn held(&self) -> &[HeldGrant] {
+        &self.held
+    }
+
+    /// The entries that are no grants.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    /// The store that could not be read when this one was opened.
+    pub fn set_aside(&self) -> Option<&SetAside> {
+        self.set_aside.as_ref()
+    }
+
+    /// The grant with this id.
+    pub fn find(&self, id: &str) -> Option<&HeldGrant> {
+        self.held.iter().find(|held| held.grant.id.as_str() == id)
+    }
+
+    /// Adds a grant, and forgets those that ended long before `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing changed then.
+    pub fn add(&mut self, grant: Grant, now: Timestamp) -> Result<(), StoreError> {
+        if self.find(grant.id.as_str()).is_some() {
+            return Err(StoreError::Taken(grant.id));
+        }
+        let mut held = self.held.clone();
+        held.retain(|held| now.duration_since(held.end()) < KEPT_AFTER_END);
+        if held.len() >= MOST_GRANTS {
+            return Err(StoreError::Full);
+        }
+        held.push(HeldGrant { grant, revoked: None });
+        self.replace(held)
+    }
+
+    /// Revokes the grant with this id at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing changed then.
+    pub fn revoke(&mut self, id: &str, revocation: Revocation) -> Result<HeldGrant, StoreError> {
+        let mut held = self.held.clone();
+        let Some(found) = held.iter_mut().find(|held| held.grant.id.as_str() == id) else {
+            return Err(StoreError::Unknown(id.to_owned()));
+        };
+        if found.state(revocation.at) == State::Ended {
+            return Err(StoreError::Over { id: found.grant.id.clone(), how: found.end_word(), at: found.end() });
+        }
+        found.revoked = Some(revocation);
+        let revoked = found.clone();
+        self.replace(held)?;
+        Ok(revoked)
+    }
+
+    fn replace(&mut self, held: Vec<HeldGrant>) -> Result<(), StoreError> {
+        let write = |source| StoreError::Write { path: self.path.clone(), source };
+        let entries = held.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+        let mut grants = entries.map_err(|error| write(error.into()))?;
+        grants.extend(self.refused.iter().map(|refused| refused.entry.clone()));
+        let bytes = serde_json::to_vec(&Document { version: 1, grants }).map_err(|error| write(error.into()))?;
+        write_durably(&self.path, &bytes).map_err(write)?;
+        self.held = held;
+        Ok(())
+    }
+}
+
+/// Parses a store. Public for the fuzzer.
+///
+/// # Errors
+///
+/// Why the whole can't be read; what is wrong with one entry refuses that entry alone.
+pub fn parse(bytes: &[u8]) -> Result<(Vec<HeldGrant>, Vec<Refused>), String> {
+    let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if document.version != 1 {
+        return Err(format!("version {} is not known; this agent reads version 1", document.version));
+    }
+    let mut held: Vec<HeldGrant> = Vec::with_capacity(document.grants.len());
+    let mut refused = Vec::new();
+    for entry in document.grants {
+        let parsed: Result<HeldGrant, _> = serde_path_to_error::deserialize(&entry);
+        let problem = match parsed {
+            Ok(grant) if held.iter().all(|other| other.grant.id != grant.grant.id) => {
+                held.push(grant);
+                continue;
+            }
+            Ok(grant) => format!("grant {} is there twice", grant.grant.id),
+            Err(error) => match entry.get("grant").map(Grant::from_value) {
+                // The grant's own check names the place inside it.
+                Some(Err(inner)) => inner.to_string(),
+                _ => format!("`{}`: {}", error.path(), error.inner()),
+            },
+        };
+        refused.push(Refused { entry, problem });
+    }
+    Ok((held, refused))
+}
+
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    for number in 1_u32.. {
+        let aside = path.with_extension(format!("json.set-aside-{number}"));
+        if !aside.exists() {
+            fs::rename(path, &aside).map_err(|source| StoreError::Write { path: path.into(), source })?;
+            return Ok(aside);
+        }
+    }
+    Err(StoreError::Full)
+}
+
+/// Writes a file so that a crash leaves the old one or the new one: a temporary file, fsync(2), rename(2), fsync(2) of the folder.
+///
+/// # Errors
+///
+/// What the disk says; the old file is still there then.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn grant(id: &str) -> Grant {
+        Grant::from_value(&json!({
+            "id": id, "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        }))
+        .unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn grants_and_revocations_are_back_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let now = at("2026-11-21T20:10:00Z");
+        let mut store = LocalGrants::open(&path).unwrap();
+        store.add(grant("a"), now).unwrap();
+        store.add(grant("b"), now).unwrap();
+        assert!(matches!(store.add(grant("a"), now), Err(StoreError::Taken(_))));
+        store.revoke("a", Revocation { at: now, reason: Some("done".parse().unwrap()) }).unwrap();
+        let store = LocalGrants::open(&path).unwrap();
+        assert_eq!(store.find("a").unwrap().state(now), State::Ended);
+        assert_eq!(store.find("b").unwrap().state(now), State::Live);
+    }
+
+    #[test]
+    fn a_revoked_grant_does_not_come_back_when_the_clock_goes_back() {
+        let revoked = HeldGrant {
+            grant: grant("a"),
+            revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }),
+        };
+        assert_eq!(revoked.state(at("2026-11-21T20:05:00Z")), State::Ended);
+    }
+
+    #[test]
+    fn revoking_twice_or_nothing_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = at("2026-11-21T20:10:00Z");
+        let mut store = LocalGrants::open(&folder.path().join("local.json")).unwrap();
+        store.add(grant("a"), now).unwrap();
+        let revocation = Revocation { at: now, reason: None };
+        assert!(matches!(store.revoke("b", revocation.clone()), Err(StoreError::Unknown(_))));
+        store.revoke("a", revocation.clone()).unwrap();
+        assert!(matches!(store.revoke("a", revocation), Err(StoreError::Over { how: "revoked", .. })));
+    }
+
+    #[test]
+    fn a_bad_entry_is_refused_alone_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let mut bad = serde_json::to_value(grant("bad")).unwrap();
+        *bad.pointer_mut("/user").unwrap() = json!("alice ALL=(ALL) ALL");
+        let good = serde_json::to_value(grant("good")).unwrap();
+        let text = json!({"version": 1, "grants": [{"grant": bad}, {"grant": good}, {"grant": good}, 7]}).to_string();
+        fs::write(&path, &text).unwrap();
+        let mut store = LocalGrants::open(&path).unwrap();
+        assert_eq!(store.held().len(), 1);
+        let problems: Vec<_> = store.refused().iter().map(|refused| refused.problem.as_str()).collect();
+        assert!(problems.iter().any(|it| it.contains("`user`") && it.contains("alice ALL=(ALL) ALL")), "{problems:?}");
+        assert!(problems.iter().any(|it| it.contains("twice")), "{problems:?}");
+        store.add(grant("new"), at("2026-11-21T20:00:00Z")).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("alice ALL=(ALL) ALL"));
+        assert_eq!(LocalGrants::open(&path).unwrap().refused().len(), 3);
+    }
+
+    #[test]
+    fn a_corrupt_store_is_set_aside_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        for (number, garbage) in ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}"].iter().enumerate() {
+            fs::write(&path, garbage).unwrap();
+            let store = LocalGrants::open(&path).unwrap();
+            assert!(store.held().is_empty());
+            let aside = store.set_aside().unwrap();
+            assert!(aside.path.ends_with(format!("local.json.set-aside-{}", number + 1)), "{}", aside.path.display());
+            assert_eq!(fs::read_to_string(&aside.path).unwrap(), *garbage);
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn a_store_that_can_not_be_written_keeps_what_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let now = at("2026-11-21T20:00:00Z");
+        let mut store = LocalGrants::open(&path).unwrap();
+        store.add(grant("a"), now).unwrap();
+        store.path = folder.path().join("gone/local.json");
+        assert!(matches!(store.add(grant("b"), now), Err(StoreError::Write { .. })));
+        assert!(store.find("b").is_none());
+    }
+
+    #[test]
+    fn grants_that_ended_long_ago_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = LocalGrants::open(&folder.path().join("local.json")).unwrap();
+        store.add(grant("a"), at("2026-11-21T20:00:00Z")).unwrap();
+        store.add(grant("b"), at("2026-11-28T20:29:59Z")).unwrap();
+        assert!(store.find("a").is_some());
+        store.add(grant("c"), at("2026-11-28T20:30:00Z")).unwrap();
+        assert!(store.find("a").is_none());
+    }
+}

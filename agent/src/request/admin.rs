@@ -1,0 +1,399 @@
+//! Answers to people: grants, revocations, what is and why, the audit. Who may ask what is decided here, by the peer's
+//! credentials alone.
+
+use super::decision::{Elevation, ReasonCode, Request, Verdict, WantedCommand, decide};
+use super::pam;
+use super::peer::{self, Peer};
+use super::server::{ErrorReply, RawCall, parameters};
+use crate::agent::Agent;
+use crate::audit::{self, query};
+use crate::clock;
+use crate::grant::local::{SetAside, StoreError};
+use crate::grant::{HeldGrant, Revocation, State};
+use curfew_protocol::audit::{Event, Field, Record};
+use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text, Window};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::rc::Rc;
+
+/// The description that varlinkctl(1) shows.
+const INTERFACE: &str = include_str!("io.curfew.Agent.varlink");
+
+/// How many records of the audit one answer carries.
+const RECORDS_A_PAGE: usize = 500;
+
+/// The longest local grant.
+const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// What `io.curfew.Agent.Status` answers, and `curfew status --json` prints.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Status {
+    /// The host's name.
+    pub host: String,
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// Whether Curfew is in force: wired, and in mode `enforce`.
+    pub in_force: bool,
+    /// The grants that the asker may see.
+    pub grants: Vec<ShownGrant>,
+    /// When the next of them ends.
+    pub next_end: Option<Timestamp>,
+    /// The last verified set; none without an endpoint.
+    pub set: Option<Value>,
+    /// What is wrong on this host, for root.
+    pub problems: Vec<String>,
+    /// What is open: everything for root, one's own for others.
+    pub sessions: Vec<ShownSession>,
+}
+
+/// A grant with where it stands.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ShownGrant {
+    /// The grant as it was approved.
+    #[serde(flatten)]
+    pub grant: Grant,
+    /// Where it stands.
+    pub state: State,
+    /// Where it came from.
+    pub source: String,
+    /// When it ended before its time, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An open session.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ShownSession {
+    /// Who.
+    pub user: String,
+    /// Over which service.
+    pub service: String,
+    /// From where.
+    pub rhost: Option<String>,
+    /// logind's id.
+    pub session: Option<String>,
+    /// Whether it ends with its grant; not what was open before Curfew was in force.
+    pub governed: bool,
+}
+
+/// What `io.curfew.Agent.Why` is asked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhyQuestion {
+    /// Who.
+    pub user: String,
+    /// The PAM service.
+    pub service: String,
+    /// The address it would come from.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// When; now if left out.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// The command that sudo would run.
+    #[serde(default)]
+    pub command: Option<String>,
+}
+
+/// What it answers, and `curfew why --json` prints.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct WhyAnswer {
+    /// `permit` or `deny`.
+    pub verdict: String,
+    /// Why it is a denial.
+    pub reason_code: Option<ReasonCode>,
+    /// The grant behind it, or the one that came nearest.
+    pub grant: Option<String>,
+    /// Until when it is permitted.
+    pub not_after: Option<Timestamp>,
+    /// When the answer changes next.
+    pub changes_at: Option<Timestamp>,
+    /// The same in one sentence.
+    pub explanation: String,
+}
+
+/// What `io.curfew.Agent.Grant` is asked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantOrder {
+    /// For whom.
+    pub user: LoginName,
+    /// For how long, in seconds.
+    pub seconds: u64,
+    /// The logins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginAccess>,
+    /// The elevation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo: Option<SudoAccess>,
+    /// Why.
+    pub reason: Text,
+    /// The ticket behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Text>,
+}
+
+/// What `io.curfew.Agent.Revoke` is asked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// Which grant.
+    pub id: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text>,
+}
+
+/// One page of the audit.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct AuditPage {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Whether there are more behind the last.
+    pub more: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct Described {
+    interface: String,
+}
+
+/// Answers one call.
+///
+/// # Errors
+///
+/// The error reply.
+pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
+    match call.method.as_str() {
+        "io.curfew.Agent.Status" => parameters(call).map(|Nothing {}| ())
+            .and(Ok(json!(status(agent, peer).await))),
+        "io.curfew.Agent.Why" => why(agent, peer, parameters(call)?).await.map(|answer| json!(answer)),
+        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|grant| json!({"grant": grant})),
+        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|grant| json!({"grant": grant})),
+        "io.curfew.Agent.Audit" => read_audit(peer, parameters(call)?).await.map(|page| json!(page)),
+        "io.curfew.Agent.Reload" => {
+            let Nothing {} = parameters(call)?;
+            only_root(peer, "read the configuration again")?;
+            agent.reload().map(|()| json!({})).map_err(|error| ErrorReply::failed(&error.to_string()))
+        }
+        "org.varlink.service.GetInfo" => Ok(json!({
+            "vendor": "Curfew", "product": "curfewd", "version": env!("CARGO_PKG_VERSION"), "url": env!("CARGO_PKG_REPOSITORY"),
+            "interfaces": ["org.varlink.service", "io.curfew.Agent"],
+        })),
+        "org.varlink.service.GetInterfaceDescription" => {
+            let described: Described = parameters(call)?;
+            match described.interface.as_str() {
+                "io.curfew.Agent" => Ok(json!({"description": INTERFACE})),
+                other => Err(ErrorReply::bad_parameter("interface", &format!("there is no interface {other:?} here"))),
+            }
+        }
+        other => Err(ErrorReply::unknown_method(other)),
+    }
+}
+
+fn only_root(peer: &Peer, what: &str) -> Result<(), ErrorReply> {
+    if peer.is_root() { Ok(()) } else { Err(ErrorReply::not_permitted(&format!("only root may {what}"))) }
+}
+
+async fn status(agent: &Agent, peer: &Peer) -> Status {
+    let name = if peer.is_root() { None } else { Some(peer.user().await.unwrap_or_default()) };
+    let visible = |user: &str| name.as_deref().is_none_or(|name| name == user);
+    let now = clock::now();
+    let grants = agent.grants.borrow();
+    let shown: Vec<&HeldGrant> = grants.held().iter().filter(|held| visible(held.grant.user.as_str())).collect();
+    let live = shown.iter().filter(|held| held.state(now) == State::Live);
+    let sessions = agent.sessions.borrow();
+    let open = sessions.sessions().iter().filter(|session| !session.closed && visible(&session.user));
+    Status {
+        host: agent.host.clone(),
+        mode: agent.mode().name().into(),
+        in_force: agent.in_force.borrow().holds(),
+        next_end: live.map(|held| held.end()).min(),
+        grants: shown.into_iter().map(|held| show(held, now)).collect(),
+        set: None,
+        problems: if peer.is_root() { problems(agent) } else { Vec::new() },
+        sessions: open
+            .map(|session| ShownSession {
+                user: session.user.clone(),
+                service: session.service.clone(),
+                rhost: session.rhost.clone(),
+                session: session.logind_id.clone(),
+                governed: agent.governs(&session.service, session.opened_us),
+            })
+            .collect(),
+    }
+}
+
+fn show(held: &HeldGrant, now: Timestamp) -> ShownGrant {
+    ShownGrant {
+        grant: held.grant.clone(),
+        state: held.state(now),
+        source: "local".into(),
+        revoked_at: held.revoked.as_ref().map(|revoked| revoked.at),
+    }
+}
+
+/// What an operator must know, in sentences.
+fn problems(agent: &Agent) -> Vec<String> {
+    let grants = agent.grants.borrow();
+    let config = agent.config_problem.borrow().clone();
+    let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
+    let aside = grants.set_aside().map(|SetAside { path, problem }| {
+        format!("the store of local grants could not be read ({problem}); it was set aside as {}", path.display())
+    });
+    let refused = grants.refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
+    let unwritable = agent.unwritable.borrow();
+    let unwritable = unwritable.iter().map(|(id, problem)| format!("grant {id} gives no sudo: {problem}"));
+    config.into_iter().chain(aside).chain(refused).chain(unwritable).collect()
+}
+
+async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
+    if !peer.is_root() && peer.user().await.as_deref() != Some(&question.user) {
+        return Err(ErrorReply::not_permitted("you may ask about yourself; only root may ask about others"));
+    }
+    let config = agent.config.borrow();
+    let elevates = config.elevation_services.contains(&question.service);
+    if !elevates && !config.login_services.contains(&question.service) {
+        let known = [config.login_services.join(" "), config.elevation_services.join(" ")].join(" ");
+        let problem = format!("{:?} is not judged on this host; these are: {known}", question.service);
+        return Err(ErrorReply::bad_parameter("service", &problem));
+    }
+    let (path, arguments) = match &question.command {
+        Some(command) => command.split_once(' ').unwrap_or((command, "")),
+        None => ("", ""),
+    };
+    let command = match (&question.command, question.service.as_str()) {
+        (_, "su" | "su-l") => WantedCommand::Any,
+        (Some(_), _) => WantedCommand::Program { path, arguments },
+        (None, _) => WantedCommand::Unknown,
+    };
+    let request = if elevates {
+        Request::Elevation { user: &question.user, scope: Elevation { run_as: None, command } }
+    } else {
+        Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
+    };
+    let at = question.at.unwrap_or_else(clock::now);
+    Ok(explain(&request, agent.grants.borrow().held(), at))
+}
+
+fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp) -> WhyAnswer {
+    match decide(request, grants, at) {
+        Verdict::Permit { grant, until } => WhyAnswer {
+            verdict: "permit".into(),
+            reason_code: None,
+            grant: Some(grant.grant.id.to_string()),
+            not_after: Some(until),
+            changes_at: Some(until),
+            explanation: format!("grant {} covers it", grant.grant.id),
+        },
+        Verdict::Deny { reason, nearest, opens } => WhyAnswer {
+            verdict: "deny".into(),
+            reason_code: Some(reason),
+            grant: nearest.map(|held| held.grant.id.to_string()),
+            not_after: None,
+            changes_at: opens,
+            explanation: pam::explain(reason, nearest, opens, request),
+        },
+    }
+}
+
+async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, ErrorReply> {
+    only_root(peer, "grant")?;
+    match peer::user_id(order.user.as_str()).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err(ErrorReply::bad_parameter("user", &format!("there is no user {} on this host", order.user))),
+        Err(problem) => return Err(ErrorReply::failed(&format!("user {} can't be looked up: {problem}", order.user))),
+    }
+    // The person behind root's shell is who asks and who approves.
+    let person = peer.person().await.unwrap_or_else(|| "root".into());
+    let grant = compose(order, &person, clock::now())?;
+    agent.grants.borrow_mut().add(grant.clone(), clock::now()).map_err(|error| ErrorReply::failed(&error.to_string()))?;
+    agent.audit.write(HeldGrant { grant: grant.clone(), revoked: None }.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
+    agent.changed.notify_one();
+    Ok(grant)
+}
+
+/// Makes a grant of an order; the same checks as for any other grant.
+fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, ErrorReply> {
+    let length = i64::try_from(order.seconds).ok().map(SignedDuration::from_secs).filter(|&it| it <= LONGEST_GRANT);
+    let Some(length) = length else {
+        return Err(ErrorReply::bad_parameter("seconds", &format!("{} s is longer than a year", order.seconds)));
+    };
+    let window = now.checked_add(length).ok().and_then(|end| Window::new(now, end).ok());
+    let Some(window) = window else {
+        return Err(ErrorReply::bad_parameter("seconds", "a grant holds for at least a second"));
+    };
+    let grant = json!({
+        "id": ulid::Ulid::generate().to_string(),
+        "user": order.user,
+        "not_before": window.not_before(),
+        "not_after": window.not_after(),
+        "login": order.login,
+        "sudo": order.sudo,
+        "reason": order.reason,
+        "ticket": order.ticket,
+        "requested_by": person,
+        "approved_by": [person],
+    });
+    Grant::from_value(&grant).map_err(|error| ErrorReply::bad_parameter("grant", &error.to_string()))
+}
+
+fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Grant, ErrorReply> {
+    only_root(peer, "revoke")?;
+    let revocation = Revocation { at: clock::now(), reason: order.reason.clone() };
+    let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
+        StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
+        other => ErrorReply::failed(&other.to_string()),
+    })?;
+    let mut entry = revoked.entry(Event::LocalRevoked);
+    entry.fields.remove(&Field::Reason);
+    let reason = order.reason.map(|reason| reason.as_str().to_owned());
+    agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
+    agent.changed.notify_one();
+    Ok(revoked.grant)
+}
+
+async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, ErrorReply> {
+    if !peer.is_auditor().await {
+        return Err(ErrorReply::not_permitted("only root and members of systemd-journal or adm may read the audit"));
+    }
+    let read = move || query::run(Path::new(audit::FOLDER), &query, RECORDS_A_PAGE + 1);
+    let failed = |what: String| ErrorReply::failed(&format!("the audit can't be read: {what}"));
+    let mut records = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|(path, error)| failed(format!("{}: {error}", path.display())))?;
+    let more = records.len() > RECORDS_A_PAGE;
+    records.truncate(RECORDS_A_PAGE);
+    Ok(AuditPage { records, more })
+}
+
+/// Parses what the command line was given for a grant, for its own error messages.
+///
+/// # Errors
+///
+/// The value and what is wrong with it.
+pub fn access(
+    login: bool,
+    from: &[String],
+    sudo: bool,
+    commands: &[String],
+    run_as: &[String],
+) -> Result<(Option<LoginAccess>, Option<SudoAccess>), String> {
+    let from = from.iter().map(|network| network.parse::<Network>()).collect::<Result<Vec<_>, _>>()?;
+    let parse = |command: &String| command.parse::<Command>().map_err(|error| error.to_string());
+    let commands = commands.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let parse = |name: &String| name.parse::<LoginName>().map_err(|error| error.to_string());
+    let run_as = run_as.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let sudo = sudo.then(|| SudoAccess {
+        run_as: if run_as.is_empty() { vec![LoginName::root()] } else { run_as },
+        commands: if commands.is_empty() { vec![Command::All] } else { commands },
+    });
+    Ok((login.then_some(LoginAccess { services: Vec::new(), from }), sudo))
+}

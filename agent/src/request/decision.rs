@@ -1,0 +1,404 @@
+//! The decision: a request, the grants, a time in; a verdict out. No clock, no file, no socket.
+//!
+//! Access is the union of the live grants. Anything that is not covered is a denial, and the denial says which grant
+//! came nearest.
+
+use crate::grant::{HeldGrant, State};
+use curfew_protocol::grant::{LoginAccess, LoginName, SudoAccess};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What is asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Request<'a> {
+    /// To log in.
+    Login {
+        /// Who.
+        user: &'a str,
+        /// The PAM service.
+        service: &'a str,
+        /// The address that it comes from; none on a console.
+        from: Option<&'a str>,
+    },
+    /// To run something as somebody else.
+    Elevation {
+        /// Who invokes it.
+        user: &'a str,
+        /// What, as far as it is known.
+        scope: Elevation<'a>,
+    },
+}
+
+/// What an elevation asks for. sudo enforces commands itself; a grant must cover what is known of them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Elevation<'a> {
+    /// Whom it turns into, where that is known.
+    pub run_as: Option<&'a str>,
+    /// What it runs.
+    pub command: WantedCommand<'a>,
+}
+
+/// What an elevation runs, as far as it is known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum WantedCommand<'a> {
+    /// Not known: sudo itself will judge.
+    #[default]
+    Unknown,
+    /// A shell or anything: only a grant of `ALL` covers it.
+    Any,
+    /// This program with these arguments.
+    Program {
+        /// The path, or the name that was typed.
+        path: &'a str,
+        /// The arguments, parted by single spaces.
+        arguments: &'a str,
+    },
+}
+
+/// Why a request is refused (contract of the reason codes).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonCode {
+    /// No grant for this person and this kind of access.
+    NoGrant,
+    /// A grant whose window has not opened.
+    NotYet,
+    /// A grant whose window is over.
+    Ended,
+    /// A grant that was revoked.
+    Revoked,
+    /// A live grant for another service, or for other commands.
+    WrongService,
+    /// A live grant for another source address.
+    WrongSource,
+}
+
+impl ReasonCode {
+    /// Its name in answers and in the audit.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoGrant => "no_grant",
+            Self::NotYet => "not_yet",
+            Self::Ended => "ended",
+            Self::Revoked => "revoked",
+            Self::WrongService => "wrong_service",
+            Self::WrongSource => "wrong_source",
+        }
+    }
+}
+
+/// The answer to a [`Request`].
+#[must_use]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict<'g> {
+    /// Covered.
+    Permit {
+        /// The live grant that covers it longest.
+        grant: &'g HeldGrant,
+        /// The first instant at which no grant that is held now covers it any more.
+        until: Timestamp,
+    },
+    /// Not covered.
+    Deny {
+        /// Why.
+        reason: ReasonCode,
+        /// The grant that came nearest.
+        nearest: Option<&'g HeldGrant>,
+        /// When a grant that is held now would cover it.
+        opens: Option<Timestamp>,
+    },
+}
+
+/// Judges `request` by `grants` at `now`.
+pub fn decide<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp) -> Verdict<'g> {
+    let covering = |at: Timestamp| {
+        grants.iter().filter(move |held| held.state(at) == State::Live && misfit(request, held).is_none())
+    };
+    match covering(now).max_by_key(|held| held.end()) {
+        Some(grant) => Verdict::Permit { grant, until: covered_until(request, grants, grant.end()) },
+        None => deny(request, grants, now),
+    }
+}
+
+/// When the last access that `request` had by `grants` ended; `now` where it never had any.
+pub fn lapsed(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> Timestamp {
+    let over = grants.iter().filter(|held| held.state(now) == State::Ended && misfit(request, held).is_none());
+    over.map(HeldGrant::end).filter(|&end| end <= now).max().unwrap_or(now)
+}
+
+/// Follows the union from `end` on, over grants that open before it closes.
+fn covered_until(request: &Request<'_>, grants: &[HeldGrant], mut end: Timestamp) -> Timestamp {
+    let fitting = || grants.iter().filter(|held| held.revoked.is_none() && misfit(request, held).is_none());
+    loop {
+        let further = fitting()
+            .filter(|held| held.grant.window.not_before() <= end && held.end() > end)
+            .map(HeldGrant::end)
+            .max();
+        match further {
+            Some(further) => end = further,
+            None => return end,
+        }
+    }
+}
+
+fn deny<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp) -> Verdict<'g> {
+    let opens = grants
+        .iter()
+        .filter(|held| held.state(now) == State::Coming && misfit(request, held).is_none())
+        .map(|held| held.grant.window.not_before())
+        .min();
+    let nearest = grants.iter().filter_map(|held| near_miss(request, held, now).map(|reason| (reason, held)));
+    // The nearest miss: live but for another source, live but for another service, still to come, over.
+    match nearest.min_by_key(|(reason, held)| (rank(*reason), distance(held, now))) {
+        Some((reason, held)) => Verdict::Deny { reason, nearest: Some(held), opens },
+        None => Verdict::Deny { reason: ReasonCode::NoGrant, nearest: None, opens },
+    }
+}
+
+fn near_miss(request: &Request<'_>, held: &HeldGrant, now: Timestamp) -> Option<ReasonCode> {
+    match (misfit(request, held), held.state(now)) {
+        (None, State::Live) | (Some(Misfit::Person), _) => None,
+        (Some(Misfit::Source), State::Live) => Some(ReasonCode::WrongSource),
+        (Some(Misfit::Service), State::Live) => Some(ReasonCode::WrongService),
+        (Some(Misfit::Service | Misfit::Source), State::Coming | State::Ended) => None,
+        (None, State::Coming) => Some(ReasonCode::NotYet),
+        (None, State::Ended) if held.revoked.is_some() => Some(ReasonCode::Revoked),
+        (None, State::Ended) => Some(ReasonCode::Ended),
+    }
+}
+
+fn rank(reason: ReasonCode) -> u8 {
+    match reason {
+        ReasonCode::WrongSource => 0,
+        ReasonCode::WrongService => 1,
+        ReasonCode::NotYet => 2,
+        ReasonCode::Revoked | ReasonCode::Ended => 3,
+        ReasonCode::NoGrant => 4,
+    }
+}
+
+fn distance(held: &HeldGrant, now: Timestamp) -> jiff::SignedDuration {
+    match held.state(now) {
+        State::Coming => held.grant.window.not_before().duration_since(now),
+        State::Live => jiff::SignedDuration::ZERO,
+        State::Ended => now.duration_since(held.end()).abs(),
+    }
+}
+
+/// What keeps a grant from covering a request at any time.
+enum Misfit {
+    /// Another person's, or of another kind.
+    Person,
+    Service,
+    Source,
+}
+
+fn misfit(request: &Request<'_>, held: &HeldGrant) -> Option<Misfit> {
+    let grant = &held.grant;
+    match request {
+        Request::Login { user, service, from } => match &grant.login {
+            Some(login) if grant.user.as_str() == *user => login_misfit(login, service, *from),
+            _ => Some(Misfit::Person),
+        },
+        Request::Elevation { user, scope } => match &grant.sudo {
+            Some(sudo) if grant.user.as_str() == *user => elevation_misfit(sudo, scope),
+            _ => Some(Misfit::Person),
+        },
+    }
+}
+
+fn login_misfit(login: &LoginAccess, service: &str, from: Option<&str>) -> Option<Misfit> {
+    if !login.services.is_empty() && !login.services.iter().any(|granted| granted.as_str() == service) {
+        return Some(Misfit::Service);
+    }
+    // A host name instead of an address, or none at all, lies in no network.
+    let address: Option<IpAddr> = from.and_then(|from| from.split('%').next()).and_then(|from| from.parse().ok());
+    let inside = |address| login.from.iter().any(|network| network.contains(address));
+    if !login.from.is_empty() && !address.is_some_and(inside) { Some(Misfit::Source) } else { None }
+}
+
+fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> {
+    let as_user = scope.run_as.is_none_or(|run_as| sudo.run_as.iter().any(|granted| covers_user(granted, run_as)));
+    let command = match &scope.command {
+        WantedCommand::Unknown => true,
+        WantedCommand::Any => sudo.commands.contains(&curfew_protocol::grant::Command::All),
+        WantedCommand::Program { path, arguments } => sudo.commands.iter().any(|granted| granted.covers(path, arguments)),
+    };
+    if as_user && command { None } else { Some(Misfit::Service) }
+}
+
+/// As in sudoers(5), `ALL` among the run-as users is anybody.
+fn covers_user(granted: &LoginName, run_as: &str) -> bool {
+    granted.as_str() == "ALL" || granted.as_str() == run_as
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::grant::Revocation;
+    use curfew_protocol::grant::Grant;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn held(id: &str, window: (i64, i64), access: Value) -> HeldGrant {
+        let mut document = json!({
+            "id": id, "user": "alice", "not_before": at(window.0).to_string(), "not_after": at(window.1).to_string(),
+            "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        });
+        document.as_object_mut().unwrap().extend(access.as_object().unwrap().clone());
+        HeldGrant { grant: Grant::from_value(&document).unwrap(), revoked: None }
+    }
+
+    const ALICE: Request<'static> = Request::Login { user: "alice", service: "sshd", from: Some("10.1.2.3") };
+
+    fn sudo<'a>(run_as: Option<&'a str>, command: WantedCommand<'a>) -> Request<'a> {
+        Request::Elevation { user: "alice", scope: Elevation { run_as, command } }
+    }
+
+    fn reason(request: &Request<'_>, grants: &[HeldGrant], now: i64) -> Option<ReasonCode> {
+        match decide(request, grants, at(now)) {
+            Verdict::Permit { .. } => None,
+            Verdict::Deny { reason, .. } => Some(reason),
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_nearest_miss() {
+        let login = json!({"login": {}});
+        let ended = held("ended", (10, 20), login.clone());
+        let coming = held("coming", (200, 300), login);
+        let elsewhere = held("elsewhere", (10, 300), json!({"login": {"from": ["192.168.0.0/16"]}}));
+        let console = held("console", (10, 300), json!({"login": {"services": ["login"]}}));
+        let elevated = held("sudo", (10, 300), json!({"sudo": {"commands": ["ALL"]}}));
+        let mut revoked = held("revoked", (10, 300), json!({"login": {}}));
+        revoked.revoked = Some(Revocation { at: at(50), reason: None });
+        for (grants, expected) in [
+            (vec![], ReasonCode::NoGrant),
+            (vec![elevated.clone()], ReasonCode::NoGrant),
+            (vec![ended.clone()], ReasonCode::Ended),
+            (vec![ended.clone(), revoked.clone()], ReasonCode::Revoked),
+            (vec![ended.clone(), revoked, coming.clone()], ReasonCode::NotYet),
+            (vec![ended.clone(), coming.clone(), console.clone()], ReasonCode::WrongService),
+            (vec![ended, coming, console, elsewhere], ReasonCode::WrongSource),
+        ] {
+            assert_eq!(reason(&ALICE, &grants, 100), Some(expected));
+        }
+    }
+
+    #[test]
+    fn another_persons_grant_is_no_grant() {
+        let grants = [held("a", (10, 300), json!({"login": {}, "sudo": {"commands": ["ALL"]}}))];
+        let bob = Request::Login { user: "bob", service: "sshd", from: None };
+        assert_eq!(reason(&bob, &grants, 100), Some(ReasonCode::NoGrant));
+        let bob = Request::Elevation { user: "bob", scope: Elevation::default() };
+        assert_eq!(reason(&bob, &grants, 100), Some(ReasonCode::NoGrant));
+    }
+
+    #[test]
+    fn a_source_that_is_no_address_lies_in_no_network() {
+        let grants = [held("a", (10, 300), json!({"login": {"from": ["0.0.0.0/0", "::/0"]}}))];
+        for (from, expected) in [
+            (Some("10.1.2.3"), None),
+            (Some("fe80::1%eth0"), None),
+            (Some("host.example"), Some(ReasonCode::WrongSource)),
+            (None, Some(ReasonCode::WrongSource)),
+        ] {
+            assert_eq!(reason(&Request::Login { user: "alice", service: "sshd", from }, &grants, 100), expected);
+        }
+    }
+
+    #[test]
+    fn an_elevation_is_covered_by_run_as_and_command_together() {
+        let grants = [
+            held("web", (10, 300), json!({"sudo": {"commands": ["/usr/bin/systemctl restart nginx"]}})),
+            held("db", (10, 300), json!({"sudo": {"run_as": ["postgres"], "commands": ["ALL"]}})),
+        ];
+        let restart = WantedCommand::Program { path: "systemctl", arguments: "restart nginx" };
+        let stop = WantedCommand::Program { path: "systemctl", arguments: "stop nginx" };
+        for (request, permitted) in [
+            (sudo(None, WantedCommand::Unknown), true),
+            (sudo(Some("root"), restart), true),
+            (sudo(Some("root"), stop.clone()), false),
+            (sudo(Some("postgres"), stop), true),
+            (sudo(Some("postgres"), WantedCommand::Any), true),
+            (sudo(Some("root"), WantedCommand::Any), false),
+            (sudo(Some("mail"), WantedCommand::Unknown), false),
+        ] {
+            assert_eq!(reason(&request, &grants, 100).is_none(), permitted, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_is_the_end_of_the_union() {
+        let login = || json!({"login": {}});
+        let grants = [
+            held("a", (0, 100), login()),
+            held("b", (50, 150), login()),
+            held("c", (150, 200), login()),
+            held("gap", (201, 300), login()),
+            held("other", (0, 900), json!({"sudo": {"commands": ["ALL"]}})),
+        ];
+        match decide(&ALICE, &grants, at(60)) {
+            Verdict::Permit { grant, until } => {
+                assert_eq!(grant.grant.id.as_str(), "b");
+                assert_eq!(until, at(200));
+            }
+            deny => panic!("{deny:?}"),
+        }
+    }
+
+    fn any_grants() -> impl Strategy<Value = Vec<HeldGrant>> {
+        let one = (0_i64..100, 1_i64..50, prop::option::of(0_i64..150));
+        prop::collection::vec(one, 0..6).prop_map(|parts| {
+            let grants = parts.into_iter().enumerate().map(|(number, (begin, length, revoked))| {
+                let mut held = held(&format!("g{number}"), (begin, begin + length), json!({"login": {}}));
+                held.revoked = revoked.map(|second| Revocation { at: at(second), reason: None });
+                held
+            });
+            grants.collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn access_is_the_union_of_the_live_grants(grants in any_grants(), now in 0_i64..160) {
+            let live = grants.iter().any(|held| held.state(at(now)) == State::Live);
+            prop_assert_eq!(reason(&ALICE, &grants, now).is_none(), live);
+        }
+
+        #[test]
+        fn access_holds_until_the_end_that_was_told_and_not_at_it(grants in any_grants(), now in 0_i64..160) {
+            if let Verdict::Permit { until, .. } = decide(&ALICE, &grants, at(now)) {
+                for second in now..until.as_second() {
+                    prop_assert_eq!(reason(&ALICE, &grants, second), None);
+                }
+                prop_assert!(reason(&ALICE, &grants, until.as_second()).is_some());
+            }
+        }
+
+        #[test]
+        fn one_more_grant_never_takes_access_away(grants in any_grants(), now in 0_i64..160, gone in 0_usize..6) {
+            let mut fewer = grants.clone();
+            if gone < fewer.len() {
+                fewer.remove(gone);
+            }
+            if reason(&ALICE, &fewer, now).is_none() {
+                prop_assert_eq!(reason(&ALICE, &grants, now), None);
+            }
+        }
+
+        #[test]
+        fn a_denial_that_says_when_is_right(grants in any_grants(), now in 0_i64..160) {
+            if let Verdict::Deny { opens: Some(opens), .. } = decide(&ALICE, &grants, at(now)) {
+                prop_assert!(opens > at(now));
+                prop_assert_eq!(reason(&ALICE, &grants, opens.as_second()), None);
+            }
+        }
+    }
+}

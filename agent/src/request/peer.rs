@@ -1,0 +1,79 @@
+//! Who is at the other end of a socket, by the kernel's word (unix(7), `SO_PEERCRED`).
+
+use crate::enforce::processes;
+use nix::unistd::{Group, Uid, User};
+use std::time::Duration;
+
+/// Groups whose members may read the audit.
+const AUDITORS: [&str; 2] = ["systemd-journal", "adm"];
+
+/// How long the user database may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process at the other end, as it was when it connected.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its PID.
+    pub pid: i32,
+    /// Its user's id.
+    pub uid: u32,
+    /// Its groups' ids.
+    pub groups: Vec<u32>,
+}
+
+impl Peer {
+    /// Whether it may change what this host grants.
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// Its user's name, if the user database knows it in time.
+    pub async fn user(&self) -> Option<String> {
+        user_name(self.uid).await
+    }
+
+    /// Who logged in at the beginning of it all, whatever they became since: the person behind a root shell.
+    pub async fn person(&self) -> Option<String> {
+        match processes::login_uid(self.pid) {
+            Some(uid) => user_name(uid).await,
+            None => self.user().await,
+        }
+    }
+
+    /// Whether it may read the audit.
+    pub async fn is_auditor(&self) -> bool {
+        if self.is_root() {
+            return true;
+        }
+        let groups = self.groups.clone();
+        let member = move || {
+            let ids = AUDITORS.iter().filter_map(|name| Group::from_name(name).ok().flatten());
+            ids.into_iter().any(|group| groups.contains(&group.gid.as_raw()))
+        };
+        in_time(member).await.unwrap_or(false)
+    }
+}
+
+/// The name of the user `uid`.
+pub async fn user_name(uid: u32) -> Option<String> {
+    in_time(move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)).await.flatten()
+}
+
+/// The id of the user `name`; `Err` if the user database did not answer.
+///
+/// # Errors
+///
+/// That it took too long, or what it says.
+pub async fn user_id(name: &str) -> Result<Option<u32>, String> {
+    let wanted = name.to_owned();
+    match in_time(move || User::from_name(&wanted)).await {
+        Some(Ok(user)) => Ok(user.map(|user| user.uid.as_raw())),
+        Some(Err(errno)) => Err(errno.to_string()),
+        None => Err(format!("the user database did not answer within {PATIENCE:?}")),
+    }
+}
+
+/// Asks the user database on another thread: it may go over the network.
+async fn in_time<T: Send + 'static>(question: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(question)).await.ok()?.ok()
+}

@@ -1,0 +1,265 @@
+//! The two Varlink sockets: connections taken, bounded and answered.
+//!
+//! Anybody may connect to the public one, so what one peer can make the agent hold is bounded: connections a user, bytes a message,
+//! seconds of silence, seconds of not reading. PAM's own socket is apart, and nobody but root gets to it.
+
+use super::admin;
+use super::pam;
+use super::peer::Peer;
+use crate::agent::Agent;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use zlink::connection::PassedCredentials;
+use zlink::connection::socket::{self, ReadResult};
+use zlink::{Connection, Reply};
+
+/// The longest message, in bytes: a grant, and a little more.
+const LONGEST_MESSAGE: usize = 128 * 1024;
+
+/// The most connections at once on a socket.
+const MOST_CONNECTIONS: usize = 1024;
+
+/// The most connections at once of one user but root.
+const MOST_A_USER: usize = 64;
+
+/// How long a connection may be silent.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to read its answer.
+const LONGEST_WRITE: Duration = Duration::from_secs(5);
+
+/// Which of the two sockets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interface {
+    /// `io.curfew.Pam`: sshd and sudo ask.
+    Pam,
+    /// `io.curfew.Agent`: people ask.
+    Agent,
+}
+
+/// A Varlink call, before its method and parameters are looked at. Public for the fuzzer.
+#[derive(Debug, Deserialize)]
+pub struct RawCall {
+    /// The method's full name.
+    pub method: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub parameters: Option<Value>,
+}
+
+/// An error reply.
+#[derive(Debug, Serialize)]
+pub struct ErrorReply {
+    error: &'static str,
+    parameters: Value,
+}
+
+impl ErrorReply {
+    /// No such method.
+    pub fn unknown_method(method: &str) -> Self {
+        Self {
+            error: "org.varlink.service.MethodNotFound",
+            parameters: json!({"method": method, "detail": format!("there is no method {method:?} here")}),
+        }
+    }
+
+    /// A parameter is missing, unknown or holds a bad value.
+    pub fn bad_parameter(parameter: &str, problem: &str) -> Self {
+        Self {
+            error: "org.varlink.service.InvalidParameter",
+            parameters: json!({"parameter": parameter, "detail": format!("parameter `{parameter}`: {problem}")}),
+        }
+    }
+
+    /// The message is no Varlink call.
+    fn malformed(problem: &str) -> Self {
+        Self { error: "io.curfew.Agent.MalformedMessage", parameters: json!({"detail": format!("the message is no call: {problem}")}) }
+    }
+
+    /// The caller may not do this.
+    pub fn not_permitted(detail: &str) -> Self {
+        Self { error: "io.curfew.Agent.NotPermitted", parameters: json!({"detail": detail}) }
+    }
+
+    /// It was tried, and failed.
+    pub fn failed(detail: &str) -> Self {
+        Self { error: "io.curfew.Agent.Failed", parameters: json!({"detail": detail}) }
+    }
+}
+
+/// Takes the parameters of a call apart.
+///
+/// # Errors
+///
+/// The error reply, with the place and the value.
+pub fn parameters<T: for<'de> Deserialize<'de>>(call: &RawCall) -> Result<T, ErrorReply> {
+    let empty = json!({});
+    serde_path_to_error::deserialize(call.parameters.as_ref().unwrap_or(&empty))
+        .map_err(|error| ErrorReply::bad_parameter(&error.path().to_string(), &error.inner().to_string()))
+}
+
+/// Takes connections from `listener` for good.
+pub async fn serve(listener: UnixListener, interface: Interface, agent: Rc<Agent>) {
+    let open: Rc<RefCell<HashMap<u32, usize>>> = Rc::default();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: let some connections end first.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Some(place) = Place::take(&open, &stream) else { continue };
+        let agent = Rc::clone(&agent);
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            answer_all(stream, interface, &agent).await;
+        });
+    }
+}
+
+/// A connection's place among those that are open.
+struct Place {
+    open: Rc<RefCell<HashMap<u32, usize>>>,
+    uid: u32,
+}
+
+impl Place {
+    fn take(open: &Rc<RefCell<HashMap<u32, usize>>>, stream: &UnixStream) -> Option<Self> {
+        let uid = stream.peer_cred().ok()?.uid();
+        let mut places = open.borrow_mut();
+        let all: usize = places.values().sum();
+        let own = places.entry(uid).or_insert(0);
+        if all >= MOST_CONNECTIONS || (uid != 0 && *own >= MOST_A_USER) {
+            return None;
+        }
+        *own += 1;
+        Some(Self { open: Rc::clone(open), uid })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.open.borrow_mut();
+        if let Some(own) = places.get_mut(&self.uid) {
+            *own -= 1;
+            if *own == 0 {
+                places.remove(&self.uid);
+            }
+        }
+    }
+}
+
+/// Answers the calls of one connection, one after the other.
+async fn answer_all(stream: UnixStream, interface: Interface, agent: &Rc<Agent>) {
+    let mut connection = Connection::new(Bounded(stream));
+    let Some(peer) = peer_of(&mut connection).await else { return };
+    loop {
+        let received = tokio::time::timeout(LONGEST_SILENCE, connection.receive_call::<RawCall>()).await;
+        let call = match received {
+            Ok(Ok((call, _descriptors))) => call,
+            Ok(Err(zlink::Error::Json(error))) => {
+                reply(&mut connection, Err(ErrorReply::malformed(&error.to_string()))).await;
+                return;
+            }
+            Ok(Err(zlink::Error::BufferOverflow)) => {
+                let problem = format!("it is longer than {LONGEST_MESSAGE} bytes");
+                reply(&mut connection, Err(ErrorReply::malformed(&problem))).await;
+                return;
+            }
+            Ok(Err(_)) | Err(_) => return,
+        };
+        let answer = match interface {
+            Interface::Pam => pam::answer(agent, &peer, call.method()).await,
+            Interface::Agent => admin::answer(agent, &peer, call.method()).await,
+        };
+        if !call.oneway() && !reply(&mut connection, answer).await {
+            return;
+        }
+    }
+}
+
+async fn peer_of(connection: &mut Connection<Bounded>) -> Option<Peer> {
+    let credentials = connection.peer_credentials().await.ok()?;
+    Some(Peer {
+        pid: credentials.process_id().as_raw_nonzero().get(),
+        uid: credentials.unix_user_id().as_raw(),
+        groups: credentials.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect(),
+    })
+}
+
+/// Sends an answer; `false` if the peer did not take it.
+async fn reply(connection: &mut Connection<Bounded>, answer: Result<Value, ErrorReply>) -> bool {
+    let sent = async {
+        match answer {
+            Ok(parameters) => connection.send_reply(&Reply::new(Some(parameters)), Vec::new()).await,
+            Err(error) => connection.send_error(&error, Vec::new()).await,
+        }
+    };
+    matches!(tokio::time::timeout(LONGEST_WRITE, sent).await, Ok(Ok(())))
+}
+
+/// A socket whose messages are bounded: zlink alone would hold 100 MB a connection.
+#[derive(Debug)]
+struct Bounded(UnixStream);
+
+#[derive(Debug)]
+struct BoundedRead {
+    half: OwnedReadHalf,
+    /// How much of a message came since the last one ended, in bytes.
+    unfinished: usize,
+}
+
+#[derive(Debug)]
+struct BoundedWrite(OwnedWriteHalf);
+
+impl socket::Socket for Bounded {
+    type ReadHalf = BoundedRead;
+    type WriteHalf = BoundedWrite;
+
+    fn split(self) -> (BoundedRead, BoundedWrite) {
+        let (half, write) = self.0.into_split();
+        (BoundedRead { half, unfinished: 0 }, BoundedWrite(write))
+    }
+}
+
+impl socket::ReadHalf for BoundedRead {
+    async fn read(&mut self, buffer: &mut [u8]) -> zlink::Result<ReadResult> {
+        let length = self.half.read(buffer).await?;
+        let received = buffer.get(..length).unwrap_or_default();
+        self.unfinished = match received.iter().rposition(|&byte| byte == 0) {
+            Some(end) => length - end - 1,
+            None => self.unfinished + length,
+        };
+        if self.unfinished > LONGEST_MESSAGE { Err(zlink::Error::BufferOverflow) } else { Ok(ReadResult::new(length)) }
+    }
+}
+
+impl socket::WriteHalf for BoundedWrite {
+    async fn write(
+        &mut self,
+        buffer: &[u8],
+        _descriptors: &[impl AsFd],
+        _credentials: Option<&PassedCredentials>,
+    ) -> zlink::Result<()> {
+        self.0.write_all(buffer).await.map_err(Into::into)
+    }
+}
+
+impl AsFd for BoundedRead {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.half.as_ref().as_fd()
+    }
+}
+
+impl socket::UnixSocket for BoundedRead {}

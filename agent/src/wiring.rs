@@ -1,0 +1,228 @@
+//! The wiring: marked lines in PAM's service files and in sudoers, which `curfew enable` puts in and `curfew disable` takes out.
+//!
+//! Our account line stands first in the file, so that nothing before it can let somebody in. A file that is unwired is, to the
+//! byte, what it was. Installing the package wires nothing.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where PAM's service files are.
+pub const PAM_FOLDER: &str = "/etc/pam.d";
+
+/// The file that makes sudo read our drop-ins.
+pub const SUDOERS_INCLUDE: &str = "/etc/sudoers.d/curfew";
+
+/// What it holds.
+pub const SUDOERS_LINE: &str = "@includedir /run/curfew/sudoers.d\n";
+
+const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `curfew disable`\n";
+const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
+const END: &str = "# curfew end\n";
+
+/// Who is judged in a service: `PAM_USER` or `PAM_RUSER`. The module's argument says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// The user who logs in.
+    Login,
+    /// The user who invokes it.
+    Elevation,
+}
+
+impl Kind {
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Elevation => "elevation",
+        }
+    }
+}
+
+/// Why a file was not wired or unwired; it is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// It can't be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A begin mark without an end mark, or the other way around.
+    #[error("{path}, line {line}: a Curfew mark without its counterpart; remove our lines by hand")]
+    Marks {
+        /// The file.
+        path: PathBuf,
+        /// The line of the mark, from 1.
+        line: usize,
+    },
+}
+
+/// Whether the service file of `service` in `folder` has our account line.
+pub fn is_wired(folder: &Path, service: &str) -> bool {
+    fs::read_to_string(folder.join(service)).is_ok_and(|text| text.lines().any(is_account_line))
+}
+
+fn is_account_line(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    words.next() == Some("account") && words.any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
+}
+
+/// The text of a service file with our lines in it, whatever of ours it had before.
+///
+/// # Errors
+///
+/// The line of a mark without its counterpart.
+pub fn wired(text: &str, kind: Kind) -> Result<String, usize> {
+    let plain = unwired(text)?;
+    let argument = kind.argument();
+    let account = format!("{BEGIN}account    requisite    pam_curfew.so {argument}\n{END}");
+    let (separator, begin) = if plain.is_empty() || plain.ends_with('\n') { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
+    Ok(format!("{account}{plain}{separator}{begin}session    required     pam_curfew.so {argument}\n{END}"))
+}
+
+/// The text of a service file without our lines.
+///
+/// # Errors
+///
+/// The line of a mark without its counterpart.
+pub fn unwired(text: &str) -> Result<String, usize> {
+    let mut plain = String::with_capacity(text.len());
+    let mut begun = None;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        if line == BEGIN || line == BEGIN_NO_NEWLINE {
+            if let Some(begun) = begun {
+                return Err(begun);
+            }
+            begun = Some(number + 1);
+            if line == BEGIN_NO_NEWLINE && plain.ends_with('\n') {
+                plain.pop();
+            }
+        } else if line.trim_end_matches('\n') == END.trim_end_matches('\n') {
+            begun.take().ok_or(number + 1)?;
+        } else if begun.is_none() {
+            plain.push_str(line);
+        }
+    }
+    match begun {
+        Some(line) => Err(line),
+        None => Ok(plain),
+    }
+}
+
+/// Wires (`Some`) or unwires (`None`) the service file `path`; `false` if it was so already.
+///
+/// # Errors
+///
+/// [`WiringError`]; the file is as it was then.
+pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
+    let file = |source| WiringError::File { path: path.into(), source };
+    let text = fs::read_to_string(path).map_err(file)?;
+    let changed = match kind {
+        Some(kind) => wired(&text, kind),
+        None => unwired(&text),
+    };
+    let changed = changed.map_err(|line| WiringError::Marks { path: path.into(), line })?;
+    if changed == text {
+        return Ok(false);
+    }
+    replace(path, changed.as_bytes(), None).map_err(file)?;
+    Ok(true)
+}
+
+/// Puts the include into sudoers, or takes it out; `false` if it was so already.
+///
+/// # Errors
+///
+/// [`WiringError`]; the file is as it was then.
+pub fn include_in_sudoers(include: bool) -> Result<bool, WiringError> {
+    let path = Path::new(SUDOERS_INCLUDE);
+    let file = |source| WiringError::File { path: path.into(), source };
+    match (include, fs::read_to_string(path)) {
+        (true, Ok(text)) if text == SUDOERS_LINE => Ok(false),
+        (true, _) => replace(path, SUDOERS_LINE.as_bytes(), Some(0o440)).map(|()| true).map_err(file),
+        (false, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        (false, _) => fs::remove_file(path).map(|()| true).map_err(file),
+    }
+}
+
+/// Replaces a file at once and durably, with its owner and mode kept, or `mode` where it is new.
+fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
+    // A link stays a link: what it points to is replaced.
+    let path = if path.exists() { path.canonicalize()? } else { path.to_owned() };
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    // sudo skips names with a dot, should it look now.
+    let mut new = tempfile::Builder::new().prefix(".curfew-").suffix(".new").tempfile_in(folder)?;
+    new.write_all(bytes)?;
+    match fs::metadata(&path) {
+        Ok(old) => {
+            std::os::unix::fs::fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+            new.as_file().set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
+        }
+        Err(_) => new.as_file().set_permissions(fs::Permissions::from_mode(mode.unwrap_or(0o644)))?,
+    }
+    new.as_file().sync_all()?;
+    new.persist(&path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SSHD: &str = "# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
+
+    #[test]
+    fn our_account_line_is_the_first_and_our_session_line_the_last() {
+        let wired = wired(SSHD, Kind::Login).unwrap();
+        let rules: Vec<_> = wired.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(rules.first().unwrap().starts_with("account    requisite    pam_curfew.so login"));
+        assert!(rules.last().unwrap().starts_with("session    required     pam_curfew.so login"));
+    }
+
+    #[test]
+    fn a_lone_mark_is_an_error_and_names_its_line() {
+        assert_eq!(unwired(&format!("a\n{BEGIN}b\n")), Err(2));
+        assert_eq!(unwired(&format!("a\nb\n{END}")), Err(3));
+        assert_eq!(unwired(&format!("{BEGIN}{BEGIN}{END}")), Err(1));
+    }
+
+    #[test]
+    fn a_commented_line_does_not_wire() {
+        assert!(is_account_line("account requisite pam_curfew.so login"));
+        assert!(is_account_line("account [default=die] /lib/security/pam_curfew.so"));
+        assert!(!is_account_line("# account requisite pam_curfew.so"));
+        assert!(!is_account_line("session required pam_curfew.so"));
+    }
+
+    #[test]
+    fn wiring_keeps_mode_and_owner_and_follows_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sshd");
+        fs::write(&path, SSHD).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("sshd", &link).unwrap();
+        assert!(rewire(&link, Some(Kind::Login)).unwrap());
+        assert!(!rewire(&link, Some(Kind::Login)).unwrap());
+        assert!(is_wired(folder.path(), "sshd"));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        assert!(rewire(&path, None).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), SSHD);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn unwiring_restores_every_byte(text in "([a-z#@ ]{0,12}\n?){0,6}") {
+            let once = wired(&text, Kind::Elevation).unwrap();
+            prop_assert_eq!(&wired(&once, Kind::Elevation).unwrap(), &once);
+            prop_assert_eq!(unwired(&once).unwrap(), text);
+        }
+    }
+}

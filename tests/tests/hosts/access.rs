@@ -1,0 +1,161 @@
+//! What a live grant opens, and nothing beside it.
+
+use std::time::Duration;
+
+use curfew_tests::{Host, Release, assert_refused, wait_for};
+
+on_every_release! {
+    a_live_grant_lets_its_user_in_and_the_audit_says_by_whose_leave,
+    on_entry_a_line_says_how_long_by_which_grant_and_who_approved,
+    sudo_runs_the_granted_commands_as_the_granted_users_and_no_others,
+    a_grant_holds_for_its_sources_services_and_user_only,
+    status_and_why_tell_what_holds_and_what_comes_next,
+    of_two_overlapping_grants_the_first_to_end_changes_nothing,
+}
+
+fn a_live_grant_lets_its_user_in_and_the_audit_says_by_whose_leave(release: Release) {
+    let host = Host::boot(release);
+    let grant = host.grant("alice --for 60s --login --sudo --command /usr/bin/id --command '/usr/bin/cat /etc/shadow'");
+    assert_eq!(grant.json["user"], "alice");
+    assert_eq!(grant.json["reason"], "INC-1 disk full");
+    assert_eq!(grant.json["sudo"]["commands"][0], "/usr/bin/id");
+
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("ssh"), "alice");
+    assert_eq!(host.ssh_with_password("alice", "id -un").expect_ok("ssh with a password"), "alice");
+    host.scp("alice", "/etc/hostname", "alice@127.0.0.1:in").expect_ok("scp");
+    host.sftp("alice", "get in /tmp/out").expect_ok("sftp");
+    assert_refused(&host.ssh("bob", "id"));
+
+    let permitted = host.audited("login.permitted", |record| record["user"] == "alice");
+    assert_eq!(permitted["grant"], grant.id.as_str());
+    assert_eq!(permitted["approved_by"], grant.json["approved_by"], "{permitted}");
+    let opened = host.audited("session.opened", |record| record["user"] == "alice");
+    for (key, value) in
+        [("grant", grant.id.as_str()), ("reason", "INC-1 disk full"), ("service", "sshd"), ("source", "local")]
+    {
+        assert_eq!(opened[key], value, "{opened}");
+    }
+    assert!(opened["not_after"].as_str().and_then(|end| end.parse().ok()) == Some(grant.not_after), "{opened}");
+    host.audited("session.closed", |record| record["user"] == "alice");
+}
+
+fn on_entry_a_line_says_how_long_by_which_grant_and_who_approved(release: Release) {
+    let host = Host::boot(release);
+    let grant = host.grant("alice --for 40m --login");
+    let shell = host.login("alice");
+    let screen = shell.screen();
+    let line =
+        screen.lines().find(|line| line.contains(&grant.id)).unwrap_or_else(|| panic!("nothing on entry: {screen}"));
+    assert!(line.contains("39 min") || line.contains("40 min") || line.contains("39m"), "no time left: {line}");
+    assert!(line.contains("root"), "no approver: {line}");
+}
+
+fn sudo_runs_the_granted_commands_as_the_granted_users_and_no_others(release: Release) {
+    let host = Host::boot(release);
+    let grant = host.grant("alice --for 60s --login --sudo --command /usr/bin/id --command '/usr/bin/cat /etc/shadow'");
+    host.drop_in();
+    let mut shell = host.login("alice");
+    assert!(shell.sudo("/usr/bin/id -u").contains("\n0"));
+    assert!(shell.sudo("cat /etc/shadow").contains("root:"));
+    for other in ["/usr/bin/cat /etc/gshadow", "/usr/bin/whoami", "-i", "-s", "-u bob /usr/bin/id -u", "-e /etc/shadow"]
+    {
+        let answer = shell.sudo(other);
+        assert!(answer.contains("status:1"), "sudo {other}: {answer}");
+    }
+    let ran = host
+        .audited("sudo.permitted", |record| record["command"].as_str().is_some_and(|it| it.contains("/etc/shadow")));
+    assert_eq!(ran["grant"], grant.id.as_str());
+    assert_eq!(ran["user"], "alice");
+    assert_eq!(ran["run_as"], "root");
+    assert_eq!(ran["approved_by"], grant.json["approved_by"]);
+
+    let _carols = host.grant("carol --for 60s --login --sudo --command /usr/bin/id --run-as bob");
+    let mut carol = host.login("carol");
+    assert!(carol.sudo("-u bob /usr/bin/id -un").contains("bob"));
+    assert!(carol.sudo("/usr/bin/id -un").contains("status:1"));
+}
+
+fn a_grant_holds_for_its_sources_services_and_user_only(release: Release) {
+    let host = Host::boot(release);
+    let _elsewhere = host.grant("alice --for 60s --login --from 10.0.0.0/8 --from 2001:db8::/32");
+    let refusal = host.ssh("alice", "id");
+    assert_refused(&refusal);
+    host.audited("login.denied", |record| record["user"] == "alice" && record["reason_code"] == "wrong_source");
+    let _here = host.grant("alice --for 60s --login --from 127.0.0.0/8");
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("ssh"), "alice");
+
+    // A sudo grant is no login, a login grant no sudo.
+    let _sudo = host.grant("bob --for 60s --sudo --command ALL");
+    assert_refused(&host.ssh("bob", "id"));
+    assert_refused(&host.run_as("alice", "sudo -n id"));
+
+    let _dotted = host.grant("first.last --for 60s --login --sudo --command /usr/bin/id");
+    let mut shell = host.login("first.last");
+    wait_for("sudo for a name with a dot", Duration::from_secs(3), || {
+        shell.sudo("/usr/bin/id -u").contains("\n0").then_some(())
+    });
+}
+
+fn status_and_why_tell_what_holds_and_what_comes_next(release: Release) {
+    let host = Host::boot(release);
+    let denial = host.why("alice sshd --from 192.0.2.7");
+    assert_eq!(denial["verdict"], "deny");
+    assert_eq!(denial["reason_code"], "no_grant");
+    let grant = host.grant("alice --for 60s --login");
+    let permit = host.why("alice sshd");
+    assert_eq!(permit["verdict"], "permit");
+    assert_eq!(permit["grant"], grant.id.as_str());
+    assert_eq!(permit["not_after"].as_str().and_then(|end| end.parse().ok()), Some(grant.not_after));
+    assert_eq!(host.run("curfew why alice sshd").status, 0);
+    assert_eq!(host.run("curfew why alice sudo").status, 1);
+    assert_eq!(host.run("curfew why").status, 2);
+    let later = host.why(&format!("alice sshd --at {}", grant.not_after));
+    assert_eq!(later["verdict"], "deny", "the end itself is no longer granted: {later}");
+
+    let status = host.status();
+    assert_eq!(status["mode"], "enforce");
+    assert_eq!(status["host"], release.name());
+    assert!(status["set"].is_null());
+    assert_eq!(status["grants"][0]["id"], grant.id.as_str());
+    assert_eq!(status["grants"][0]["state"], "live");
+    assert_eq!(status["grants"][0]["source"], "local");
+    assert_eq!(status["next_end"].as_str().and_then(|end| end.parse().ok()), Some(grant.not_after));
+
+    // People see their own, and ask about themselves.
+    assert!(host.run_as("alice", "curfew status").expect_ok("status").contains(&grant.id));
+    assert!(!host.run_as("bob", "curfew status --json").expect_ok("status").contains(&grant.id));
+    assert_eq!(host.run_as("alice", "curfew why alice sshd").status, 0);
+    assert!(!host.run_as("bob", "curfew why alice sshd").success());
+    assert!(!host.run_as("alice", &format!("curfew revoke {}", grant.id)).success());
+    let own = host.run_as("alice", "curfew grant alice --for 1h --sudo --command ALL --reason mine");
+    assert!(!own.success() && own.stderr.contains("root"), "{own:#?}");
+    assert_eq!(host.status()["grants"].as_array().map(Vec::len), Some(1));
+}
+
+fn of_two_overlapping_grants_the_first_to_end_changes_nothing(release: Release) {
+    let host = Host::builder(release).config("grace = \"1s\"").boot();
+    let first = host.grant("alice --for 5s --login --sudo --command /usr/bin/id");
+    let second = host.grant("alice --for 60s --login --sudo --command /usr/bin/id");
+    let mut shell = host.login("alice");
+    let before = shell.sudo("/usr/bin/id -u");
+    assert!(before.contains("\n0"), "{before}");
+    shell.type_text("sleep 600 &\n");
+    first.wait_end();
+    host.audited("grant.ended", |record| record["grant"] == first.id.as_str() && record["end"] == "expired");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(shell.run("jobs").contains("Running"));
+    assert!(shell.sudo("/usr/bin/id -u").contains("\n0"));
+    assert_eq!(host.drop_ins().len(), 1);
+    assert!(host.audit("--event session.terminated").is_empty());
+
+    // What still covered it is revoked: at once, without a grace.
+    let now = jiff::Timestamp::now();
+    host.ok(&format!("curfew revoke {} --reason over", second.id));
+    let gone = host.gone_after(now, |host| host.session_processes("alice"));
+    curfew_tests::report(&format!("{release}: a revocation killed its session {gone} ms after it was typed"));
+    assert!(gone < 1000, "{gone} ms");
+    let ended = host.audited("grant.ended", |record| record["grant"] == second.id.as_str());
+    assert_eq!(ended["end"], "revoked");
+    assert_refused(&host.ssh("alice", "id"));
+    assert!(host.drop_ins().is_empty());
+}

@@ -1,0 +1,148 @@
+//! When the agent is stopped, hung, killed or upgraded: nobody gets in who should not, and nobody who is in and
+//! covered notices.
+
+use std::time::Duration;
+
+use curfew_tests::{Host, Release, assert_refused, report, wait_for};
+
+on_every_release! {
+    with_the_agent_stopped_or_hung_only_exempt_users_get_in,
+    a_hung_agent_is_restarted_by_its_watchdog,
+    a_restart_or_an_upgrade_touches_no_covered_session,
+    what_ended_while_the_agent_was_away_ends_when_it_is_back,
+    a_login_starts_an_agent_that_was_stopped_alone,
+}
+
+/// How soon a grantee must be refused when the agent does not answer.
+const REFUSED_WITHIN: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
+
+/// Grantees wait at most two seconds for their refusal, exempt users get in.
+fn only_exempt_users_get_in(host: &Host, agent: &str) {
+    let refusal = host.ssh("alice", "id");
+    assert_refused(&refusal);
+    report(&format!(
+        "{}: with the agent {agent}, a login is refused after {} ms",
+        host.release(),
+        refusal.took.as_millis()
+    ));
+    assert!(refusal.took < REFUSED_WITHIN, "refused only after {:?}", refusal.took);
+    let sudo = host.run_as("alice", "sudo -n /usr/bin/id");
+    assert_refused(&sudo);
+    assert!(sudo.took < REFUSED_WITHIN, "refused only after {:?}", sudo.took);
+    for user in ["root", "ops"] {
+        assert_eq!(host.ssh(user, "id -un").expect_ok("an exempt login"), user);
+    }
+    let mut ops = host.login("ops");
+    assert!(ops.sudo("id -un").contains("root"));
+}
+
+fn the_grantee_gets_in(host: &Host) {
+    wait_for("the agent", SOON, || host.ssh("alice", "id -un").success().then_some(()));
+    wait_for("sudo", SOON, || (host.run_as("alice", "sudo -n /usr/bin/id -u").stdout.trim() == "0").then_some(()));
+}
+
+fn pids(host: &Host) -> Vec<u32> {
+    host.session_processes("alice").iter().map(|process| process.pid).collect()
+}
+
+fn with_the_agent_stopped_or_hung_only_exempt_users_get_in(release: Release) {
+    let host = Host::boot(release);
+    let _grant = host.grant("alice --for 120s --login --sudo --command /usr/bin/id");
+    let mut shell = host.login("alice");
+    let before = pids(&host);
+
+    host.stop_agent();
+    only_exempt_users_get_in(&host, "stopped");
+    assert!(shell.run("echo $((6 * 7))").contains("42"));
+    host.start_agent();
+    the_grantee_gets_in(&host);
+
+    host.ok("systemctl kill --signal=STOP curfewd.service");
+    only_exempt_users_get_in(&host, "hung");
+    host.ok("systemctl kill --signal=CONT curfewd.service");
+    the_grantee_gets_in(&host);
+
+    host.ok("systemctl kill --signal=KILL curfewd.service");
+    the_grantee_gets_in(&host);
+    assert_eq!(pids(&host), before);
+    assert!(host.audit("--event session.terminated").is_empty());
+    assert!(
+        host.journal("SYSLOG_FACILITY=10").iter().any(|entry| entry["MESSAGE"].to_string().contains("exempt.used"))
+    );
+}
+
+fn a_hung_agent_is_restarted_by_its_watchdog(release: Release) {
+    let host = Host::boot(release);
+    assert_ne!(host.ok("systemctl show --value --property=WatchdogUSec curfewd.service"), "0");
+    // A shorter time than the unit's, so that the test need not wait for it.
+    host.ok("mkdir -p /run/systemd/system/curfewd.service.d && printf '[Service]\\nWatchdogSec=3s\\n' \
+             > /run/systemd/system/curfewd.service.d/soon.conf && systemctl daemon-reload && systemctl restart curfewd");
+    let _grant = host.grant("alice --for 60s --login");
+    let before = host.ok("systemctl show --value --property=MainPID curfewd.service");
+    host.ok(&format!("kill -STOP {before}"));
+    wait_for("another agent", Duration::from_secs(15), || {
+        let now = host.ok("systemctl show --value --property=MainPID curfewd.service");
+        (now != before && now != "0").then_some(())
+    });
+    wait_for("a login", SOON, || host.ssh("alice", "id").success().then_some(()));
+}
+
+fn a_restart_or_an_upgrade_touches_no_covered_session(release: Release) {
+    let host = Host::boot(release);
+    let _grant = host.grant("alice --for 120s --login --sudo --command ALL");
+    host.drop_in();
+    let mut shell = host.login("alice");
+    let mut root = host.login("alice");
+    root.become_root();
+    let mut forward = host.ssh_stay("alice", "-N -L 2222:127.0.0.1:22");
+    wait_for("the forwarded port", SOON, || host.run("exec 3<>/dev/tcp/127.0.0.1/2222").success().then_some(()));
+    let before = pids(&host);
+
+    for change in [
+        "systemctl restart curfewd",
+        "systemctl reload curfewd",
+        "dpkg --install /root/curfew.deb",
+        "systemctl restart curfewd.socket",
+    ] {
+        host.ok(change);
+        wait_for("the agent", SOON, || host.run("curfew status").success().then_some(()));
+        assert_eq!(pids(&host), before, "after {change}");
+    }
+    assert!(shell.run("echo in").contains("in") && forward.is_alive());
+    assert!(root.run("id -un").contains("root"));
+    assert!(host.audit("--event session.terminated").is_empty());
+    assert!(host.audit("--event sudo.terminated").is_empty());
+    assert_eq!(host.drop_ins().len(), 1);
+    the_grantee_gets_in(&host);
+}
+
+fn what_ended_while_the_agent_was_away_ends_when_it_is_back(release: Release) {
+    let host = Host::boot(release);
+    let grant = host.grant("alice --for 5s --login --sudo --command ALL");
+    let _kept = host.grant("bob --for 120s --login");
+    host.drop_in();
+    let mut root = host.login("alice");
+    root.become_root();
+    root.type_text("trap '' TERM HUP; while :; do sleep 0.2; done\n");
+    let mut kept = host.login("bob");
+    host.stop_agent();
+    grant.wait_end();
+    assert_refused(&host.run_as("alice", "sudo -n id"));
+    let back = jiff::Timestamp::now();
+    host.start_agent();
+    let gone = host.gone_after(back, |host| host.session_processes("alice"));
+    report(&format!("{release}: an agent that came back ended what was over within {gone} ms of its start"));
+    assert!(host.drop_ins().is_empty());
+    assert!(kept.run("echo in").contains("in"));
+    assert_refused(&host.ssh("alice", "id"));
+    host.audited("session.terminated", |record| record["user"] == "alice");
+}
+
+fn a_login_starts_an_agent_that_was_stopped_alone(release: Release) {
+    let host = Host::boot(release);
+    let _grant = host.grant("alice --for 60s --login");
+    host.ok("systemctl stop curfewd.service 2>/dev/null");
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("a login that starts the agent"), "alice");
+    assert_refused(&host.ssh("bob", "id"));
+}

@@ -1,0 +1,155 @@
+//! A grant is hostile input to sudoers: it permits exactly what it says, or it is refused.
+
+use serde_json::Value;
+
+use curfew_tests::ssh::quoted;
+use curfew_tests::{Host, Release, wait_for};
+use std::time::Duration;
+
+on_every_release! {
+    tricks_are_refused_with_the_value_and_change_nothing,
+    odd_commands_permit_exactly_themselves,
+    a_bad_rule_of_the_hosts_own_breaks_no_grant_and_no_sudo,
+}
+
+/// What could mean more to sudo than one command.
+const TRICKS: &[&str] = &[
+    "",
+    " ",
+    "id",
+    "ALL, !/bin/sh",
+    "ALL ALL",
+    "all",
+    "/bin/sh\nalice ALL=(ALL) NOPASSWD: ALL",
+    "/bin/sh\\\nALL",
+    "/usr/bin/*",
+    "/usr/bin/i?",
+    "/usr/bin/[a-z]d",
+    "/usr/bin/",
+    "!/usr/bin/id",
+    "^/usr/bin/.*$",
+    "/usr/bin/cat ^.*$",
+    "/usr/bin/cat *",
+    "/usr/bin/cat \"\"",
+    "sha256:00 /bin/sh",
+    "NOPASSWD: ALL",
+    "/usr/bin/../bin/sh",
+    "/usr/bin/id # and more",
+    "sudoedit /etc/shadow",
+    "%sudo",
+    "@include /tmp/x",
+    "/usr/bin/id\t-u",
+    "/bin/\u{e9}",
+];
+
+/// Odd, but plain: each must permit itself and nothing else.
+const ODD: &[&str] = &[
+    "/usr/bin/echo a,b",
+    "/usr/bin/echo a=b",
+    "/usr/bin/echo a:b",
+    "/usr/bin/echo a=b,c:d e",
+    "/usr/bin/echo 100%",
+    "/usr/bin/echo $HOME",
+    "/usr/bin/echo {a,b}",
+    "/usr/bin/echo a;id",
+    "/usr/bin/echo (x)",
+    "/usr/bin/echo 'x'",
+    "/usr/bin/echo a\\b",
+    "/usr/bin/echo ~root",
+    "/usr/bin/echo @x",
+    "/usr/bin/echo ALL",
+    "/usr/bin/echo -n --x=y",
+];
+
+/// No names of users.
+const NO_NAMES: &[&str] =
+    &["", "ALL", "%sudo", "#0", "+netgroup", "root,bob", "bob !root", "a\nb", "-u", "root=ALL", "../x", "!root", "*"];
+
+/// The rules of all drop-ins, as sudo's own parser reads them.
+fn rules(host: &Host) -> Vec<Value> {
+    let text = host.ok("cat /run/curfew/sudoers.d/* | cvtsudoers -f json -i sudoers -");
+    let parsed: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    parsed["User_Specs"].as_array().cloned().unwrap_or_default()
+}
+
+fn tricks_are_refused_with_the_value_and_change_nothing(release: Release) {
+    let host = Host::boot(release);
+    let before = host.ok("cat /etc/sudoers /etc/sudoers.d/* | cksum");
+    for trick in TRICKS {
+        let output = host.run(&format!("curfew grant alice --for 60s --sudo --command {} --reason x", quoted(trick)));
+        assert!(!output.success(), "accepted the command {trick:?}: {output:#?}");
+        assert!(output.stderr.contains("command"), "does not say what is wrong with {trick:?}: {output:#?}");
+    }
+    for name in NO_NAMES {
+        for arguments in
+            [format!("-- {}", quoted(name)), format!("--sudo --command /usr/bin/id --run-as={} alice", quoted(name))]
+        {
+            let output = host.run(&format!("curfew grant --for 60s --reason x {arguments}"));
+            assert!(!output.success(), "accepted {arguments}: {output:#?}");
+            assert!(!output.stderr.is_empty());
+        }
+    }
+    for reason in ["", "a\nb", "\u{1b}[2J"] {
+        let output = host.run(&format!("curfew grant alice --for 60s --login --reason {}", quoted(reason)));
+        assert!(!output.success(), "accepted the reason {reason:?}");
+    }
+    for window in ["", "0s", "-5s", "soon", "5", "99999999999h"] {
+        let output = host.run(&format!("curfew grant alice --for={} --login --reason x", quoted(window)));
+        assert!(!output.success(), "accepted the window {window:?}");
+    }
+    assert_eq!(host.status()["grants"].as_array().map(Vec::len), Some(0));
+    assert!(host.drop_ins().is_empty());
+    assert_eq!(host.ok("cat /etc/sudoers /etc/sudoers.d/* | cksum"), before);
+}
+
+fn odd_commands_permit_exactly_themselves(release: Release) {
+    let host = Host::boot(release);
+    for command in ODD {
+        let output =
+            host.run(&format!("curfew grant alice --for 120s --sudo --command {} --reason x --json", quoted(command)));
+        if !output.success() {
+            assert!(output.stderr.contains("command"), "refused {command:?} without saying why: {output:#?}");
+            continue;
+        }
+        let grant: Value = serde_json::from_str(&output.stdout).expect("a grant");
+        wait_for("its drop-in", Duration::from_secs(3), || (host.drop_ins().len() == 1).then_some(()));
+        host.ok("visudo --check --quiet");
+
+        let rules = rules(&host);
+        assert_eq!(rules.len(), 1, "{command:?}: {rules:#?}");
+        let specs = rules[0]["Cmnd_Specs"].as_array().expect("a list");
+        assert_eq!(specs.len(), 1, "{command:?}: {specs:#?}");
+        let commands = specs[0]["Commands"].as_array().expect("a list");
+        assert_eq!(commands.len(), 1, "{command:?}: {specs:#?}");
+        // sudo reads arguments as a pattern in turn, so a backslash that means itself is doubled there.
+        assert_eq!(commands[0]["command"], command.replace('\\', r"\\"), "{command:?}");
+        assert_eq!(specs[0]["runasusers"].to_string(), r#"[{"username":"root"}]"#, "{command:?}");
+
+        let words: Vec<_> = command.split(' ').map(quoted).collect();
+        let words = words.join(" ");
+        let ran = host.run_as("alice", &format!("sudo -n {words}"));
+        assert!(ran.success(), "{command:?} did not permit itself: {ran:#?}\n{}", host.drop_in());
+        let mut others =
+            vec![format!("{words} more"), "/usr/bin/echo".into(), "/usr/bin/echo other".into(), "/usr/bin/id".into()];
+        if command.contains('\\') {
+            others.push(words.replace('\\', ""));
+        }
+        for other in others {
+            let ran = host.run_as("alice", &format!("sudo -n {other}"));
+            assert!(!ran.success(), "{command:?} permitted {other}: {}", host.drop_in());
+        }
+        host.ok(&format!("curfew revoke {}", grant["id"].as_str().expect("an id")));
+        assert!(host.drop_ins().is_empty());
+    }
+}
+
+fn a_bad_rule_of_the_hosts_own_breaks_no_grant_and_no_sudo(release: Release) {
+    let host = Host::boot(release);
+    let _grant = host.grant("alice --for 60s --sudo --command /usr/bin/id");
+    host.drop_in();
+    host.write("/etc/sudoers.d/broken", "this is no rule\n");
+    let _more = host.grant("alice --for 60s --sudo --command /usr/bin/whoami");
+    wait_for("sudo", Duration::from_secs(3), || {
+        (host.run_as("alice", "sudo -n /usr/bin/whoami").stdout.trim() == "root").then_some(())
+    });
+}
