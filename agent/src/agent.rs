@@ -10,6 +10,7 @@ use crate::grant::local::{self, LocalGrants, write_durably};
 use crate::grant::{HeldGrant, State};
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
+use curfew_protocol::ipc::OBSERVE_MARK;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -122,7 +123,7 @@ impl Agent {
                 Ok(())
             }
             Ok((_, Some(error))) | Err(error) => {
-                tracing::error!(%error, "the configuration can't be used; the one before it stays in force");
+                tracing::error!("the configuration can't be used; the one before it stays in force: {error}");
                 *self.config_problem.borrow_mut() = Some(error.to_string());
                 Err(error)
             }
@@ -131,7 +132,7 @@ impl Agent {
 
     fn note_config_problem(&self, problem: Option<ConfigError>) {
         if let Some(error) = &problem {
-            tracing::error!(%error, "the configuration can't be used; the last usable one is in force");
+            tracing::error!("the configuration can't be used; the last usable one is in force: {error}");
         }
         *self.config_problem.borrow_mut() = problem.map(|error| error.to_string());
     }
@@ -187,10 +188,11 @@ impl Agent {
         let config = self.config.borrow();
         let services = config.login_services.iter().chain(&config.elevation_services);
         let wired = services.into_iter().any(|service| self.is_wired(service));
+        mark_observe(config.mode == Mode::Observe);
         let mut in_force = self.in_force.borrow_mut();
         let before = in_force.holds();
         if let Err(error) = in_force.update(wired && config.mode == Mode::Enforce, monotonic_us()) {
-            tracing::error!(%error, path = since::PATH, "since when Curfew is in force could not be written down");
+            tracing::error!(path = since::PATH, "since when Curfew is in force could not be written down: {error}");
         }
         !before && in_force.holds()
     }
@@ -203,6 +205,18 @@ impl Agent {
     /// Whether what opened over `service` at `opened_us` may be ended.
     pub fn governs(&self, service: &str, opened_us: u64) -> bool {
         self.in_force.borrow().governs(opened_us) && self.is_wired(service)
+    }
+}
+
+/// Tells the PAM module, should the agent die, that nobody is to be refused.
+fn mark_observe(observes: bool) {
+    let mark = Path::new(OBSERVE_MARK);
+    if observes == mark.exists() {
+        return;
+    }
+    let marked = if observes { std::fs::write(mark, "") } else { std::fs::remove_file(mark) };
+    if let Err(error) = marked {
+        tracing::error!("whether the agent only observes could not be marked in {OBSERVE_MARK}: {error}");
     }
 }
 
@@ -219,7 +233,7 @@ impl Announced {
     fn save(&self) {
         let saved = serde_json::to_vec(self).map_err(std::io::Error::from);
         if let Err(error) = saved.and_then(|bytes| write_durably(&PathBuf::from(ANNOUNCED), &bytes)) {
-            tracing::error!(%error, path = ANNOUNCED, "which grants began and ended could not be written down");
+            tracing::error!(path = ANNOUNCED, "which grants began and ended could not be written down: {error}");
         }
     }
 }

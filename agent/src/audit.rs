@@ -45,7 +45,7 @@ impl Audit {
     /// Records what happened, now. A full disk delays a record; it does not lose it or its number.
     pub fn write(&self, entry: Entry) {
         if let Err(error) = self.spool.borrow_mut().append(entry, clock::now()) {
-            tracing::error!(%error, "an audit record waits to be written");
+            tracing::error!("an audit record waits to be written: {error}");
         }
         self.to_sync.notify_one();
         self.to_copy.notify_one();
@@ -58,14 +58,14 @@ impl Audit {
             let synced = match self.spool.borrow().handle() {
                 Ok(file) => tokio::task::spawn_blocking(move || file.sync_data()),
                 Err(error) => {
-                    tracing::error!(%error, "the audit spool could not be synced");
+                    tracing::error!("the audit spool could not be synced: {error}");
                     continue;
                 }
             };
             match synced.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "the audit spool could not be synced"),
-                Err(error) => tracing::error!(%error, "the audit spool's sync was cut off"),
+                Ok(Err(error)) => tracing::error!("the audit spool could not be synced: {error}"),
+                Err(error) => tracing::error!("the audit spool's sync was cut off: {error}"),
             }
             // Records that the disk had no room for are tried again, with or without a new one behind them.
             if self.spool.borrow_mut().flush().is_err() {
@@ -85,7 +85,7 @@ impl Audit {
                 Ok(true) => pause = Duration::from_millis(100),
                 Ok(false) => self.to_copy.notified().await,
                 Err(error) => {
-                    tracing::debug!(%error, "journald takes no record now");
+                    tracing::debug!("journald takes no record now: {error}");
                     journal = None;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);

@@ -213,9 +213,10 @@ mod tests {
     fn the_shipped_file_shows_every_key_at_its_default() {
         let shipped = include_str!("../../packaging/agent.toml");
         assert_eq!(parse(shipped).unwrap(), Config::default());
-        let bare: String = shipped.lines().filter_map(|line| line.strip_prefix("#")).fold(String::new(), |text, line| {
-            if line.contains(" = ") && !line.starts_with("  ") { text + line.trim() + "\n" } else { text }
-        });
+        let bare: String =
+            shipped.lines().filter_map(|line| line.strip_prefix("#")).fold(String::new(), |text, line| {
+                if line.contains(" = ") && !line.starts_with("  ") { text + line.trim() + "\n" } else { text }
+            });
         assert_eq!(parse(&bare).unwrap(), Config::default());
         assert_eq!(bare.lines().count(), 8, "{bare}");
     }

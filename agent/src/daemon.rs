@@ -15,8 +15,9 @@ use crate::enforce::logind::LogindSession;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::reconcile::reconcile;
 use crate::enforce::sessions::{Session, Told};
-use crate::request::pam;
+use crate::enforce::since::monotonic_us;
 use crate::request::server::{Interface, serve};
+use crate::request::watch;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::{AGENT_SOCKET, PAM_SOCKET};
@@ -33,6 +34,9 @@ use tokio::task::LocalSet;
 
 /// Without anything to do, the loop looks this often, for the watchdog and for what no event told.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// PAM's open_session hook comes a moment after logind's news of a session, and knows more: it has this long.
+const HOOKS_TURN: Duration = Duration::from_secs(1);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,8 @@ pub enum DaemonError {
 /// [`DaemonError`] says what it can't do without.
 pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
     let system = |what| move |source| DaemonError::System { what, source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system("no event loop"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system("no event loop"))?;
     LocalSet::new().block_on(&runtime, async move {
         let agent = Rc::new(Agent::open()?);
         let alarm = Alarm::new().map_err(system("no timer"))?;
@@ -141,17 +146,18 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
         agent.next.set(reconcile(agent));
         let at = agent.next.get().map(|next| alarm.set(next));
         if let Some(Err(error)) = at {
-            tracing::error!(%error, "the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}");
+            tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }
-        let state: &[NotifyState<'_>] = if ready { &[NotifyState::Watchdog] } else { &[NotifyState::Ready, NotifyState::Watchdog] };
+        let state: &[NotifyState<'_>] =
+            if ready { &[NotifyState::Watchdog] } else { &[NotifyState::Ready, NotifyState::Watchdog] };
         if let Err(error) = sd_notify::notify(state) {
-            tracing::debug!(%error, "systemd takes no notice");
+            tracing::debug!("systemd takes no notice: {error}");
         }
         ready = true;
         let (mut a, mut b) = ([0; 1], [0; 1]);
         tokio::select! {
             rung = alarm.ring() => if let Err(error) = rung {
-                tracing::error!(%error, "the alarm failed");
+                tracing::error!("the alarm failed: {error}");
             },
             () = agent.changed.notified() => {}
             () = tokio::time::sleep(LONGEST_PAUSE) => {}
@@ -175,7 +181,7 @@ async fn reload_on(mut signal: UnixStream, agent: Rc<Agent>) {
 /// Watches again over what was open when the last agent ended.
 fn resume_watching(agent: &Rc<Agent>) {
     let leaders: Vec<ProcessId> = agent.sessions.borrow().sessions().iter().map(|session| session.leader).collect();
-    leaders.into_iter().for_each(|leader| pam::watch(agent, leader));
+    leaders.into_iter().for_each(|leader| watch::process(agent, leader));
     agent.session_opened.notify_one();
 }
 
@@ -184,7 +190,7 @@ async fn follow_logind(agent: &Rc<Agent>) {
     let mut pause = Duration::from_secs(1);
     loop {
         if let Err(error) = agent.logind.watch(|| agent.session_opened.notify_one()).await {
-            tracing::debug!(%error, "logind can't be followed now");
+            tracing::debug!("logind can't be followed now: {error}");
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(60));
@@ -195,13 +201,22 @@ async fn follow_logind(agent: &Rc<Agent>) {
 async fn adopt_sessions(agent: &Rc<Agent>) {
     loop {
         agent.session_opened.notified().await;
-        // PAM's own hook comes a moment after logind's; it knows more.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(HOOKS_TURN).await;
         match agent.logind.sessions().await {
-            Ok(sessions) => sessions.into_iter().for_each(|session| adopt(agent, session)),
-            Err(error) => tracing::debug!(%error, "logind lists no sessions now"),
+            Ok(sessions) => {
+                let (young, old): (Vec<_>, Vec<_>) = sessions.into_iter().partition(is_young);
+                old.into_iter().for_each(|session| adopt(agent, session));
+                if young.iter().any(|session| !agent.sessions.borrow().knows(session)) {
+                    agent.session_opened.notify_one();
+                }
+            }
+            Err(error) => tracing::debug!("logind lists no sessions now: {error}"),
         }
     }
+}
+
+fn is_young(session: &LogindSession) -> bool {
+    monotonic_us().saturating_sub(session.opened_us) < u64::try_from(HOOKS_TURN.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn adopt(agent: &Rc<Agent>, found: LogindSession) {
@@ -228,9 +243,10 @@ fn adopt(agent: &Rc<Agent>, found: LogindSession) {
     };
     let entry = session.entry(Event::SessionOpened);
     if agent.sessions.borrow_mut().add_session(session) {
-        let reason = if left_alone { "it was open before Curfew was in force and is left to end" } else { "found by logind" };
+        let reason =
+            if left_alone { "it was open before Curfew was in force and is left to end" } else { "found by logind" };
         agent.audit.write(entry.with(Field::Reason, reason));
-        pam::watch(agent, leader.id);
+        watch::process(agent, leader.id);
         agent.changed.notify_one();
     }
 }

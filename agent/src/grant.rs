@@ -78,7 +78,7 @@ impl HeldGrant {
             .with(Field::Ticket, text(&grant.ticket))
             .with(Field::Request, text(&grant.request))
             .with(Field::RequestedBy, grant.requested_by.as_str())
-            .with(Field::ApprovedBy, approvers(grant))
+            .with(Field::ApprovedBy, grant.approved_by.iter().map(Text::as_str).collect::<Vec<_>>())
             .with(Field::Source, "local")
     }
 }

@@ -31,7 +31,8 @@ pub fn left(now: Timestamp, then: Timestamp) -> String {
 /// Columns, each as wide as its widest cell; the last is not padded. Control characters are shown as `?`.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(&head).chain(rows).map(|row| row.iter().map(|it| printable(it)).collect()).collect();
+    let rows: Vec<Vec<String>> =
+        std::iter::once(&head).chain(rows).map(|row| row.iter().map(|it| printable(it)).collect()).collect();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {

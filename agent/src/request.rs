@@ -1,10 +1,13 @@
 //! Requests: what PAM asks and what people ask, who they are, and what is answered.
 //!
 //! `server` takes connections and bounds them, `peer` says who is at the other end, `pam` and `admin` answer, and `decision` is
-//! the pure heart: a request and the grants and a time in, a verdict out.
+//! the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
+//! `wording` is what people hear.
 
 pub mod admin;
 pub mod decision;
 pub mod pam;
 pub mod peer;
 pub mod server;
+pub mod watch;
+pub mod wording;

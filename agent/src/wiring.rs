@@ -79,7 +79,8 @@ pub fn wired(text: &str, kind: Kind) -> Result<String, usize> {
     let plain = unwired(text)?;
     let argument = kind.argument();
     let account = format!("{BEGIN}account    requisite    pam_curfew.so {argument}\n{END}");
-    let (separator, begin) = if plain.is_empty() || plain.ends_with('\n') { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
+    let (separator, begin) =
+        if plain.is_empty() || plain.ends_with('\n') { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
     Ok(format!("{account}{plain}{separator}{begin}session    required     pam_curfew.so {argument}\n{END}"))
 }
 
@@ -174,7 +175,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SSHD: &str = "# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
+    const SSHD: &str =
+        "# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
 
     #[test]
     fn our_account_line_is_the_first_and_our_session_line_the_last() {

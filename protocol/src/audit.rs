@@ -189,6 +189,7 @@ impl Entry {
         match value.into() {
             Value::Null => {}
             Value::String(text) if text.is_empty() => {}
+            Value::Array(list) if list.is_empty() => {}
             value => {
                 self.fields.insert(field, value);
             }
@@ -196,12 +197,9 @@ impl Entry {
         self
     }
 
-    /// A field as text.
+    /// A field as text; a list with commas between.
     pub fn text(&self, field: Field) -> Option<String> {
-        self.fields.get(&field).map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
+        self.fields.get(&field).map(as_text)
     }
 
     /// The record with the number `seq`, at `time`.
@@ -210,10 +208,19 @@ impl Entry {
     }
 }
 
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(as_text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
 /// The plain English sentence, `MESSAGE`.
 fn sentence(entry: &Entry) -> String {
     let text = |field| entry.text(field);
-    let says = |before: &str, field, after: &str| text(field).map_or(String::new(), |it| format!("{before}{it}{after}"));
+    let says =
+        |before: &str, field, after: &str| text(field).map_or(String::new(), |it| format!("{before}{it}{after}"));
     let user = text(Field::User).unwrap_or_else(|| "somebody".into());
     let grant = says(" under grant ", Field::Grant, "");
     let service = says(" over ", Field::Service, "");
@@ -229,7 +236,9 @@ fn sentence(entry: &Entry) -> String {
     match entry.event {
         Event::AgentStarted => format!("The agent started{}.", says(" in mode ", Field::Mode, "")),
         Event::AgentStopped => "The agent stopped.".into(),
-        Event::GrantReceived => format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, "")),
+        Event::GrantReceived => {
+            format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, ""))
+        }
         Event::GrantRefused => format!("Grant {id} was refused{reason}."),
         Event::GrantStarted => format!("Grant {id} for {user} began and holds{until}{approved}{reason}."),
         Event::GrantEnded => format!("Grant {id} for {user} ended{}.", says(": ", Field::End, "")),
@@ -246,7 +255,10 @@ fn sentence(entry: &Entry) -> String {
         Event::ExemptUsed => format!("{user}, who is exempt, passed{service}{from}."),
         Event::SetRefused => format!("A set of grants was refused{reason}."),
         Event::LocalGranted => {
-            format!("{} granted {user} access{until}{reason}.", text(Field::ApprovedBy).unwrap_or_else(|| "root".into()))
+            format!(
+                "{} granted {user} access{until}{reason}.",
+                text(Field::ApprovedBy).unwrap_or_else(|| "root".into())
+            )
         }
         Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),
     }

@@ -11,11 +11,8 @@ pub const PAM_SOCKET: &str = "/run/curfew/io.curfew.Pam";
 /// Where the command line asks. Mode 0666: the agent reads who asks from the socket's peer credentials.
 pub const AGENT_SOCKET: &str = "/run/curfew/io.curfew.Agent";
 
-/// The Varlink interface behind [`PAM_SOCKET`].
-pub const PAM_INTERFACE: &str = "io.curfew.Pam";
-
-/// The Varlink interface behind [`AGENT_SOCKET`].
-pub const AGENT_INTERFACE: &str = "io.curfew.Agent";
+/// The agent keeps this file while it only observes: an agent that is dead refuses nobody then, either.
+pub const OBSERVE_MARK: &str = "/run/curfew/observe";
 
 /// The PAM hook that asks, pam_sm_acct_mgmt(3) or pam_sm_open_session(3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

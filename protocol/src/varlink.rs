@@ -120,8 +120,7 @@ impl Deadline {
 fn reach(path: &Path, deadline: &Deadline) -> Result<OwnedFd, CallError> {
     let unreachable = |errno: Errno| CallError::Unreachable(errno.into());
     let address = UnixAddr::new(path).map_err(unreachable)?;
-    let socket =
-        socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(unreachable)?;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(unreachable)?;
     loop {
         // A full backlog makes connect(2) wait for as long as the send timeout says.
         setsockopt(&socket, sockopt::SendTimeout, &deadline.left()?).map_err(unreachable)?;
@@ -189,7 +188,8 @@ pub fn read_answer<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, CallError> {
     let malformed = |error: serde_json::Error| CallError::Malformed(error.to_string());
     let kind: Answer<IgnoredAny> = serde_json::from_slice(bytes).map_err(malformed)?;
     if let Some(error) = kind.error {
-        let answer: Answer<ErrorParameters> = serde_json::from_slice(bytes).unwrap_or(Answer { error: None, parameters: None });
+        let answer: Answer<ErrorParameters> =
+            serde_json::from_slice(bytes).unwrap_or(Answer { error: None, parameters: None });
         let given = answer.parameters.unwrap_or_default();
         let detail = given.detail.or(given.parameter).or(given.method).unwrap_or_default();
         return Err(CallError::Refused { error, detail });
@@ -268,7 +268,8 @@ mod tests {
     fn a_full_backlog_costs_the_deadline_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let listener = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        let listener =
+            nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
         nix::sys::socket::bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
         let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();

@@ -63,7 +63,10 @@ impl Spool {
         let mut line = serde_json::to_vec(&record).map_err(|error| self.error(error.into()))?;
         line.push(b'\n');
         if self.waiting.len() >= MOST_WAITING {
-            return Err(self.error(io::Error::other(format!("{MOST_WAITING} records wait; this one is lost: {}", record.message))));
+            return Err(self.error(io::Error::other(format!(
+                "{MOST_WAITING} records wait; this one is lost: {}",
+                record.message
+            ))));
         }
         self.next_seq += 1;
         self.waiting.push_back(line);
@@ -214,7 +217,9 @@ impl SpoolReader {
         loop {
             let Some(path) = self.current()? else { return Ok(Vec::new()) };
             let lines = read_lines(&path, self.offset, most)?;
-            if let Some(behind) = lines.iter().position(|line| line.record.as_ref().is_none_or(|it| it.seq >= self.next_seq)) {
+            if let Some(behind) =
+                lines.iter().position(|line| line.record.as_ref().is_none_or(|it| it.seq >= self.next_seq))
+            {
                 self.offset += lines.iter().take(behind).map(|line| line.length).sum::<u64>();
                 return Ok(lines.into_iter().skip(behind).collect());
             }
@@ -237,7 +242,7 @@ impl SpoolReader {
     /// Writes down how far it came. A mark that a crash loses means a record copied twice, with the same number.
     pub fn remember(&self) {
         if let Err(error) = fs::write(mark(&self.folder), format!("{}\n", self.next_seq - 1)) {
-            tracing::debug!(%error, "how far the journal has the audit could not be written down");
+            tracing::debug!("how far the journal has the audit could not be written down: {error}");
         }
     }
 

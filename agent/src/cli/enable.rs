@@ -10,8 +10,12 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Where distributions keep PAM's modules.
-const MODULE_FOLDERS: [&str; 4] =
-    ["/usr/lib/x86_64-linux-gnu/security", "/usr/lib/aarch64-linux-gnu/security", "/usr/lib64/security", "/usr/lib/security"];
+const MODULE_FOLDERS: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/security",
+    "/usr/lib/aarch64-linux-gnu/security",
+    "/usr/lib64/security",
+    "/usr/lib/security",
+];
 
 /// Wire PAM and sudo: from then on, logins and sudo need a live grant. Root alone.
 ///
@@ -131,5 +135,8 @@ fn module_is_there() -> Result<(), CliError> {
     if MODULE_FOLDERS.iter().any(|folder| Path::new(folder).join("pam_curfew.so").is_file()) {
         return Ok(());
     }
-    Err(CliError::Failed(format!("pam_curfew.so is in none of {}; install the package again", MODULE_FOLDERS.join(" "))))
+    Err(CliError::Failed(format!(
+        "pam_curfew.so is in none of {}; install the package again",
+        MODULE_FOLDERS.join(" ")
+    )))
 }

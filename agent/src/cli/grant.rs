@@ -53,8 +53,8 @@ impl GrantCommand {
         if !self.from.is_empty() && !login {
             return Err(CliError::Usage("--from narrows logins; add --login".into()));
         }
-        let (login, sudo) = admin::access(login, &self.from, self.sudo, &self.commands, &self.run_as)
-            .map_err(CliError::Usage)?;
+        let (login, sudo) =
+            admin::access(login, &self.from, self.sudo, &self.commands, &self.run_as).map_err(CliError::Usage)?;
         let (user, reason, ticket) = (self.user, self.reason, self.ticket);
         let order = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
         let Made { grant } = ask("Grant", &order)?;

@@ -48,7 +48,11 @@ fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
         _ => {
             let code = answer.reason_code.map(|code| code.name()).unwrap_or_default();
             let change = answer.changes_at.map(|at| format!(" That changes at {}.", human::time(at)));
-            format!("deny ({code}): {user} may not use {service}: {}.{}\n", answer.explanation, change.unwrap_or_default())
+            format!(
+                "deny ({code}): {user} may not use {service}: {}.{}\n",
+                answer.explanation,
+                change.unwrap_or_default()
+            )
         }
     }
 }

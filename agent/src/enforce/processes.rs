@@ -112,10 +112,7 @@ pub fn command_line(pid: i32) -> Vec<String> {
 /// Every process that runs now.
 pub fn all() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(Process::read)
-        .collect()
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(Process::read).collect()
 }
 
 /// `root` and whatever descends from it, among `table`.

@@ -71,11 +71,10 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp) {
         return;
     }
     let grants = agent.grants.borrow();
-    let missing = |id: &str| !Path::new(sudoers::FOLDER).join(id).exists() && !agent.unwritable.borrow().contains_key(id);
-    let ids: Vec<String> = sudoers::wanted(grants.held(), now)
-        .map(|held| held.grant.id.to_string())
-        .filter(|id| missing(id))
-        .collect();
+    let missing =
+        |id: &str| !Path::new(sudoers::FOLDER).join(id).exists() && !agent.unwritable.borrow().contains_key(id);
+    let ids: Vec<String> =
+        sudoers::wanted(grants.held(), now).map(|held| held.grant.id.to_string()).filter(|id| missing(id)).collect();
     if ids.is_empty() {
         return;
     }
@@ -102,7 +101,10 @@ async fn write_drop_in(agent: &Agent, id: &str) {
         Ok(()) => agent.audit.write(held.entry(Event::SudoersWritten)),
         Err(error) => {
             let problem = error.to_string();
-            tracing::error!(%error, grant = id, "a sudo drop-in could not be written; sudo gives nothing by this grant");
+            tracing::error!(
+                grant = id,
+                "a sudo drop-in could not be written; sudo gives nothing by this grant: {error}"
+            );
             agent.audit.write(
                 Entry::new(Event::GrantRefused)
                     .with(Field::Grant, id)
@@ -218,7 +220,7 @@ async fn forget(agent: &Agent, ending: &Ending) {
             if let Some(id) = &session.logind_id {
                 // logind may know no session any more, or not be there: nothing of it runs in any case.
                 if let Err(error) = agent.logind.terminate(id).await {
-                    tracing::debug!(%error, session = %id, "logind did not end the session");
+                    tracing::debug!(session = %id, "logind did not end the session: {error}");
                 }
             }
         }
@@ -270,7 +272,15 @@ enum Access {
     Sudo,
 }
 
-fn warn(agent: &Agent, session: &Session, access: Access, grant: &str, until: Timestamp, now: Timestamp, next: &mut Next) {
+fn warn(
+    agent: &Agent,
+    session: &Session,
+    access: Access,
+    grant: &str,
+    until: Timestamp,
+    now: Timestamp,
+    next: &mut Next,
+) {
     let told = match access {
         Access::Login => session.told.login,
         Access::Sudo => session.told.sudo,
@@ -319,7 +329,13 @@ fn hang_up_elevation(agent: &Agent, elevation: &Elevation, until: Timestamp, now
     agent.sessions.borrow_mut().update_elevation(elevation.root, |elevation| elevation.hung_up_for = Some(until));
 }
 
-fn hang_up_is_due(agent: &Agent, done_for: Option<Timestamp>, until: Timestamp, now: Timestamp, next: &mut Next) -> bool {
+fn hang_up_is_due(
+    agent: &Agent,
+    done_for: Option<Timestamp>,
+    until: Timestamp,
+    now: Timestamp,
+    next: &mut Next,
+) -> bool {
     let at = until - agent.config.borrow().grace;
     if done_for == Some(until) {
         return false;

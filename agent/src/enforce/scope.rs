@@ -46,7 +46,7 @@ impl Scope {
         match fs::write(self.path.join("cgroup.kill"), "1") {
             // The group is gone, and so is all that was in it.
             Err(error) if !self.path.is_dir() => {
-                tracing::debug!(%error, "the scope is gone already");
+                tracing::debug!("the scope is gone already: {error}");
                 Ok(())
             }
             done => done,

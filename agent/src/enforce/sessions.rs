@@ -155,7 +155,7 @@ impl Sessions {
     pub fn open(path: &Path) -> Self {
         let open = match fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::error!(%error, path = %path.display(), "the open sessions could not be read back");
+                tracing::error!(path = %path.display(), "the open sessions could not be read back: {error}");
                 Open::default()
             }),
             Err(_) => Open::default(),
@@ -200,7 +200,8 @@ impl Sessions {
 
     /// Whether logind's session is known.
     pub fn knows(&self, session: &LogindSession) -> bool {
-        let same = |known: &Session| known.logind_id.as_deref() == Some(&session.id) && known.leader.pid == session.leader;
+        let same =
+            |known: &Session| known.logind_id.as_deref() == Some(&session.id) && known.leader.pid == session.leader;
         self.open.sessions.iter().any(same)
     }
 
@@ -253,12 +254,13 @@ impl Sessions {
             fs::rename(&new, &self.path)
         });
         if let Err(error) = saved {
-            tracing::error!(%error, path = %self.path.display(), "the open sessions could not be kept");
+            tracing::error!(path = %self.path.display(), "the open sessions could not be kept: {error}");
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -281,10 +283,10 @@ mod tests {
 
     #[test]
     fn open_sessions_are_back_after_a_restart_and_closed_ones_are_found() {
-        let folder = tempfile::tempdir().unwrap_or_else(|error| std::panic::panic_any(error));
+        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sessions.json");
         let me = ProcessId::of(i32::try_from(std::process::id()).unwrap_or_default());
-        let me = me.unwrap_or_else(|| std::panic::panic_any("/proc"));
+        let me = me.unwrap();
         let mut sessions = Sessions::open(&path);
         assert!(sessions.add_session(session(me)));
         assert!(!sessions.add_session(Session { logind_id: Some("3".into()), ..session(me) }));

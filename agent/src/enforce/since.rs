@@ -33,7 +33,9 @@ impl InForce {
     pub fn open(path: &Path) -> Self {
         let boot_id = boot_id();
         let since = match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).ok().or(Some(Since { boot_id: boot_id.clone(), monotonic_us: 0 })),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).ok().or(Some(Since { boot_id: boot_id.clone(), monotonic_us: 0 }))
+            }
             Err(_) => None,
         };
         Self { path: path.into(), boot_id, since }

@@ -26,13 +26,28 @@ pub enum SudoCommand {
 /// Options with a value of their own.
 const WITH_VALUE: &str = "CDghpRrTtUu";
 const LONG_WITH_VALUE: [&str; 11] = [
-    "--close-from", "--chdir", "--group", "--host", "--prompt", "--chroot", "--role", "--command-timeout", "--type",
-    "--other-user", "--user",
+    "--close-from",
+    "--chdir",
+    "--group",
+    "--host",
+    "--prompt",
+    "--chroot",
+    "--role",
+    "--command-timeout",
+    "--type",
+    "--other-user",
+    "--user",
 ];
 
 impl SudoCommand {
-    /// Reads the arguments, the program's own name first.
-    pub fn parse(arguments: &[String]) -> Self {
+    /// Reads the arguments, the program's own name first: what is to run, and as whom (root if they don't say).
+    pub fn parse(arguments: &[String]) -> (Self, String) {
+        let mut run_as = "root".to_owned();
+        let command = Self::parse_into(arguments, &mut run_as);
+        (command, run_as)
+    }
+
+    fn parse_into(arguments: &[String], run_as: &mut String) -> Self {
         let mut rest = arguments.iter().skip(1).map(String::as_str);
         let (mut lists, mut shell, mut options_over) = (false, false, false);
         while let Some(argument) = rest.next() {
@@ -40,13 +55,16 @@ impl SudoCommand {
             match option {
                 Some("-") => options_over = true,
                 Some(option) if option.starts_with('-') => {
-                    match argument.split('=').next().unwrap_or_default() {
+                    let (name, value) =
+                        argument.split_once('=').map_or((argument, None), |(name, it)| (name, Some(it)));
+                    match name {
                         "--list" | "--validate" | "--version" | "--help" => lists = true,
                         "--edit" | "--login" | "--shell" => shell = true,
                         _ => {}
                     }
-                    if LONG_WITH_VALUE.contains(&argument) {
-                        rest.next();
+                    if LONG_WITH_VALUE.contains(&name) {
+                        let value = value.or_else(|| rest.next()).unwrap_or_default();
+                        note_user(run_as, name == "--user", value);
                     }
                 }
                 Some(letters) => {
@@ -55,9 +73,9 @@ impl SudoCommand {
                         shell |= matches!(letter, 'e' | 'i' | 's');
                         if WITH_VALUE.contains(letter) {
                             // The value is the rest of this argument, or the next one.
-                            if place + letter.len_utf8() == letters.len() {
-                                rest.next();
-                            }
+                            let behind = letters.get(place + letter.len_utf8()..).filter(|behind| !behind.is_empty());
+                            let value = behind.or_else(|| rest.next()).unwrap_or_default();
+                            note_user(run_as, letter == 'u', value);
                             break;
                         }
                     }
@@ -88,6 +106,12 @@ impl SudoCommand {
     }
 }
 
+fn note_user(run_as: &mut String, is_user: bool, value: &str) {
+    if is_user {
+        *run_as = value.to_owned();
+    }
+}
+
 fn is_assignment(argument: &str) -> bool {
     argument.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('/'))
 }
@@ -97,7 +121,21 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> SudoCommand {
+        parse_both(line).0
+    }
+
+    fn parse_both(line: &str) -> (SudoCommand, String) {
         SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_user_to_run_as_is_found_however_it_is_written() {
+        for line in
+            ["sudo -u bob id", "sudo -ubob id", "sudo -nu bob id", "sudo --user bob id", "sudo --user=bob -n id"]
+        {
+            assert_eq!(parse_both(line), (program("id", ""), "bob".into()), "{line}");
+        }
+        assert_eq!(parse_both("sudo -p x id -u bob").1, "root");
     }
 
     fn program(path: &str, arguments: &str) -> SudoCommand {
@@ -126,7 +164,9 @@ mod tests {
 
     #[test]
     fn shells_and_editors_want_everything() {
-        for line in ["sudo -i", "sudo -s", "sudo -su root", "sudo -i id", "sudo --login", "sudo -e /etc/hosts", "sudo -ni"] {
+        for line in
+            ["sudo -i", "sudo -s", "sudo -su root", "sudo -i id", "sudo --login", "sudo -e /etc/hosts", "sudo -ni"]
+        {
             assert_eq!(parse(line), SudoCommand::Anything, "{line}");
         }
     }

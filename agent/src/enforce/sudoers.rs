@@ -67,7 +67,7 @@ pub fn remove_unwanted(folder: &Path, wanted: &HashSet<&str>) -> Vec<String> {
         .filter(|name| match fs::remove_file(folder.join(name)) {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(%error, grant = %name, "a sudo drop-in could not be removed");
+                tracing::error!(grant = %name, "a sudo drop-in could not be removed: {error}");
                 false
             }
         })
@@ -136,12 +136,12 @@ fn rules(held: &HeldGrant, uid: u32, password: bool) -> String {
     head + &sudo.commands.iter().map(rule).collect::<String>()
 }
 
-/// A name that sudoers can only take for a user's, or `ALL`.
+/// A name that sudoers can only take for a user's: what could be an alias is quoted.
 fn run_as(name: &LoginName) -> String {
     let name = name.as_str();
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
-    if plain || name == "ALL" { name.to_owned() } else { format!("\"{name}\"") }
+    if plain { name.to_owned() } else { format!("\"{name}\"") }
 }
 
 /// The last whole second that lies in a window, in sudoers' generalized time: sudo still permits in the second of NOTAFTER.
@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn a_run_as_name_is_never_an_alias() {
-        let held = held(json!({"run_as": ["ADMINS", "a@b.example", "ALL"], "commands": ["ALL"]}));
-        assert!(rules(&held, 1, false).contains("ALL=(\"ADMINS\", \"a@b.example\", ALL) "));
+        let held = held(json!({"run_as": ["ADMINS", "a@b.example"], "commands": ["ALL"]}));
+        assert!(rules(&held, 1, false).contains("ALL=(\"ADMINS\", \"a@b.example\") "));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn warn(processes: &[Process], message: &str) {
     terminals.dedup();
     for terminal in terminals {
         if let Err(error) = write(terminal, message) {
-            tracing::debug!(%error, terminal, "a terminal took no warning");
+            tracing::debug!(terminal, "a terminal took no warning: {error}");
         }
     }
 }

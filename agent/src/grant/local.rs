@@ -271,10 +271,8 @@ mod tests {
 
     #[test]
     fn a_revoked_grant_does_not_come_back_when_the_clock_goes_back() {
-        let revoked = HeldGrant {
-            grant: grant("a"),
-            revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }),
-        };
+        let revoked =
+            HeldGrant { grant: grant("a"), revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }) };
         assert_eq!(revoked.state(at("2026-11-21T20:05:00Z")), State::Ended);
     }
 
@@ -313,7 +311,8 @@ mod tests {
     fn a_corrupt_store_is_set_aside_and_nothing_is_lost() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("local.json");
-        for (number, garbage) in ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}"].iter().enumerate() {
+        for (number, garbage) in ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}"].iter().enumerate()
+        {
             fs::write(&path, garbage).unwrap();
             let store = LocalGrants::open(&path).unwrap();
             assert!(store.held().is_empty());

@@ -2,9 +2,9 @@
 //! credentials alone.
 
 use super::decision::{Elevation, ReasonCode, Request, Verdict, WantedCommand, decide};
-use super::pam;
 use super::peer::{self, Peer};
 use super::server::{ErrorReply, RawCall, parameters};
+use super::wording;
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::clock;
@@ -171,8 +171,7 @@ struct Described {
 /// The error reply.
 pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
     match call.method.as_str() {
-        "io.curfew.Agent.Status" => parameters(call).map(|Nothing {}| ())
-            .and(Ok(json!(status(agent, peer).await))),
+        "io.curfew.Agent.Status" => parameters(call).map(|Nothing {}| ()).and(Ok(json!(status(agent, peer).await))),
         "io.curfew.Agent.Why" => why(agent, peer, parameters(call)?).await.map(|answer| json!(answer)),
         "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|grant| json!({"grant": grant})),
         "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|grant| json!({"grant": grant})),
@@ -298,7 +297,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp) -> WhyAns
             grant: nearest.map(|held| held.grant.id.to_string()),
             not_after: None,
             changes_at: opens,
-            explanation: pam::explain(reason, nearest, opens, request),
+            explanation: wording::denial_reason(reason, nearest, opens, request),
         },
     }
 }
@@ -307,14 +306,22 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
     only_root(peer, "grant")?;
     match peer::user_id(order.user.as_str()).await {
         Ok(Some(_)) => {}
-        Ok(None) => return Err(ErrorReply::bad_parameter("user", &format!("there is no user {} on this host", order.user))),
+        Ok(None) => {
+            return Err(ErrorReply::bad_parameter("user", &format!("there is no user {} on this host", order.user)));
+        }
         Err(problem) => return Err(ErrorReply::failed(&format!("user {} can't be looked up: {problem}", order.user))),
     }
     // The person behind root's shell is who asks and who approves.
     let person = peer.person().await.unwrap_or_else(|| "root".into());
     let grant = compose(order, &person, clock::now())?;
-    agent.grants.borrow_mut().add(grant.clone(), clock::now()).map_err(|error| ErrorReply::failed(&error.to_string()))?;
-    agent.audit.write(HeldGrant { grant: grant.clone(), revoked: None }.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
+    agent
+        .grants
+        .borrow_mut()
+        .add(grant.clone(), clock::now())
+        .map_err(|error| ErrorReply::failed(&error.to_string()))?;
+    let held = HeldGrant { grant: grant.clone(), revoked: None };
+    agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
+    agent.audit.write(held.entry(Event::GrantReceived));
     agent.changed.notify_one();
     Ok(grant)
 }

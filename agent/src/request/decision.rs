@@ -4,7 +4,7 @@
 //! came nearest.
 
 use crate::grant::{HeldGrant, State};
-use curfew_protocol::grant::{LoginAccess, LoginName, SudoAccess};
+use curfew_protocol::grant::{LoginAccess, SudoAccess};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -219,18 +219,15 @@ fn login_misfit(login: &LoginAccess, service: &str, from: Option<&str>) -> Optio
 }
 
 fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> {
-    let as_user = scope.run_as.is_none_or(|run_as| sudo.run_as.iter().any(|granted| covers_user(granted, run_as)));
+    let as_user = scope.run_as.is_none_or(|run_as| sudo.run_as.iter().any(|granted| granted.as_str() == run_as));
     let command = match &scope.command {
         WantedCommand::Unknown => true,
         WantedCommand::Any => sudo.commands.contains(&curfew_protocol::grant::Command::All),
-        WantedCommand::Program { path, arguments } => sudo.commands.iter().any(|granted| granted.covers(path, arguments)),
+        WantedCommand::Program { path, arguments } => {
+            sudo.commands.iter().any(|granted| granted.covers(path, arguments))
+        }
     };
     if as_user && command { None } else { Some(Misfit::Service) }
-}
-
-/// As in sudoers(5), `ALL` among the run-as users is anybody.
-fn covers_user(granted: &LoginName, run_as: &str) -> bool {
-    granted.as_str() == "ALL" || granted.as_str() == run_as
 }
 
 #[cfg(test)]

@@ -81,7 +81,10 @@ impl ErrorReply {
 
     /// The message is no Varlink call.
     fn malformed(problem: &str) -> Self {
-        Self { error: "io.curfew.Agent.MalformedMessage", parameters: json!({"detail": format!("the message is no call: {problem}")}) }
+        Self {
+            error: "io.curfew.Agent.MalformedMessage",
+            parameters: json!({"detail": format!("the message is no call: {problem}")}),
+        }
     }
 
     /// The caller may not do this.
@@ -114,7 +117,7 @@ pub async fn serve(listener: UnixListener, interface: Interface, agent: Rc<Agent
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors, most likely: let some connections end first.
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!("a connection could not be taken: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -180,7 +183,7 @@ async fn answer_all(stream: UnixStream, interface: Interface, agent: &Rc<Agent>)
             Ok(Err(_)) | Err(_) => return,
         };
         let answer = match interface {
-            Interface::Pam => pam::answer(agent, &peer, call.method()).await,
+            Interface::Pam => pam::answer(agent, &peer, call.method()),
             Interface::Agent => admin::answer(agent, &peer, call.method()).await,
         };
         if !call.oneway() && !reply(&mut connection, answer).await {

@@ -40,11 +40,8 @@ impl Command {
         match self {
             Self::All => true,
             Self::Exact { path: granted, arguments: granted_arguments } => {
-                let same = if path.contains('/') {
-                    **granted == *path
-                } else {
-                    granted.rsplit('/').next() == Some(path)
-                };
+                let same =
+                    if path.contains('/') { **granted == *path } else { granted.rsplit('/').next() == Some(path) };
                 same && granted_arguments.as_deref().is_none_or(|granted| granted == arguments)
             }
         }
@@ -159,9 +156,30 @@ mod tests {
     #[test]
     fn what_sudo_could_read_as_more_is_refused() {
         for text in [
-            "", "id", "all", "ALL ", "ALL, !/bin/sh", "/usr/bin/", "/usr/bin/*", "/bin/[a-z]h", "!/bin/sh", "^/bin/.*$",
-            "sha256:abc /bin/sh", "/bin/sh\nalice ALL=(ALL) ALL", "/bin/sh\\", "/bin/cat a\\b", "/bin/../bin/sh", "//bin/sh", "/bin/./sh",
-            "/bin/cat  a", "/bin/cat ", "/bin/cat \"\"", "/bin/cat #1", "/bin/cat ^a$", "/bin/cat \u{e9}", "/bin/cat a\tb",
+            "",
+            "id",
+            "all",
+            "ALL ",
+            "ALL, !/bin/sh",
+            "/usr/bin/",
+            "/usr/bin/*",
+            "/bin/[a-z]h",
+            "!/bin/sh",
+            "^/bin/.*$",
+            "sha256:abc /bin/sh",
+            "/bin/sh\nalice ALL=(ALL) ALL",
+            "/bin/sh\\",
+            "/bin/cat a\\b",
+            "/bin/../bin/sh",
+            "//bin/sh",
+            "/bin/./sh",
+            "/bin/cat  a",
+            "/bin/cat ",
+            "/bin/cat \"\"",
+            "/bin/cat #1",
+            "/bin/cat ^a$",
+            "/bin/cat \u{e9}",
+            "/bin/cat a\tb",
         ] {
             assert!(text.parse::<Command>().is_err(), "{text:?}");
         }

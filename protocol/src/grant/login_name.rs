@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A user's name: 1 to 256 of `A-Z a-z 0-9 _ . - @ +`, beginning with a letter, a digit, `_` or `.`, and not a number.
+/// A user's name: 1 to 256 of `A-Z a-z 0-9 _ . - @ +`, beginning with a letter, a digit, `_` or `.`, not a number, and not
+/// sudoers' `ALL`.
 ///
 /// Wider than useradd(8) allows, since directories hand out names like `first.last@example.org`; narrower than what
 /// sudoers(5) or a path could take for something else.
@@ -12,7 +13,7 @@ pub struct LoginName(Box<str>);
 
 /// Why a text is no [`LoginName`].
 #[derive(Debug, thiserror::Error)]
-#[error("{name:?} is no user name: 1 to 256 of A-Z a-z 0-9 _ . - @ +, not beginning with - @ +, and not a number")]
+#[error("{name:?} is no user name: 1 to 256 of A-Z a-z 0-9 _ . - @ +, not beginning with - @ +, not a number, not ALL")]
 pub struct LoginNameError {
     name: String,
 }
@@ -36,7 +37,7 @@ impl TryFrom<String> for LoginName {
         let first = name.chars().next();
         let begins = first.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
         let holds = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-@+".contains(c));
-        let means_something_else = name.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let means_something_else = name == "ALL" || name.chars().all(|c| c.is_ascii_digit() || c == '.');
         if begins && holds && !means_something_else && name.len() <= 256 {
             Ok(Self(name.into()))
         } else {
@@ -75,9 +76,24 @@ mod tests {
             assert!(name.parse::<LoginName>().is_ok(), "{name}");
         }
         let long = "a".repeat(257);
-        for name in
-            ["", "-u", "%wheel", "#0", "+netgroup", "a b", "a\nb", "a/b", "..", "1001", "é", "a,b", "a=b", "a!", &long]
-        {
+        for name in [
+            "",
+            "-u",
+            "%wheel",
+            "#0",
+            "+netgroup",
+            "a b",
+            "a\nb",
+            "a/b",
+            "..",
+            "1001",
+            "é",
+            "a,b",
+            "a=b",
+            "a!",
+            "ALL",
+            &long,
+        ] {
             assert!(name.parse::<LoginName>().is_err(), "{name}");
         }
     }

@@ -112,7 +112,7 @@ fn others_than_root_reach_only_what_is_theirs(release: Release) {
 fn somebody_who_holds_every_connection_open_keeps_nobody_out(release: Release) {
     let host = Host::boot(release);
     let _grant = host.grant("bob --for 120s --login");
-    let hog = "perl -MIO::Socket::UNIX -e 'my @s; for (1..1500) { my $s = IO::Socket::UNIX->new(Peer => \"/run/curfew/io.curfew.Agent\", Timeout => 1) or last; \
+    let hog = "perl -MIO::Socket::UNIX -e '$SIG{PIPE} = q(IGNORE); my @s; for (1..1500) { my $s = IO::Socket::UNIX->new(Peer => \"/run/curfew/io.curfew.Agent\", Timeout => 1) or last; \
                syswrite $s, q({\"method\":) . (q( ) x 50000); push @s, $s } print scalar(@s), qq(\\n); $| = 1; print qq(held\\n); sleep 60'";
     let hog = host.spawn(&format!("ulimit -n 4096; exec runuser -u alice -- {hog}"));
     wait_for("the connections", Duration::from_secs(30), || hog.stdout().contains("held").then_some(()));

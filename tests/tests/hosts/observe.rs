@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused};
+use curfew_tests::{Host, Release, assert_refused, wait_for};
 
 on_every_release! {
     observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in,
+    with_the_agent_dead_observe_mode_still_refuses_nobody,
 }
 
 fn observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in(release: Release) {
@@ -36,4 +37,16 @@ fn observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in(releas
     for shell in [&mut alice, &mut bob] {
         assert!(shell.run("echo kept").contains("kept"), "the switch to enforce ended a session from before");
     }
+}
+
+fn with_the_agent_dead_observe_mode_still_refuses_nobody(release: Release) {
+    let host = Host::builder(release).config("mode = \"observe\"").boot();
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
+    host.stop_agent();
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("observed, with no agent"), "alice");
+    host.start_agent();
+    host.ok("sed -i 's/observe/enforce/' /etc/curfew/agent.toml && systemctl reload curfewd");
+    wait_for("enforcing", Duration::from_secs(5), || (host.status()["in_force"] == true).then_some(()));
+    host.stop_agent();
+    assert_refused(&host.ssh("alice", "id -un"));
 }

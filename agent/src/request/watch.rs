@@ -1,0 +1,112 @@
+//! What PAM opened is watched over from here on: it ends with its grant, and its own end is noticed.
+
+use super::decision::{Elevation as Scoped, Request, Verdict, decide};
+use super::peer::{self, Peer};
+use crate::agent::Agent;
+use crate::clock;
+use crate::descriptors;
+use crate::enforce::processes::{self, Process, ProcessId};
+use crate::enforce::scope::Scope;
+use crate::enforce::sessions::{Elevation, Session, Told};
+use crate::enforce::since::monotonic_us;
+use crate::enforce::sudo_command::SudoCommand;
+use crate::grant::HeldGrant;
+use curfew_protocol::ipc::PamQuestion;
+use jiff::Timestamp;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Watches over the login that `peer` opens.
+pub fn session(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, grant: Option<String>, now: Timestamp) {
+    let Some(leader) = Process::read(peer.pid) else { return };
+    let mut session = Session {
+        user: question.user.clone(),
+        service: question.service.clone(),
+        rhost: question.rhost.clone(),
+        leader: leader.id,
+        uid: processes::login_uid(peer.pid),
+        logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
+        audit_session: leader.audit_session,
+        grant,
+        opened_us: monotonic_us(),
+        told: Told::default(),
+        hung_up_for: None,
+        closed: false,
+    };
+    keep_the_last_moments(agent, &mut session, now);
+    agent.sessions.borrow_mut().add_session(session);
+    process(agent, leader.id);
+    agent.changed.notify_one();
+}
+
+/// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
+fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
+    let grants = agent.grants.borrow();
+    let config = agent.config.borrow();
+    let passed = |until: Timestamp| {
+        let passed = config.warn_before.iter().filter(|&&before| until - before <= now).min();
+        passed.map(|&shortest| (until, shortest))
+    };
+    if let Verdict::Permit { until, .. } = decide(&session.request(), grants.held(), now) {
+        session.told.login = passed(until);
+        session.hung_up_for = (until - config.grace <= now).then_some(until);
+    }
+    let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
+    if let Verdict::Permit { until, .. } = decide(&elevation, grants.held(), now) {
+        session.told.sudo = passed(until);
+    }
+}
+
+/// Watches over the run of sudo or su that `peer` opens.
+#[allow(clippy::too_many_arguments)]
+pub fn elevation(
+    agent: &Rc<Agent>,
+    peer: &Peer,
+    question: &PamQuestion,
+    user: &str,
+    command: SudoCommand,
+    run_as: Option<&str>,
+    grant: &HeldGrant,
+    until: Timestamp,
+) {
+    let Some(root) = Process::read(peer.pid) else { return };
+    let login_uid = processes::login_uid(peer.pid);
+    agent.sessions.borrow_mut().add_elevation(Elevation {
+        user: user.to_owned(),
+        service: question.service.clone(),
+        run_as: run_as.map(str::to_owned),
+        command,
+        root: root.id,
+        uid: login_uid,
+        logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
+        audit_session: root.audit_session,
+        grant: Some(grant.grant.id.to_string()),
+        opened_us: monotonic_us(),
+        hung_up_for: (until - agent.config.borrow().grace <= clock::now()).then_some(until),
+    });
+    agent.changed.notify_one();
+    tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, user.to_owned()));
+}
+
+/// Who became somebody else by su and runs sudo then is not who logged in.
+async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
+    if let Ok(Some(uid)) = peer::user_id(&user).await {
+        agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
+    }
+}
+
+/// Looks again when the process ends.
+pub fn process(agent: &Rc<Agent>, process: ProcessId) {
+    let Some(pidfd) = process.open() else { return };
+    let agent = Rc::clone(agent);
+    tokio::task::spawn_local(async move {
+        match descriptors::wait_on(pidfd) {
+            Ok(pidfd) => drop(pidfd.readable().await),
+            // No pidfd to wait on: the regular look finds it.
+            Err(error) => tracing::warn!("a session's end will be seen later: {error}"),
+        }
+        // What it started ends a moment after it.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        agent.changed.notify_one();
+    });
+}

@@ -1,0 +1,45 @@
+//! What people hear from PAM: one line on entry, two on a refusal.
+
+use super::decision::{ReasonCode, Request};
+use crate::agent::Agent;
+use crate::grant::{HeldGrant, approvers};
+use crate::human;
+use jiff::Timestamp;
+
+/// What the person hears on entry.
+pub fn entry_line(agent: &Agent, held: &HeldGrant, until: Timestamp, now: Timestamp) -> String {
+    let approvers = approvers(&held.grant);
+    let approved = if approvers.is_empty() { String::new() } else { format!(", approved by {approvers}") };
+    let (host, left, end) = (&agent.host, human::left(now, until), human::time(until));
+    format!("Curfew: access to {host} until {end} ({left} left), grant {}{approved}.", held.grant.id)
+}
+
+/// What the person hears on a refusal: what, why, and what to do.
+pub fn denial(agent: &Agent, what: &str, why: &str) -> String {
+    format!("Curfew: {what}: {why}.\n{}", agent.config.borrow().request_hint)
+}
+
+/// Why a request is refused, in words.
+pub fn denial_reason(
+    reason: ReasonCode,
+    nearest: Option<&HeldGrant>,
+    opens: Option<Timestamp>,
+    request: &Request<'_>,
+) -> String {
+    let id = nearest.map_or_else(String::new, |held| held.grant.id.to_string());
+    let end = nearest.map_or_else(String::new, |held| human::time(held.end()));
+    let later = opens.map(|opens| format!("; another opens at {}", human::time(opens))).unwrap_or_default();
+    match (reason, request) {
+        (ReasonCode::NoGrant, _) => "there is no grant".into(),
+        (ReasonCode::NotYet, _) => {
+            format!("grant {id} opens at {}", opens.map(human::time).unwrap_or_default())
+        }
+        (ReasonCode::Ended, _) => format!("grant {id} ended at {end}{later}"),
+        (ReasonCode::Revoked, _) => format!("grant {id} was revoked at {end}{later}"),
+        (ReasonCode::WrongSource, Request::Login { from, .. }) => {
+            format!("grant {id} is not for logins from {}{later}", from.unwrap_or("an unknown address"))
+        }
+        (ReasonCode::WrongService, Request::Login { service, .. }) => format!("grant {id} is not for {service}{later}"),
+        (ReasonCode::WrongSource | ReasonCode::WrongService, _) => format!("grant {id} does not cover that{later}"),
+    }
+}
