@@ -20,6 +20,9 @@ use tokio::sync::Notify;
 /// Where the spool is.
 pub const FOLDER: &str = "/var/lib/curfew/audit";
 
+/// How long records are gathered before they are synced and copied together: whoever waits for an answer comes first.
+const GATHERED: Duration = Duration::from_millis(50);
+
 /// The longest pause between two tries to reach journald.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -55,6 +58,7 @@ impl Audit {
     pub async fn sync_when_written(&self) {
         loop {
             self.to_sync.notified().await;
+            tokio::time::sleep(GATHERED).await;
             let synced = match self.spool.borrow().handle() {
                 Ok(file) => tokio::task::spawn_blocking(move || file.sync_data()),
                 Err(error) => {
@@ -83,7 +87,10 @@ impl Audit {
         loop {
             match copy_batch(&mut reader, &mut journal) {
                 Ok(true) => pause = Duration::from_millis(100),
-                Ok(false) => self.to_copy.notified().await,
+                Ok(false) => {
+                    self.to_copy.notified().await;
+                    tokio::time::sleep(GATHERED).await;
+                }
                 Err(error) => {
                     tracing::debug!("journald takes no record now: {error}");
                     journal = None;

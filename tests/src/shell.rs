@@ -40,7 +40,9 @@ impl Shell {
         self.count += 1;
         let done = format!("<done {}>", self.count);
         // The echo shows the arithmetic, the answer its result.
-        self.type_text(&format!("{command}\necho \"<done $(({} + 1))>\"\n", self.count - 1));
+        // On one line: sudo throws away what was typed behind the line that started it.
+        let then = if command.ends_with('&') { " " } else { "; " };
+        self.type_text(&format!("{command}{then}echo \"<done $(({} + 1))>\"\n", self.count - 1));
         let end = wait_for(
             &format!("the end of `{command}` at a terminal, which shows:\n{}", self.client.stdout()),
             ANSWER,

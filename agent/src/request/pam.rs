@@ -95,11 +95,20 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
         let grants = agent.grants.borrow();
         match decide(&request, grants.held(), now) {
             Decision::Permit { grant, until } => {
-                let event = if hook == Hook::Account { Event::LoginPermitted } else { Event::SessionOpened };
-                let entry = named(asked(agent, peer, event, question, user), grant, until);
-                agent.audit.write(entry.with(Field::Outcome, "permit").with(Field::Session, session_id(peer)));
-                let message = wording::entry_line(agent, grant, until, now);
-                (PamAnswer { verdict: Verdict::Permit, message: Some(message) }, Some(grant.grant.id.to_string()))
+                let permitted = |event| {
+                    named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")
+                };
+                let message = match hook {
+                    Hook::Account => {
+                        agent.audit.write(permitted(Event::LoginPermitted));
+                        None
+                    }
+                    Hook::OpenSession => {
+                        agent.audit.write(permitted(Event::SessionOpened).with(Field::Session, session_id(peer)));
+                        Some(wording::entry_line(agent, grant, until, now))
+                    }
+                };
+                (PamAnswer { verdict: Verdict::Permit, message }, Some(grant.grant.id.to_string()))
             }
             Decision::Deny { reason, nearest, opens } => {
                 let why = wording::denial_reason(reason, nearest, opens, &request);

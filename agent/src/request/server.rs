@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
 use zlink::connection::PassedCredentials;
 use zlink::connection::socket::{self, ReadResult};
@@ -122,12 +122,15 @@ pub async fn serve(listener: UnixListener, interface: Interface, agent: Rc<Agent
                 continue;
             }
         };
-        let Some(place) = Place::take(&open, &stream) else { continue };
+        let Ok(credentials) = stream.peer_cred() else { continue };
+        let Some(place) = Place::take(&open, credentials.uid()) else { continue };
         let agent = Rc::clone(&agent);
         tokio::task::spawn_local(async move {
             let _place = place;
-            answer_all(stream, interface, &agent).await;
+            answer_all(stream, credentials, interface, &agent).await;
         });
+        // Who is here is answered before the next one is looked for.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -138,8 +141,7 @@ struct Place {
 }
 
 impl Place {
-    fn take(open: &Rc<RefCell<HashMap<u32, usize>>>, stream: &UnixStream) -> Option<Self> {
-        let uid = stream.peer_cred().ok()?.uid();
+    fn take(open: &Rc<RefCell<HashMap<u32, usize>>>, uid: u32) -> Option<Self> {
         let mut places = open.borrow_mut();
         let all: usize = places.values().sum();
         let own = places.entry(uid).or_insert(0);
@@ -164,9 +166,14 @@ impl Drop for Place {
 }
 
 /// Answers the calls of one connection, one after the other.
-async fn answer_all(stream: UnixStream, interface: Interface, agent: &Rc<Agent>) {
+async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface, agent: &Rc<Agent>) {
+    let Some(pid) = credentials.pid() else { return };
+    let mut peer = Peer { pid, uid: credentials.uid(), groups: Vec::new() };
     let mut connection = Connection::new(Bounded(stream));
-    let Some(peer) = peer_of(&mut connection).await else { return };
+    if interface == Interface::Agent {
+        let Ok(all) = connection.peer_credentials().await else { return };
+        peer.groups = all.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect();
+    }
     loop {
         let received = tokio::time::timeout(LONGEST_SILENCE, connection.receive_call::<RawCall>()).await;
         let call = match received {
@@ -190,15 +197,6 @@ async fn answer_all(stream: UnixStream, interface: Interface, agent: &Rc<Agent>)
             return;
         }
     }
-}
-
-async fn peer_of(connection: &mut Connection<Bounded>) -> Option<Peer> {
-    let credentials = connection.peer_credentials().await.ok()?;
-    Some(Peer {
-        pid: credentials.process_id().as_raw_nonzero().get(),
-        uid: credentials.unix_user_id().as_raw(),
-        groups: credentials.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect(),
-    })
 }
 
 /// Sends an answer; `false` if the peer did not take it.
