@@ -137,6 +137,16 @@ impl Agent {
         *self.config_problem.borrow_mut() = problem.map(|error| error.to_string());
     }
 
+    /// Records what happened under a grant, with all that an auditor asks of that grant.
+    pub fn write_under(&self, grant: Option<&str>, mut entry: Entry) {
+        if let Some(held) = grant.and_then(|id| self.grants.borrow().find(id).cloned()) {
+            for (field, value) in held.entry(entry.event).fields {
+                entry.fields.entry(field).or_insert(value);
+            }
+        }
+        self.audit.write(entry);
+    }
+
     /// Audits what of the store could not be read.
     fn note_store_problems(&self) {
         let grants = self.grants.borrow();

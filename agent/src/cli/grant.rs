@@ -3,9 +3,9 @@
 use super::{CliError, Outcome, ask, print};
 use crate::config::parse_duration;
 use crate::human;
-use crate::request::admin::{self, GrantOrder};
+use crate::request::admin::GrantOrder;
 use clap::Args;
-use curfew_protocol::grant::{Grant, LoginName, Text};
+use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ pub struct GrantCommand {
     sudo: bool,
     /// A command for sudo, with its full path; a path alone allows any arguments. Can be given again.
     #[arg(long = "command", value_name = "CMD", requires = "sudo")]
-    commands: Vec<String>,
+    commands: Vec<Command>,
     /// A user to run commands as; root if left out. Can be given again.
     #[arg(long, value_name = "USER", requires = "sudo")]
-    run_as: Vec<String>,
+    run_as: Vec<LoginName>,
     /// A network to log in from, such as 10.0.0.0/8. Can be given again.
     #[arg(long, value_name = "CIDR")]
-    from: Vec<String>,
+    from: Vec<Network>,
     /// Why, for the audit.
     #[arg(long, value_name = "TEXT")]
     reason: Text,
@@ -53,8 +53,11 @@ impl GrantCommand {
         if !self.from.is_empty() && !login {
             return Err(CliError::Usage("--from narrows logins; add --login".into()));
         }
-        let (login, sudo) =
-            admin::access(login, &self.from, self.sudo, &self.commands, &self.run_as).map_err(CliError::Usage)?;
+        let login = login.then_some(LoginAccess { services: Vec::new(), from: self.from });
+        let sudo = self.sudo.then(|| SudoAccess {
+            run_as: if self.run_as.is_empty() { vec![LoginName::root()] } else { self.run_as },
+            commands: if self.commands.is_empty() { vec![Command::All] } else { self.commands },
+        });
         let (user, reason, ticket) = (self.user, self.reason, self.ticket);
         let order = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
         let Made { grant } = ask("Grant", &order)?;

@@ -60,8 +60,7 @@ fn remove_drop_ins(agent: &Agent, now: Timestamp) {
     let wanted: HashSet<&str> =
         sudoers::wanted(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
     for id in sudoers::remove_unwanted(Path::new(sudoers::FOLDER), &wanted) {
-        let user = grants.find(&id).map(|held| held.grant.user.to_string());
-        agent.audit.write(Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()).with(Field::User, user));
+        agent.write_under(Some(&id), Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()));
     }
 }
 
@@ -121,7 +120,7 @@ fn note_closed(agent: &Agent) {
     let ending = agent.ending.borrow();
     let closed = agent.sessions.borrow_mut().take_closed();
     for session in closed.iter().filter(|session| !ending.contains(&session.leader)) {
-        agent.audit.write(session.entry(Event::SessionClosed));
+        agent.write_under(session.grant.as_deref(), session.entry(Event::SessionClosed));
     }
     let gone = |session: &&Session| {
         session.closed && !ending.contains(&session.leader) && Target::Session((*session).clone()).find().is_empty()
@@ -196,13 +195,16 @@ async fn finish(agent: Rc<Agent>, endings: Vec<(Ending, ReasonCode, Timestamp)>)
     let now = clock::now();
     for (ending, (reason, ended)) in endings.iter().zip(reasons) {
         let entry = match ending.target() {
-            Target::Session(session) => Some(session.entry(Event::SessionTerminated)),
+            Target::Session(session) => Some((session.entry(Event::SessionTerminated), &session.grant)),
             // A run of sudo that had finished by itself needs no record of its end.
-            Target::Elevation { ended, .. } if ending.killed_any() => Some(ended.entry(Event::SudoTerminated)),
+            Target::Elevation { ended, .. } if ending.killed_any() => {
+                Some((ended.entry(Event::SudoTerminated), &ended.grant))
+            }
             Target::Elevation { .. } => None,
         };
-        if let Some(entry) = entry {
-            agent.audit.write(ending.report(entry.with(Field::ReasonCode, reason.name()), ended, now));
+        if let Some((entry, grant)) = entry {
+            let entry = ending.report(entry.with(Field::ReasonCode, reason.name()), ended, now);
+            agent.write_under(grant.as_deref(), entry);
         }
         forget(&agent, ending).await;
     }

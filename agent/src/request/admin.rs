@@ -11,7 +11,7 @@ use crate::clock;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{HeldGrant, Revocation, State};
 use curfew_protocol::audit::{Event, Field, Record};
-use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text, Window};
+use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text, Window};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -328,13 +328,20 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
 
 /// Makes a grant of an order; the same checks as for any other grant.
 fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, ErrorReply> {
-    let length = i64::try_from(order.seconds).ok().map(SignedDuration::from_secs).filter(|&it| it <= LONGEST_GRANT);
-    let Some(length) = length else {
-        return Err(ErrorReply::bad_parameter("seconds", &format!("{} s is longer than a year", order.seconds)));
+    let length = i64::try_from(order.seconds).ok().map(SignedDuration::from_secs);
+    let Some(length) = length.filter(|&it| it > SignedDuration::ZERO && it <= LONGEST_GRANT) else {
+        let problem = format!("{} s; a grant holds for a second at least and a year at most", order.seconds);
+        return Err(ErrorReply::bad_parameter("seconds", &problem));
     };
-    let window = now.checked_add(length).ok().and_then(|end| Window::new(now, end).ok());
+    // Whole seconds, as people and sudoers write them; never less than was asked for.
+    let whole = |mode| now.round(jiff::TimestampRound::new().smallest(jiff::Unit::Second).mode(mode)).unwrap_or(now);
+    let (begin, end) = (whole(jiff::RoundMode::Floor), whole(jiff::RoundMode::Ceil));
+    let window = end.checked_add(length).ok().and_then(|end| Window::new(begin, end).ok());
     let Some(window) = window else {
-        return Err(ErrorReply::bad_parameter("seconds", "a grant holds for at least a second"));
+        return Err(ErrorReply::bad_parameter(
+            "seconds",
+            &format!("{} s from now is past the calendar", order.seconds),
+        ));
     };
     let grant = json!({
         "id": ulid::Ulid::generate().to_string(),
@@ -379,28 +386,4 @@ async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, Error
     let more = records.len() > RECORDS_A_PAGE;
     records.truncate(RECORDS_A_PAGE);
     Ok(AuditPage { records, more })
-}
-
-/// Parses what the command line was given for a grant, for its own error messages.
-///
-/// # Errors
-///
-/// The value and what is wrong with it.
-pub fn access(
-    login: bool,
-    from: &[String],
-    sudo: bool,
-    commands: &[String],
-    run_as: &[String],
-) -> Result<(Option<LoginAccess>, Option<SudoAccess>), String> {
-    let from = from.iter().map(|network| network.parse::<Network>()).collect::<Result<Vec<_>, _>>()?;
-    let parse = |command: &String| command.parse::<Command>().map_err(|error| error.to_string());
-    let commands = commands.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let parse = |name: &String| name.parse::<LoginName>().map_err(|error| error.to_string());
-    let run_as = run_as.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let sudo = sudo.then(|| SudoAccess {
-        run_as: if run_as.is_empty() { vec![LoginName::root()] } else { run_as },
-        commands: if commands.is_empty() { vec![Command::All] } else { commands },
-    });
-    Ok((login.then_some(LoginAccess { services: Vec::new(), from }), sudo))
 }

@@ -47,7 +47,7 @@ fn main() {
 
     stage.say("The audit: who, what, when, why, and by whose leave. The journal has the same, with all fields.");
     stage.root(&host, "curfew audit");
-    stage.root(&host, "journalctl -x -o cat -n 1 --no-pager CURFEW_EVENT=session.terminated");
+    stage.root(&host, "journalctl -x -n 1 --no-pager CURFEW_EVENT=session.terminated");
 
     drop(host);
     stage.say(&format!("The host is gone without a trace. That took {} seconds.", begun.elapsed().as_secs()));
