@@ -140,6 +140,7 @@ impl Grant {
         if bytes.len() > LONGEST_GRANT {
             return Err(GrantError::TooLong { length: bytes.len() });
         }
+        Self::only_an_object(bytes.trim_ascii_start().starts_with(b"{"))?;
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let document = serde_path_to_error::deserialize(&mut json).map_err(GrantError::from_path)?;
         json.end().map_err(|error| GrantError::Field { place: ".".into(), problem: error.to_string() })?;
@@ -152,7 +153,17 @@ impl Grant {
     ///
     /// [`GrantError`] names the field and the value.
     pub fn from_value(value: &serde_json::Value) -> Result<Self, GrantError> {
+        Self::only_an_object(value.is_object())?;
         Self::from_document(serde_path_to_error::deserialize(value).map_err(GrantError::from_path)?)
+    }
+
+    /// serde would also take a list of the fields' values for the fields.
+    fn only_an_object(is_object: bool) -> Result<(), GrantError> {
+        if is_object {
+            Ok(())
+        } else {
+            Err(GrantError::Field { place: ".".into(), problem: "it is no JSON object".into() })
+        }
     }
 
     fn from_document(document: GrantDocument) -> Result<Self, GrantError> {
@@ -377,6 +388,8 @@ mod tests {
         let twice = text.replacen("\"user\":\"alice\"", "\"user\":\"alice\",\"user\":\"root\"", 1);
         assert!(Grant::from_json(twice.as_bytes()).is_err());
         assert!(Grant::from_json(format!("{text} {{}}").as_bytes()).is_err());
+        let list = serde_json::to_string(&document().as_object().unwrap().values().collect::<Vec<_>>()).unwrap();
+        assert!(Grant::from_json(list.as_bytes()).unwrap_err().to_string().contains("no JSON object"));
         assert!(Grant::from_json(text.as_bytes()).is_ok());
     }
 

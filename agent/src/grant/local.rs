@@ -186,6 +186,10 @@ impl LocalGrants {
 ///
 /// Why the whole can't be read; what is wrong with one entry refuses that entry alone.
 pub fn parse(bytes: &[u8]) -> Result<(Vec<HeldGrant>, Vec<Refused>), String> {
+    // serde would also take a list of the fields' values for the fields.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".into());
+    }
     let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if document.version != 1 {
         return Err(format!("version {} is not known; this agent reads version 1", document.version));
@@ -311,7 +315,8 @@ mod tests {
     fn a_corrupt_store_is_set_aside_and_nothing_is_lost() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("local.json");
-        for (number, garbage) in ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}"].iter().enumerate()
+        for (number, garbage) in
+            ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}", "[1,[]]"].iter().enumerate()
         {
             fs::write(&path, garbage).unwrap();
             let store = LocalGrants::open(&path).unwrap();
