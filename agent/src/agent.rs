@@ -6,7 +6,7 @@ use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
-use crate::grant::local::{self, LocalGrants, write_durably};
+use crate::grant::local::{self, LocalGrants};
 use crate::grant::{HeldGrant, State};
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::sync::Notify;
 
 /// The configuration that was last usable.
@@ -239,10 +239,12 @@ impl Announced {
         std::fs::read(ANNOUNCED).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// A mark that is lost means an event written twice, not one missed.
+    /// Not synced: a mark that is lost means an event written twice, not one missed.
     fn save(&self) {
         let saved = serde_json::to_vec(self).map_err(std::io::Error::from);
-        if let Err(error) = saved.and_then(|bytes| write_durably(&PathBuf::from(ANNOUNCED), &bytes)) {
+        let new = Path::new(ANNOUNCED).with_extension("json.new");
+        let saved = saved.and_then(|bytes| std::fs::write(&new, bytes)).and_then(|()| std::fs::rename(&new, ANNOUNCED));
+        if let Err(error) = saved {
             tracing::error!(path = ANNOUNCED, "which grants began and ended could not be written down: {error}");
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! `server` takes connections and bounds them, `peer` says who is at the other end, `pam` and `admin` answer, and `decision` is
 //! the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
-//! `wording` is what people hear.
+//! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
 pub mod admin;
 pub mod decision;
+pub mod messages;
 pub mod pam;
 pub mod peer;
 pub mod server;

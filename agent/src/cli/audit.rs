@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, ask, is_root};
 use crate::audit::{self, query::Query};
 use crate::human;
-use crate::request::admin::AuditPage;
+use crate::request::messages::AuditPage;
 use clap::{Args, ValueEnum};
 use curfew_protocol::audit::{Event, Field, Record};
 use jiff::civil::{Date, DateTime};

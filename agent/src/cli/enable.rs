@@ -2,7 +2,7 @@
 
 use super::{CliError, Outcome, ask, is_root, print};
 use crate::config::{self, Config};
-use crate::request::admin::Status;
+use crate::request::messages::Status;
 use crate::wiring::{self, Kind, PAM_FOLDER, SUDOERS_INCLUDE};
 use clap::Args;
 use serde::Serialize;

@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, ask, print};
 use crate::config::parse_duration;
 use crate::human;
-use crate::request::admin::GrantOrder;
+use crate::request::messages::GrantOrder;
 use clap::Args;
 use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text};
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! `curfew revoke`: ends a local grant now.
 
 use super::{CliError, Outcome, ask, print};
-use crate::request::admin;
+use crate::request::messages;
 use clap::Args;
 use curfew_protocol::grant::{Grant, Text};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ struct Revoked {
 
 impl Revoke {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
-        let Revoked { grant } = ask("Revoke", admin::Revoke { id: self.id, reason: self.reason })?;
+        let Revoked { grant } = ask("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
         print(json, &grant, || format!("Grant {} of {} is revoked.\n", grant.id, grant.user))?;
         Ok(Outcome::Yes)
     }

@@ -4,7 +4,7 @@ use super::{CliError, Outcome, ask, print};
 use crate::clock;
 use crate::grant::State;
 use crate::human;
-use crate::request::admin::{ShownGrant, Status as Answer};
+use crate::request::messages::{ShownGrant, Status as Answer};
 use clap::Args;
 use curfew_protocol::grant::Text;
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, ask, print};
 use crate::clock;
 use crate::human;
-use crate::request::admin::{WhyAnswer, WhyQuestion};
+use crate::request::messages::{WhyAnswer, WhyQuestion};
 use clap::Args;
 use jiff::Timestamp;
 

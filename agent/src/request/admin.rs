@@ -1,7 +1,10 @@
 //! Answers to people: grants, revocations, what is and why, the audit. Who may ask what is decided here, by the peer's
 //! credentials alone.
 
-use super::decision::{Elevation, ReasonCode, Request, Verdict, WantedCommand, decide};
+use super::decision::{Elevation, Request, Verdict, WantedCommand, decide};
+use super::messages::{
+    AuditPage, GrantOrder, Revoke, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion,
+};
 use super::peer::{self, Peer};
 use super::server::{ErrorReply, RawCall, parameters};
 use super::wording;
@@ -10,10 +13,10 @@ use crate::audit::{self, query};
 use crate::clock;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{HeldGrant, Revocation, State};
-use curfew_protocol::audit::{Event, Field, Record};
-use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text, Window};
+use curfew_protocol::audit::{Event, Field};
+use curfew_protocol::grant::{Grant, Window};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
@@ -26,134 +29,6 @@ const RECORDS_A_PAGE: usize = 500;
 
 /// The longest local grant.
 const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
-
-/// What `io.curfew.Agent.Status` answers, and `curfew status --json` prints.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Status {
-    /// The host's name.
-    pub host: String,
-    /// `enforce` or `observe`.
-    pub mode: String,
-    /// Whether Curfew is in force: wired, and in mode `enforce`.
-    pub in_force: bool,
-    /// The grants that the asker may see.
-    pub grants: Vec<ShownGrant>,
-    /// When the next of them ends.
-    pub next_end: Option<Timestamp>,
-    /// The last verified set; none without an endpoint.
-    pub set: Option<Value>,
-    /// What is wrong on this host, for root.
-    pub problems: Vec<String>,
-    /// What is open: everything for root, one's own for others.
-    pub sessions: Vec<ShownSession>,
-}
-
-/// A grant with where it stands.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct ShownGrant {
-    /// The grant as it was approved.
-    #[serde(flatten)]
-    pub grant: Grant,
-    /// Where it stands.
-    pub state: State,
-    /// Where it came from.
-    pub source: String,
-    /// When it ended before its time, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// An open session.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct ShownSession {
-    /// Who.
-    pub user: String,
-    /// Over which service.
-    pub service: String,
-    /// From where.
-    pub rhost: Option<String>,
-    /// logind's id.
-    pub session: Option<String>,
-    /// Whether it ends with its grant; not what was open before Curfew was in force.
-    pub governed: bool,
-}
-
-/// What `io.curfew.Agent.Why` is asked.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct WhyQuestion {
-    /// Who.
-    pub user: String,
-    /// The PAM service.
-    pub service: String,
-    /// The address it would come from.
-    #[serde(default)]
-    pub from: Option<String>,
-    /// When; now if left out.
-    #[serde(default)]
-    pub at: Option<Timestamp>,
-    /// The command that sudo would run.
-    #[serde(default)]
-    pub command: Option<String>,
-}
-
-/// What it answers, and `curfew why --json` prints.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct WhyAnswer {
-    /// `permit` or `deny`.
-    pub verdict: String,
-    /// Why it is a denial.
-    pub reason_code: Option<ReasonCode>,
-    /// The grant behind it, or the one that came nearest.
-    pub grant: Option<String>,
-    /// Until when it is permitted.
-    pub not_after: Option<Timestamp>,
-    /// When the answer changes next.
-    pub changes_at: Option<Timestamp>,
-    /// The same in one sentence.
-    pub explanation: String,
-}
-
-/// What `io.curfew.Agent.Grant` is asked.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct GrantOrder {
-    /// For whom.
-    pub user: LoginName,
-    /// For how long, in seconds.
-    pub seconds: u64,
-    /// The logins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub login: Option<LoginAccess>,
-    /// The elevation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sudo: Option<SudoAccess>,
-    /// Why.
-    pub reason: Text,
-    /// The ticket behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<Text>,
-}
-
-/// What `io.curfew.Agent.Revoke` is asked.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Revoke {
-    /// Which grant.
-    pub id: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Text>,
-}
-
-/// One page of the audit.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct AuditPage {
-    /// The records.
-    pub records: Vec<Record>,
-    /// Whether there are more behind the last.
-    pub more: bool,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

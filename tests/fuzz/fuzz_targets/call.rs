@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use curfew::audit::query::Query;
-use curfew::request::admin::{GrantOrder, Revoke, WhyQuestion};
+use curfew::request::messages::{GrantOrder, Revoke, WhyQuestion};
 use curfew::request::server::{RawCall, parameters};
 use curfew_protocol::ipc::PamQuestion;
 
