@@ -40,8 +40,12 @@ pub struct Agent {
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
     pub ending: RefCell<HashSet<ProcessId>>,
-    /// Grants whose drop-in can't be written, and why: said once.
-    pub unwritable: RefCell<BTreeMap<String, String>>,
+    /// Grants whose drop-in can't be written.
+    pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
+    /// Grants whose drop-in is being written.
+    pub writing: RefCell<HashSet<String>>,
+    /// The services that are wired, as of the last look.
+    wired: RefCell<HashSet<String>>,
     /// Whether, and since when, Curfew is in force.
     pub in_force: RefCell<InForce>,
     /// logind.
@@ -53,6 +57,15 @@ pub struct Agent {
     /// The next thing to do.
     pub next: Cell<Option<Timestamp>>,
     announced: RefCell<Announced>,
+}
+
+/// A drop-in that can't be written.
+#[derive(Debug)]
+pub struct Unwritable {
+    /// Why.
+    pub problem: String,
+    /// When it is tried again.
+    pub again_at: Timestamp,
 }
 
 /// Which grants the audit has seen begin and end, by id.
@@ -91,6 +104,8 @@ impl Agent {
             sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
             ending: RefCell::default(),
             unwritable: RefCell::default(),
+            writing: RefCell::default(),
+            wired: RefCell::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             logind: Logind::default(),
             changed: Notify::new(),
@@ -119,6 +134,7 @@ impl Agent {
             Ok((config, None)) => {
                 *self.config.borrow_mut() = config;
                 self.note_config_problem(None);
+                self.unwritable.borrow_mut().clear();
                 self.changed.notify_one();
                 Ok(())
             }
@@ -167,17 +183,15 @@ impl Agent {
 
     /// Audits the grants that began or ended since the last look.
     pub fn announce(&self, now: Timestamp) {
-        let grants = self.grants.borrow();
+        let mut grants = self.grants.borrow_mut();
         let mut announced = self.announced.borrow_mut();
         let mut latest = BTreeMap::new();
-        for held in grants.held() {
+        for held in grants.held_mut() {
             let id = held.grant.id.as_str();
             let before = announced.0.get(id).copied();
-            let state = match (before, held.state(now)) {
-                // A clock that is set back begins nothing again.
-                (Some(State::Ended), _) => State::Ended,
-                (_, state) => state,
-            };
+            held.reached = held.reached.max(before);
+            let state = held.state(now);
+            held.reached = Some(state);
             match (before, state) {
                 (Some(State::Coming) | None, State::Live) => self.audit.write(held.entry(Event::GrantStarted)),
                 (Some(State::Ended), _) => {}
@@ -197,7 +211,8 @@ impl Agent {
     pub fn update_in_force(&self) -> bool {
         let config = self.config.borrow();
         let services = config.login_services.iter().chain(&config.elevation_services);
-        let wired = services.into_iter().any(|service| self.is_wired(service));
+        services.for_each(|service| self.look_at_wiring(service));
+        let wired = !self.wired.borrow().is_empty();
         mark_observe(config.mode == Mode::Observe);
         let mut in_force = self.in_force.borrow_mut();
         let before = in_force.holds();
@@ -207,14 +222,18 @@ impl Agent {
         !before && in_force.holds()
     }
 
-    /// Whether PAM asks us about `service`.
-    pub fn is_wired(&self, service: &str) -> bool {
-        wiring::is_wired(Path::new(wiring::PAM_FOLDER), service)
+    /// Notes whether PAM asks us about `service`. A file that can't be read changes nothing.
+    fn look_at_wiring(&self, service: &str) {
+        match wiring::is_wired(Path::new(wiring::PAM_FOLDER), service) {
+            Ok(true) => drop(self.wired.borrow_mut().insert(service.to_owned())),
+            Ok(false) => drop(self.wired.borrow_mut().remove(service)),
+            Err(error) => tracing::error!("whether {service} is wired can't be told: {error}"),
+        }
     }
 
     /// Whether what opened over `service` at `opened_us` may be ended.
     pub fn governs(&self, service: &str, opened_us: u64) -> bool {
-        self.in_force.borrow().governs(opened_us) && self.is_wired(service)
+        self.in_force.borrow().governs(opened_us) && self.wired.borrow().contains(service)
     }
 }
 

@@ -20,6 +20,9 @@ use tokio::sync::Notify;
 /// Where the spool is.
 pub const FOLDER: &str = "/var/lib/curfew/audit";
 
+/// The error of a datagram that is too long (send(2)).
+const EMSGSIZE: i32 = nix::errno::Errno::EMSGSIZE as i32;
+
 /// How long records are gathered before they are synced and copied together: whoever waits for an answer comes first.
 const GATHERED: Duration = Duration::from_millis(50);
 
@@ -81,7 +84,7 @@ impl Audit {
 
     /// Copies every record to journald, in order, at least once. Never returns.
     pub async fn copy_to_journal(&self) {
-        let mut reader = SpoolReader::resume(&self.folder);
+        let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());
         let mut journal = None;
         let mut pause = Duration::from_millis(100);
         loop {
@@ -104,7 +107,7 @@ impl Audit {
 
     /// Copies what is left to journald and makes the spool durable: the last deed before the agent stops.
     pub fn finish(&self) {
-        let mut reader = SpoolReader::resume(&self.folder);
+        let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());
         let mut journal = None;
         while let Ok(true) = copy_batch(&mut reader, &mut journal) {}
         if let Ok(file) = self.spool.borrow().handle() {
@@ -124,8 +127,13 @@ fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::i
         None => journal.insert(Journal::connect()?),
     };
     for line in &batch {
-        if let Some(record) = &line.record {
-            journal.send(record)?;
+        match line.record.as_ref().map(|record| journal.send(record)) {
+            // It is in the spool; nothing behind it waits for a record that journald will never take.
+            Some(Err(error)) if error.raw_os_error() == Some(EMSGSIZE) => {
+                tracing::error!("an audit record is too long for journald: {error}");
+            }
+            Some(Err(error)) => return Err(error),
+            Some(Ok(())) | None => {}
         }
         reader.pass(line);
     }

@@ -14,6 +14,7 @@ use crate::descriptors;
 use crate::enforce::logind::LogindSession;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::reconcile::reconcile;
+use crate::enforce::scope::Scope;
 use crate::enforce::sessions::{Session, Told};
 use crate::enforce::since::monotonic_us;
 use crate::request::server::{Interface, serve};
@@ -64,8 +65,11 @@ pub enum DaemonError {
 /// [`DaemonError`] says what it can't do without.
 pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
     let system = |what| move |source| DaemonError::System { what, source };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system("no event loop"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(16)
+        .build()
+        .map_err(system("no event loop"))?;
     LocalSet::new().block_on(&runtime, async move {
         let agent = Rc::new(Agent::open()?);
         let alarm = Alarm::new().map_err(system("no timer"))?;
@@ -174,7 +178,6 @@ async fn reload_on(mut signal: UnixStream, agent: Rc<Agent>) {
         if agent.reload().is_ok() {
             tracing::info!("the configuration was read again");
         }
-        agent.unwritable.borrow_mut().clear();
     }
 }
 
@@ -210,7 +213,11 @@ async fn adopt_sessions(agent: &Rc<Agent>) {
                     agent.session_opened.notify_one();
                 }
             }
-            Err(error) => tracing::debug!("logind lists no sessions now: {error}"),
+            Err(error) => {
+                tracing::debug!("logind lists no sessions now: {error}");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                agent.session_opened.notify_one();
+            }
         }
     }
 }
@@ -225,7 +232,11 @@ fn adopt(agent: &Rc<Agent>, found: LogindSession) {
     if !in_force || !login || is_exempt(&found.user) || agent.sessions.borrow().knows(&found) {
         return;
     }
-    let Some(leader) = Process::read(found.leader) else { return };
+    let Ok(Some(leader)) = Process::read(found.leader) else { return };
+    // logind may name a process that is long gone, and another has its number now.
+    if Scope::of_process(found.leader).is_none_or(|(id, _)| id != found.id) {
+        return;
+    }
     let left_alone = !agent.governs(&found.service, found.opened_us);
     let session = Session {
         user: found.user,
@@ -240,6 +251,7 @@ fn adopt(agent: &Rc<Agent>, found: LogindSession) {
         told: Told::default(),
         hung_up_for: None,
         closed: false,
+        exempt: false,
     };
     let entry = session.entry(Event::SessionOpened);
     if agent.sessions.borrow_mut().add_session(session) {
@@ -253,7 +265,11 @@ fn adopt(agent: &Rc<Agent>, found: LogindSession) {
 
 /// Whether the exempt list, as the PAM module reads it, has the user.
 fn is_exempt(user: &str) -> bool {
-    exempt::lists(Path::new(exempt::EXEMPT_LIST), user)
+    exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or_else(|error| {
+        // Nobody is ended by a list that can't be believed.
+        tracing::error!("{}: {error}", exempt::EXEMPT_LIST);
+        true
+    })
 }
 
 /// A stream that has a byte for each `signal` (signal(7)).

@@ -18,6 +18,9 @@ pub struct HeldGrant {
     /// That it was revoked, when and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
+    /// How far it is known to have come: a clock that is set back neither ends what has begun nor begins what has ended.
+    #[serde(skip)]
+    pub reached: Option<State>,
 }
 
 /// The end of a grant before its time.
@@ -32,7 +35,7 @@ pub struct Revocation {
 }
 
 /// Where a grant stands at some time.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its window has not opened yet.
@@ -52,13 +55,14 @@ impl HeldGrant {
 
     /// Where it stands at `now`. A revocation holds even where the clock stands before it.
     pub fn state(&self, now: Timestamp) -> State {
-        if self.revoked.is_some() || now >= self.grant.window.not_after() {
+        let by_the_clock = if self.revoked.is_some() || now >= self.grant.window.not_after() {
             State::Ended
         } else if now < self.grant.window.not_before() {
             State::Coming
         } else {
             State::Live
-        }
+        };
+        self.reached.map_or(by_the_clock, |reached| reached.max(by_the_clock))
     }
 
     /// Why it ended: `revoked` or `expired`.
@@ -86,4 +90,26 @@ impl HeldGrant {
 /// Everybody who approved it, parted by commas.
 pub fn approvers(grant: &Grant) -> String {
     grant.approved_by.iter().map(Text::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_clock_that_is_set_back_ends_nothing_that_has_begun_and_begins_nothing_that_has_ended() {
+        let grant = Grant::from_value(&json!({
+            "id": "a", "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        }));
+        let mut held = HeldGrant { grant: grant.unwrap(), revoked: None, reached: None };
+        let before = "2026-11-21T19:59:00Z".parse().unwrap();
+        assert_eq!(held.state(before), State::Coming);
+        held.reached = Some(State::Live);
+        assert_eq!(held.state(before), State::Live);
+        held.reached = Some(State::Ended);
+        assert_eq!(held.state(before), State::Ended);
+    }
 }

@@ -42,7 +42,8 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn printable(text: &str) -> String {
+/// A text that can drive no terminal: control characters are shown as `?`.
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

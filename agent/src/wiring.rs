@@ -61,11 +61,20 @@ pub enum WiringError {
 }
 
 /// Whether the service file of `service` in `folder` has our account line.
-pub fn is_wired(folder: &Path, service: &str) -> bool {
-    fs::read_to_string(folder.join(service)).is_ok_and(|text| text.lines().any(is_account_line))
+///
+/// # Errors
+///
+/// That the file is there and can't be read, which says nothing.
+pub fn is_wired(folder: &Path, service: &str) -> io::Result<bool> {
+    match fs::read(folder.join(service)) {
+        Ok(text) => Ok(text.split(|&byte| byte == b'\n').any(is_account_line)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-fn is_account_line(line: &str) -> bool {
+fn is_account_line(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
     let mut words = line.split_ascii_whitespace();
     words.next() == Some("account") && words.any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
 }
@@ -75,36 +84,39 @@ fn is_account_line(line: &str) -> bool {
 /// # Errors
 ///
 /// The line of a mark without its counterpart.
-pub fn wired(text: &str, kind: Kind) -> Result<String, usize> {
+pub fn wired(text: &[u8], kind: Kind) -> Result<Vec<u8>, usize> {
     let plain = unwired(text)?;
     let argument = kind.argument();
-    let account = format!("{BEGIN}account    requisite    pam_curfew.so {argument}\n{END}");
-    let (separator, begin) =
-        if plain.is_empty() || plain.ends_with('\n') { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
-    Ok(format!("{account}{plain}{separator}{begin}session    required     pam_curfew.so {argument}\n{END}"))
+    let mut wired = format!("{BEGIN}account    requisite    pam_curfew.so {argument}\n{END}").into_bytes();
+    let whole = plain.is_empty() || plain.ends_with(b"\n");
+    wired.extend_from_slice(&plain);
+    let (separator, begin) = if whole { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
+    let session = format!("{separator}{begin}session    required     pam_curfew.so {argument}\n{END}");
+    wired.extend_from_slice(session.as_bytes());
+    Ok(wired)
 }
 
-/// The text of a service file without our lines.
+/// The text of a service file without our lines. Other people's bytes are kept, whatever they are.
 ///
 /// # Errors
 ///
 /// The line of a mark without its counterpart.
-pub fn unwired(text: &str) -> Result<String, usize> {
-    let mut plain = String::with_capacity(text.len());
+pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let mut plain = Vec::with_capacity(text.len());
     let mut begun = None;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        if line == BEGIN || line == BEGIN_NO_NEWLINE {
+    for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        if line == BEGIN.as_bytes() || line == BEGIN_NO_NEWLINE.as_bytes() {
             if let Some(begun) = begun {
                 return Err(begun);
             }
             begun = Some(number + 1);
-            if line == BEGIN_NO_NEWLINE && plain.ends_with('\n') {
+            if line == BEGIN_NO_NEWLINE.as_bytes() && plain.ends_with(b"\n") {
                 plain.pop();
             }
-        } else if line.trim_end_matches('\n') == END.trim_end_matches('\n') {
+        } else if line.trim_ascii_end() == END.trim_ascii_end().as_bytes() {
             begun.take().ok_or(number + 1)?;
         } else if begun.is_none() {
-            plain.push_str(line);
+            plain.extend_from_slice(line);
         }
     }
     match begun {
@@ -120,7 +132,7 @@ pub fn unwired(text: &str) -> Result<String, usize> {
 /// [`WiringError`]; the file is as it was then.
 pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
     let file = |source| WiringError::File { path: path.into(), source };
-    let text = fs::read_to_string(path).map_err(file)?;
+    let text = fs::read(path).map_err(file)?;
     let changed = match kind {
         Some(kind) => wired(&text, kind),
         None => unwired(&text),
@@ -129,7 +141,7 @@ pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
     if changed == text {
         return Ok(false);
     }
-    replace(path, changed.as_bytes(), None).map_err(file)?;
+    replace(path, &changed, None).map_err(file)?;
     Ok(true)
 }
 
@@ -175,12 +187,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SSHD: &str =
-        "# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
+    const SSHD: &[u8] =
+        b"# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
 
     #[test]
     fn our_account_line_is_the_first_and_our_session_line_the_last() {
-        let wired = wired(SSHD, Kind::Login).unwrap();
+        let wired = String::from_utf8(wired(SSHD, Kind::Login).unwrap()).unwrap();
         let rules: Vec<_> = wired.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(rules.first().unwrap().starts_with("account    requisite    pam_curfew.so login"));
         assert!(rules.last().unwrap().starts_with("session    required     pam_curfew.so login"));
@@ -188,17 +200,17 @@ mod tests {
 
     #[test]
     fn a_lone_mark_is_an_error_and_names_its_line() {
-        assert_eq!(unwired(&format!("a\n{BEGIN}b\n")), Err(2));
-        assert_eq!(unwired(&format!("a\nb\n{END}")), Err(3));
-        assert_eq!(unwired(&format!("{BEGIN}{BEGIN}{END}")), Err(1));
+        assert_eq!(unwired(format!("a\n{BEGIN}b\n").as_bytes()), Err(2));
+        assert_eq!(unwired(format!("a\nb\n{END}").as_bytes()), Err(3));
+        assert_eq!(unwired(format!("{BEGIN}{BEGIN}{END}").as_bytes()), Err(1));
     }
 
     #[test]
     fn a_commented_line_does_not_wire() {
-        assert!(is_account_line("account requisite pam_curfew.so login"));
-        assert!(is_account_line("account [default=die] /lib/security/pam_curfew.so"));
-        assert!(!is_account_line("# account requisite pam_curfew.so"));
-        assert!(!is_account_line("session required pam_curfew.so"));
+        assert!(is_account_line(b"account requisite pam_curfew.so login"));
+        assert!(is_account_line(b"account [default=die] /lib/security/pam_curfew.so"));
+        assert!(!is_account_line(b"# account requisite pam_curfew.so"));
+        assert!(!is_account_line(b"session required pam_curfew.so"));
     }
 
     #[test]
@@ -211,17 +223,18 @@ mod tests {
         std::os::unix::fs::symlink("sshd", &link).unwrap();
         assert!(rewire(&link, Some(Kind::Login)).unwrap());
         assert!(!rewire(&link, Some(Kind::Login)).unwrap());
-        assert!(is_wired(folder.path(), "sshd"));
+        assert!(is_wired(folder.path(), "sshd").unwrap());
+        assert!(!is_wired(folder.path(), "sudo").unwrap());
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         assert!(rewire(&path, None).unwrap());
-        assert_eq!(fs::read_to_string(&path).unwrap(), SSHD);
+        assert_eq!(fs::read(&path).unwrap(), SSHD);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     proptest! {
         #[test]
-        fn unwiring_restores_every_byte(text in "([a-z#@ ]{0,12}\n?){0,6}") {
+        fn unwiring_restores_every_byte(text in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..80)) {
             let once = wired(&text, Kind::Elevation).unwrap();
             prop_assert_eq!(&wired(&once, Kind::Elevation).unwrap(), &once);
             prop_assert_eq!(unwired(&once).unwrap(), text);

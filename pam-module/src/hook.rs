@@ -34,7 +34,7 @@ pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) ->
         return PamResultCode::PAM_PERM_DENIED;
     };
     let who = actor(&question, arguments);
-    if who.as_deref().is_some_and(|who| exempt::lists(Path::new(exempt::EXEMPT_LIST), who)) {
+    if who.as_deref().is_some_and(|who| exempt::lists(Path::new(exempt::EXEMPT_LIST), who).unwrap_or(false)) {
         question.exempt = true;
         note_exempt(hook, &question);
         return PamResultCode::PAM_SUCCESS;
@@ -82,14 +82,11 @@ fn actor(question: &PamQuestion, arguments: &[&CStr]) -> Option<String> {
     if elevates { question.ruser.clone() } else { Some(question.user.clone()) }
 }
 
-/// Leaves the audit's note of an exempt user with the agent, or with syslog where the agent can't take it.
+/// Tells the agent of an exempt user, for the audit and so that it leaves the session alone; or syslog, where the agent can't take it.
 fn note_exempt(hook: Hook, question: &PamQuestion) {
-    if hook == Hook::OpenSession {
-        return;
-    }
     let noted: Result<PamAnswer, _> =
         varlink::call(Path::new(PAM_SOCKET), hook.method(), question, PATIENCE_FOR_A_NOTE);
-    if noted.is_err() {
+    if noted.is_err() && hook == Hook::Account {
         log(Severity::Notice, &format!("exempt.used {}: the agent does not answer", named(question)));
     }
 }

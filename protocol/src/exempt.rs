@@ -3,7 +3,7 @@
 
 use nix::fcntl::OFlag;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -13,27 +13,45 @@ pub const EXEMPT_LIST: &str = "/etc/curfew/exempt";
 /// The longest list that is read, in bytes.
 const LONGEST_LIST: u64 = 64 * 1024;
 
-/// Whether `user` is on the list at `path`. A list that somebody else than root could have written counts as empty.
-pub fn lists(path: &Path, user: &str) -> bool {
-    read(path).is_some_and(|list| holds(&list, user))
+/// Whether `user` is on the list at `path`.
+///
+/// # Errors
+///
+/// Why the list is not believed; nobody is on it then.
+pub fn lists(path: &Path, user: &str) -> io::Result<bool> {
+    Ok(!user.is_empty() && lines(&read(path)?).any(|line| line == user.as_bytes()))
 }
 
-fn read(path: &Path) -> Option<String> {
+/// The names on the list at `path`.
+///
+/// # Errors
+///
+/// Why the list is not believed.
+pub fn names(path: &Path) -> io::Result<Vec<String>> {
+    Ok(lines(&read(path)?).filter_map(|line| String::from_utf8(line.to_vec()).ok()).collect())
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     // O_NONBLOCK: a FIFO in its place must not hold up a login.
-    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).ok()?;
-    let about = file.metadata().ok()?;
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let about = file.metadata()?;
     if !about.is_file() || about.uid() != 0 || about.mode() & 0o022 != 0 {
-        return None;
+        return Err(io::Error::other("it must be a file that belongs to root and that only root may write"));
     }
     // Room for all of it at once: a login does not read it in pieces.
-    let length = about.len().min(LONGEST_LIST) as usize;
-    let mut list = String::with_capacity(length + 1);
-    file.take(LONGEST_LIST).read_to_string(&mut list).ok()?;
-    Some(list)
+    let length = about.len().min(LONGEST_LIST);
+    let mut list = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    file.take(LONGEST_LIST).read_to_end(&mut list)?;
+    Ok(list)
 }
 
-fn holds(list: &str, user: &str) -> bool {
-    !user.is_empty() && list.lines().any(|line| line.split('#').next().unwrap_or_default().trim() == user)
+/// The names, one a line; a line that makes no sense spoils only itself.
+fn lines(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let names = list.split(|&byte| byte == b'\n').map(|line| {
+        let name = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+        name.trim_ascii()
+    });
+    names.filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -42,39 +60,53 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn list(text: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exempt");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        (folder, path)
+    }
+
+    fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
     #[test]
     fn a_name_is_listed_whole_and_on_its_own_line() {
-        let list = "# exempt\nroot\n  ops  # on call\n#alice\n\n";
-        assert!(holds(list, "root"));
-        assert!(holds(list, "ops"));
+        if !is_root() {
+            return;
+        }
+        let (_folder, path) = list(b"# exempt, caf\xe9\nroot\n  ops  # on call\r\n#alice\n\n\xff\n");
+        assert_eq!(names(&path).unwrap(), ["root", "ops"]);
+        assert!(lists(&path, "root").unwrap());
+        assert!(lists(&path, "ops").unwrap());
         for user in ["alice", "roo", "op", "", "ops  # on call", "on", "#alice"] {
-            assert!(!holds(list, user), "{user}");
+            assert!(!lists(&path, user).unwrap(), "{user}");
         }
     }
 
     #[test]
     fn a_list_that_others_may_write_is_not_believed() {
-        if !nix::unistd::geteuid().is_root() {
+        if !is_root() {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("exempt");
-        std::fs::write(&path, "alice\n").unwrap();
+        let (_folder, path) = list(b"alice\n");
         for (mode, believed) in [(0o644, true), (0o664, false), (0o646, false), (0o600, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(lists(&path, "alice"), believed, "{mode:o}");
+            assert_eq!(lists(&path, "alice").is_ok(), believed, "{mode:o}");
         }
         std::os::unix::fs::chown(&path, Some(1000), None).unwrap();
-        assert!(!lists(&path, "alice"));
+        assert!(lists(&path, "alice").is_err());
     }
 
     #[test]
     fn a_missing_list_a_folder_and_a_pipe_list_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!lists(&folder.path().join("none"), "root"));
-        assert!(!lists(folder.path(), "root"));
+        assert!(lists(&folder.path().join("none"), "root").is_err());
+        assert!(lists(folder.path(), "root").is_err());
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-        assert!(!lists(&pipe, "root"));
+        assert!(lists(&pipe, "root").is_err());
     }
 }

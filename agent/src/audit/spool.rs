@@ -91,6 +91,11 @@ impl Spool {
         if self.length >= SEGMENT_LENGTH { self.turn_over() } else { Ok(()) }
     }
 
+    /// The number of the last record.
+    pub fn last_seq(&self) -> u64 {
+        self.next_seq - 1
+    }
+
     /// A second handle on the file that is written, to sync it from another thread.
     ///
     /// # Errors
@@ -202,9 +207,11 @@ pub struct SpoolReader {
 }
 
 impl SpoolReader {
-    /// Goes on behind the last record that was passed; from the beginning where none was.
-    pub fn resume(folder: &Path) -> Self {
+    /// Goes on behind the last record that was passed; from the beginning where none was. After a power loss, the mark may be
+    /// ahead of the spool, whose last number is `last`.
+    pub fn resume(folder: &Path, last: u64) -> Self {
         let passed = fs::read_to_string(mark(folder)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u64);
+        let passed = passed.min(last);
         Self { folder: folder.into(), next_seq: passed.saturating_add(1), segment: None, offset: 0 }
     }
 
@@ -365,13 +372,13 @@ mod tests {
             spool.turn_over().unwrap();
         }
         assert_eq!(seqs(folder.path()), [1, 2, 3, 4, 5]);
-        let mut reader = SpoolReader::resume(folder.path());
+        let mut reader = SpoolReader::resume(folder.path(), 5);
         for _ in 0..3 {
             let lines = reader.peek(1).unwrap();
             reader.pass(&lines[0]);
             reader.remember();
         }
-        let mut reader = SpoolReader::resume(folder.path());
+        let mut reader = SpoolReader::resume(folder.path(), 5);
         assert_eq!(reader.peek(1).unwrap()[0].record.as_ref().unwrap().seq, 4);
     }
 }

@@ -5,17 +5,10 @@ use crate::config::{self, Config};
 use crate::request::messages::Status;
 use crate::wiring::{self, Kind, PAM_FOLDER, SUDOERS_INCLUDE};
 use clap::Args;
+use curfew_protocol::exempt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
-/// Where distributions keep PAM's modules.
-const MODULE_FOLDERS: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/security",
-    "/usr/lib/aarch64-linux-gnu/security",
-    "/usr/lib64/security",
-    "/usr/lib/security",
-];
 
 /// Wire PAM and sudo: from then on, logins and sudo need a live grant. Root alone.
 ///
@@ -57,6 +50,7 @@ impl Enable {
         // An agent that does not answer would lock everybody out but the exempt.
         let before: Status = ask("Status", json!({}))?;
         module_is_there()?;
+        somebody_is_exempt()?;
         let mut done = Done::default();
         done.note(PathBuf::from(SUDOERS_INCLUDE), wiring::include_in_sudoers(true).map_err(failed)?);
         for (service, kind) in services {
@@ -87,14 +81,19 @@ impl Disable {
         only_root()?;
         let mut done = Done::default();
         // Every file, whatever the configuration says by now: nothing of ours may stay behind.
+        let mut problems = Vec::new();
         for path in service_files()? {
-            if wiring::rewire(&path, None).map_err(failed)? {
-                done.note(path, true);
+            match wiring::rewire(&path, None) {
+                Ok(true) => done.note(path, true),
+                Ok(false) => {}
+                // The others are unwired all the same.
+                Err(error) => problems.push(error.to_string()),
             }
         }
-        let changed = wiring::include_in_sudoers(false).map_err(failed)?;
-        if changed {
-            done.note(PathBuf::from(SUDOERS_INCLUDE), true);
+        match wiring::include_in_sudoers(false) {
+            Ok(true) => done.note(PathBuf::from(SUDOERS_INCLUDE), true),
+            Ok(false) => {}
+            Err(error) => problems.push(error.to_string()),
         }
         // The wiring is off whether or not the agent hears of it.
         if let Err(error) = ask::<_, Value>("Reload", json!({})) {
@@ -102,7 +101,7 @@ impl Disable {
         }
         let nothing = if done.changed.is_empty() { "Curfew was not wired.\n" } else { "" };
         print(json, &done, || done.text("unwired") + nothing)?;
-        Ok(Outcome::Yes)
+        if problems.is_empty() { Ok(Outcome::Yes) } else { Err(failed(problems.join("\ncurfew: "))) }
     }
 }
 
@@ -130,13 +129,22 @@ fn service_files() -> Result<Vec<PathBuf>, CliError> {
     Ok(paths)
 }
 
-/// PAM denies everybody who meets a module that is not there.
+/// PAM denies everybody who meets a module that is not there, so it must be where this machine's PAM looks.
 fn module_is_there() -> Result<(), CliError> {
-    if MODULE_FOLDERS.iter().any(|folder| Path::new(folder).join("pam_curfew.so").is_file()) {
+    let multiarch = format!("/usr/lib/{}-linux-gnu/security", std::env::consts::ARCH);
+    let folders = [multiarch.as_str(), "/usr/lib64/security", "/usr/lib/security"];
+    if folders.iter().any(|folder| Path::new(folder).join("pam_curfew.so").is_file()) {
         return Ok(());
     }
-    Err(CliError::Failed(format!(
-        "pam_curfew.so is in none of {}; install the package again",
-        MODULE_FOLDERS.join(" ")
-    )))
+    Err(CliError::Failed(format!("pam_curfew.so is in none of {}; install the package again", folders.join(" "))))
+}
+
+/// Somebody must always get in: the exempt list has to be believed, and to name a user of this host.
+fn somebody_is_exempt() -> Result<(), CliError> {
+    let path = Path::new(exempt::EXEMPT_LIST);
+    let names = exempt::names(path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    if names.iter().any(|name| nix::unistd::User::from_name(name).ok().flatten().is_some()) {
+        return Ok(());
+    }
+    Err(failed(format!("{} names no user of this host; add one that you can log in as", path.display())))
 }

@@ -34,7 +34,7 @@ fn text(status: &Answer, now: Timestamp) -> String {
     }
     text.push('\n');
     for problem in &status.problems {
-        text += &format!("problem: {problem}\n");
+        text += &format!("problem: {}\n", human::printable(problem));
     }
     if status.grants.is_empty() {
         text += "No grants.\n";

@@ -1,11 +1,13 @@
 //! Ending what no grant covers any more: everything gets KILL at once, and then it is looked at until nothing is left.
 
-use super::processes::{self, Process, ProcessId};
+use super::processes::{self, Process, ProcessId, Table};
 use super::sessions::{Elevation, Session};
+use crate::clock;
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::time::{Duration, Instant};
 
 /// How long a kill is followed up before its survivors are reported.
@@ -15,7 +17,9 @@ const FOLLOWED_UP: Duration = Duration::from_secs(3);
 pub struct Ending {
     target: Target,
     killed: HashMap<ProcessId, String>,
+    left: Vec<Process>,
     empty_passes: u8,
+    done_at: Option<Timestamp>,
 }
 
 /// What is ended.
@@ -28,17 +32,13 @@ pub enum Target {
         ended: Elevation,
         /// The first processes of the runs that another grant covers.
         covered: Vec<ProcessId>,
-        /// The first processes of the logins.
-        leaders: Vec<ProcessId>,
     },
 }
 
 impl Ending {
-    /// Begins by killing what is there now.
-    pub fn begin(target: Target) -> Self {
-        let mut ending = Self { target, killed: HashMap::new(), empty_passes: 0 };
-        ending.strike();
-        ending
+    /// An ending that has not struck yet.
+    pub fn new(target: Target) -> Self {
+        Self { target, killed: HashMap::new(), left: Vec::new(), empty_passes: 0, done_at: None }
     }
 
     /// What it ends.
@@ -48,13 +48,20 @@ impl Ending {
 
     /// Whether two passes in a row found nothing.
     pub fn is_done(&self) -> bool {
-        self.empty_passes >= 2
+        self.done_at.is_some()
     }
 
-    /// Kills what is there now.
-    fn strike(&mut self) {
-        let found = self.target.find();
+    /// Kills what of it is in `table`, and what came since.
+    pub fn strike(&mut self, table: &Table) {
+        let Ok(found) = self.target.find(table) else {
+            // What can't be seen may be there.
+            self.empty_passes = 0;
+            return;
+        };
         self.empty_passes = if found.is_empty() { self.empty_passes + 1 } else { 0 };
+        if self.empty_passes >= 2 {
+            self.done_at = Some(clock::now());
+        }
         let group_killed = match &self.target {
             Target::Session(session) if !found.is_empty() => session.scope().is_some_and(|scope| scope.kill().is_ok()),
             _ => false,
@@ -66,11 +73,7 @@ impl Ending {
                 process.signal(Signal::SIGKILL);
             }
         }
-    }
-
-    /// Names and counts of what was killed.
-    pub fn killed(&self) -> String {
-        processes::tally(self.killed.values().map(String::as_str))
+        self.left = found;
     }
 
     /// Whether anything was there to kill.
@@ -79,17 +82,25 @@ impl Ending {
     }
 
     /// The entry, with what was killed and what lives on, and the time since `ended`.
-    pub fn report(&self, entry: Entry, ended: Timestamp, now: Timestamp) -> Entry {
-        let survivors = if self.is_done() { Vec::new() } else { self.target.find() };
-        let survivors = match survivors.len() {
-            0 => "0".to_owned(),
-            count => format!("{count}: {}", processes::tally(survivors.iter().map(|it| it.name.as_str()))),
+    pub fn report(&self, entry: Entry, ended: Timestamp) -> Entry {
+        let survivors = match (self.is_done(), self.left.len()) {
+            (true, _) => "0".to_owned(),
+            (false, 0) => "unknown: the processes can't be listed".to_owned(),
+            (false, count) => format!("{count}: {}", processes::tally(self.left.iter().map(|it| it.name.as_str()))),
         };
-        let latency = now.duration_since(ended).as_millis();
+        let latency = self.done_at.unwrap_or_else(clock::now).duration_since(ended).as_millis();
         entry
-            .with(Field::Killed, self.killed())
+            .with(Field::Killed, processes::tally(self.killed.values().map(String::as_str)))
             .with(Field::Survivors, survivors)
             .with(Field::LatencyMs, u64::try_from(latency).unwrap_or(0))
+    }
+}
+
+/// Strikes at all of them, with one look at the processes.
+pub fn strike_all(endings: &mut [Ending]) {
+    match Table::read() {
+        Ok(table) => endings.iter_mut().filter(|ending| !ending.is_done()).for_each(|ending| ending.strike(&table)),
+        Err(error) => tracing::error!("the processes can't be listed: {error}"),
     }
 }
 
@@ -100,48 +111,52 @@ pub async fn follow_up(endings: &mut [Ending]) {
     while endings.iter().any(|ending| !ending.is_done()) && start.elapsed() < FOLLOWED_UP {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
-        endings.iter_mut().filter(|ending| !ending.is_done()).for_each(Ending::strike);
+        strike_all(endings);
     }
 }
 
 impl Target {
-    /// What is there of it now.
-    pub fn find(&self) -> Vec<Process> {
+    /// What of it is in `table`.
+    ///
+    /// # Errors
+    ///
+    /// That it can't be told.
+    pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
         match self {
-            Self::Session(session) => find_session(session),
-            Self::Elevation { ended, covered, leaders } => find_elevated(&processes::all(), ended, covered, leaders),
+            Self::Session(session) => find_session(session, table),
+            Self::Elevation { ended, covered } => Ok(find_elevated(table, ended, covered)),
         }
     }
 }
 
-/// All that runs in the session's scope or shares its audit session, and the tree of its leader where neither is known.
-fn find_session(session: &Session) -> Vec<Process> {
-    let table = processes::all();
-    let mut wanted = processes::tree(&table, session.leader);
+/// All that runs in the session's scope, shares its audit session, or descends from its first process.
+fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
+    let mut wanted = table.tree(session.leader);
     if let Some(scope) = session.scope() {
-        wanted.extend(scope.processes().into_iter().map(|process| process.id));
+        wanted.extend(scope.processes()?);
     }
-    let own = |process: &Process| {
+    let own = |process: &&Process| {
         wanted.contains(&process.id)
             || (session.audit_session.is_some() && process.audit_session == session.audit_session)
     };
-    table.into_iter().filter(own).collect()
+    Ok(table.iter().filter(own).cloned().collect())
 }
 
-/// What the run of sudo or su started, and what else in its session has another user's rights; not the login itself, not what the
-/// run was started from, and not the runs that go on.
-fn find_elevated(table: &[Process], ended: &Elevation, covered: &[ProcessId], leaders: &[ProcessId]) -> Vec<Process> {
-    let mut spared = processes::ancestors(table, ended.root);
-    spared.extend(leaders);
+/// What the run of sudo or su started, and what of another user's rights is left in its session since then: not the login, not
+/// what the run was started from, not what was there before it, and not the runs that go on.
+fn find_elevated(table: &Table, ended: &Elevation, covered: &[ProcessId]) -> Vec<Process> {
+    let mut spared: HashSet<ProcessId> = table.ancestors(ended.root);
     for &root in covered {
-        spared.extend(processes::tree(table, root));
-        spared.extend(processes::ancestors(table, root));
+        spared.extend(table.tree(root));
+        spared.extend(table.ancestors(root));
     }
-    let started = processes::tree(table, ended.root);
+    let started = table.tree(ended.root);
     let left_behind = |process: &Process| {
         ended.audit_session.is_some()
             && process.audit_session == ended.audit_session
+            && process.id.start >= ended.root.start
             && ended.uid.is_some_and(|uid| process.euid != uid)
+            && process.login_uid != Some(process.euid)
             && !spared.contains(&process.id)
     };
     let doomed = |process: &&Process| started.contains(&process.id) || left_behind(process);
@@ -154,12 +169,14 @@ mod tests {
     use super::*;
     use crate::enforce::sudo_command::SudoCommand;
 
+    /// In these tables, a process started when its number says.
     fn id(pid: i32) -> ProcessId {
-        ProcessId { pid, start: 1 }
+        ProcessId { pid, start: u64::try_from(pid).unwrap() }
     }
 
     fn process(pid: i32, parent: i32, euid: u32, session: u32) -> Process {
-        Process { id: id(pid), parent, name: format!("p{pid}"), euid, tty: 0, audit_session: Some(session) }
+        let (name, audit_session) = (format!("p{pid}"), Some(session));
+        Process { id: id(pid), parent, name, euid, tty: 0, audit_session, login_uid: Some(1001) }
     }
 
     fn elevation(root: i32) -> Elevation {
@@ -175,6 +192,7 @@ mod tests {
             grant: None,
             opened_us: 0,
             hung_up_for: None,
+            pinned: Vec::new(),
         }
     }
 
@@ -197,7 +215,14 @@ mod tests {
     }
 
     fn doomed(ended: &Elevation, covered: &[ProcessId]) -> Vec<i32> {
-        find_elevated(&table(), ended, covered, &[id(10)]).iter().map(|process| process.id.pid).collect()
+        doomed_of(table(), ended, covered)
+    }
+
+    fn doomed_of(table: Vec<Process>, ended: &Elevation, covered: &[ProcessId]) -> Vec<i32> {
+        let table: Table = table.into_iter().collect();
+        let mut pids: Vec<i32> = find_elevated(&table, ended, covered).iter().map(|process| process.id.pid).collect();
+        pids.sort_unstable();
+        pids
     }
 
     #[test]
@@ -212,7 +237,23 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_run_that_is_gone_dies() {
-        assert_eq!(doomed(&elevation(99), &[id(13), id(17)]), [16]);
+        let gone = Elevation { root: ProcessId { pid: 99, start: 14 }, ..elevation(99) };
+        assert_eq!(doomed(&gone, &[id(13), id(17)]), [16]);
+    }
+
+    #[test]
+    fn what_was_there_before_the_run_is_not_its_work() {
+        let gone = Elevation { root: ProcessId { pid: 99, start: 17 }, ..elevation(99) };
+        assert!(doomed(&gone, &[id(13), id(17)]).is_empty());
+    }
+
+    #[test]
+    fn what_has_the_rights_of_whoever_logged_in_is_not_elevated() {
+        // bob came by su, and ran sudo; alice, who logged in, has a job of her own in the background.
+        let mut table = table();
+        table.push(process(40, 1, 1001, 5));
+        let bobs = Elevation { user: "bob".into(), uid: Some(1002), ..elevation(17) };
+        assert_eq!(doomed_of(table, &bobs, &[id(13)]), [17, 18]);
     }
 
     #[test]
@@ -226,7 +267,6 @@ mod tests {
         let mut table = table();
         table.push(process(19, 14, 0, 5));
         table.push(process(20, 19, 33, 5));
-        let dead = find_elevated(&table, &elevation(19), &[id(13), id(17)], &[id(10)]);
-        assert_eq!(dead.iter().map(|process| process.id.pid).collect::<Vec<_>>(), [16, 19, 20]);
+        assert_eq!(doomed_of(table, &elevation(19), &[id(13), id(17)]), [19, 20]);
     }
 }

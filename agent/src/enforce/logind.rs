@@ -4,8 +4,8 @@
 //! goes on without it.
 
 use futures_util::StreamExt;
+use std::cell::RefCell;
 use std::time::Duration;
-use tokio::sync::OnceCell;
 use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// How long one call may take.
@@ -42,9 +42,9 @@ trait Manager {
     fn session_new(&self, session_id: &str, path: OwnedObjectPath) -> zbus::Result<()>;
 }
 
-/// logind's bus, connected at the first use.
+/// logind's bus, connected when it is needed, and again after it was lost.
 #[derive(Default)]
-pub struct Logind(OnceCell<zbus::Connection>);
+pub struct Logind(RefCell<Option<zbus::Connection>>);
 
 impl Logind {
     /// The sessions of people; managers and greeters are none.
@@ -54,7 +54,7 @@ impl Logind {
     /// What the bus says, or that it did not answer in time.
     pub async fn sessions(&self) -> zbus::Result<Vec<LogindSession>> {
         let list = async {
-            let connection = self.connection().await?;
+            let connection = &self.connection().await?;
             let manager = ManagerProxy::new(connection).await?;
             let mut sessions = Vec::new();
             for (id, uid, user, _seat, path) in manager.list_sessions().await? {
@@ -65,7 +65,7 @@ impl Logind {
             }
             Ok(sessions)
         };
-        in_time(list).await
+        self.checked(in_time(list).await)
     }
 
     /// Tells logind to end a session, so that it forgets it.
@@ -74,7 +74,8 @@ impl Logind {
     ///
     /// What the bus says, or that it did not answer in time.
     pub async fn terminate(&self, id: &str) -> zbus::Result<()> {
-        in_time(async { ManagerProxy::new(self.connection().await?).await?.terminate_session(id).await }).await
+        let call = async { ManagerProxy::new(&self.connection().await?).await?.terminate_session(id).await };
+        in_time(call).await
     }
 
     /// Calls `opened` whenever a session opens, for as long as the bus is there.
@@ -83,16 +84,31 @@ impl Logind {
     ///
     /// What the bus says when it goes away.
     pub async fn watch(&self, opened: impl Fn()) -> zbus::Result<()> {
-        let manager = ManagerProxy::new(self.connection().await?).await?;
+        let manager = ManagerProxy::new(&self.connection().await?).await?;
         let mut sessions = manager.receive_session_new().await?;
         while sessions.next().await.is_some() {
             opened();
         }
-        Err(zbus::Error::InputOutput(std::sync::Arc::new(std::io::ErrorKind::UnexpectedEof.into())))
+        self.checked(Err(zbus::Error::InputOutput(std::sync::Arc::new(std::io::ErrorKind::UnexpectedEof.into()))))
     }
 
-    async fn connection(&self) -> zbus::Result<&zbus::Connection> {
-        self.0.get_or_try_init(zbus::Connection::system).await
+    async fn connection(&self) -> zbus::Result<zbus::Connection> {
+        let known = self.0.borrow().clone();
+        match known {
+            Some(connection) => Ok(connection),
+            None => {
+                let connection = zbus::Connection::system().await?;
+                Ok(self.0.borrow_mut().insert(connection).clone())
+            }
+        }
+    }
+
+    /// A connection on which something failed is not used again.
+    fn checked<T>(&self, answer: zbus::Result<T>) -> zbus::Result<T> {
+        if answer.is_err() {
+            self.0.borrow_mut().take();
+        }
+        answer
     }
 }
 

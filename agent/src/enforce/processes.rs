@@ -4,9 +4,12 @@
 //! checked against it.
 
 use nix::sys::signal::Signal;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 /// A process, for good: no other ever has the same two numbers.
@@ -33,32 +36,29 @@ pub struct Process {
     pub tty: i32,
     /// The kernel's audit session, inherited through sudo, setsid and nohup; none for what PID 1 started.
     pub audit_session: Option<u32>,
+    /// Who logged in, whatever they turned into since; none for what PID 1 started.
+    pub login_uid: Option<u32>,
 }
 
 /// The value of an audit session or login uid that was never set.
 const UNSET: u32 = u32::MAX;
 
+/// The longest command line that is read, in bytes.
+const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
+
 impl Process {
     /// Reads the process `pid`; none if it is gone or no longer runs.
-    pub fn read(pid: i32) -> Option<Self> {
-        let stat = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?).into_owned();
-        let (before, after) = stat.rsplit_once(')')?;
-        let name = before.split_once('(')?.1.to_owned();
-        // The fields behind the name; the first is field 3 of proc_pid_stat(5).
-        let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-        if matches!(*fields.first()?, "Z" | "X") {
-            return None;
-        }
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-        Some(Self {
-            id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
-            parent: fields.get(1)?.parse().ok()?,
-            name,
-            euid: uids.split_ascii_whitespace().nth(1)?.parse().ok()?,
-            tty: fields.get(4)?.parse().ok()?,
-            audit_session: number(pid, "sessionid"),
-        })
+    ///
+    /// # Errors
+    ///
+    /// That /proc can't be read, which says nothing about the process.
+    pub fn read(pid: i32) -> io::Result<Option<Self>> {
+        let (Some(stat), Some(status)) = (read_of(pid, "stat")?, read_of(pid, "status")?) else { return Ok(None) };
+        let stat = String::from_utf8_lossy(&stat).into_owned();
+        let status = String::from_utf8_lossy(&status).into_owned();
+        let (audit_session, login_uid) = (number(pid, "sessionid")?, number(pid, "loginuid")?);
+        let described = describe(pid, &stat, &status, audit_session, login_uid);
+        described.ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
     }
 
     /// Sends it a signal; `false` if it is gone.
@@ -67,15 +67,61 @@ impl Process {
     }
 }
 
-impl ProcessId {
-    /// The process that has the PID `pid` now.
-    pub fn of(pid: i32) -> Option<Self> {
-        Process::read(pid).map(|process| process.id)
+/// `None` where the text makes no sense; `Some(None)` for a process that has ended and waits to be reaped.
+fn describe(
+    pid: i32,
+    stat: &str,
+    status: &str,
+    audit_session: Option<u32>,
+    login_uid: Option<u32>,
+) -> Option<Option<Process>> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    // The fields behind the name; the first is field 3 of proc_pid_stat(5).
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    let threads: u32 = fields.get(17)?.parse().ok()?;
+    // A process whose first thread alone has ended looks like a zombie, and runs.
+    if matches!(*fields.first()?, "X") || (*fields.first()? == "Z" && threads <= 1) {
+        return Some(None);
     }
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    Some(Some(Process {
+        id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
+        parent: fields.get(1)?.parse().ok()?,
+        name,
+        euid: uids.split_ascii_whitespace().nth(1)?.parse().ok()?,
+        tty: fields.get(4)?.parse().ok()?,
+        audit_session,
+        login_uid,
+    }))
+}
 
-    /// Whether it still runs.
+/// A file of a process; none if the process is gone.
+fn read_of(pid: i32, file: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(format!("/proc/{pid}/{file}")) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// A number that may be unset, or not be there on a kernel without audit.
+fn number(pid: i32, file: &str) -> io::Result<Option<u32>> {
+    let number = read_of(pid, file)?.and_then(|bytes| String::from_utf8_lossy(&bytes).trim().parse().ok());
+    Ok(number.filter(|&number| number != UNSET))
+}
+
+impl ProcessId {
+    /// Whether it still runs. Where that can't be told, it is taken to.
     pub fn lives(self) -> bool {
-        Self::of(self.pid) == Some(self)
+        match Process::read(self.pid) {
+            Ok(process) => process.is_some_and(|process| process.id == self),
+            Err(_) => true,
+        }
     }
 
     /// A pidfd for it; none if it is gone.
@@ -94,50 +140,92 @@ impl ProcessId {
 
 /// The login uid of a process (`/proc/PID/loginuid`): who logged in, whatever they turned into since.
 pub fn login_uid(pid: i32) -> Option<u32> {
-    number(pid, "loginuid")
+    number(pid, "loginuid").ok().flatten()
 }
 
-fn number(pid: i32, file: &str) -> Option<u32> {
-    let number = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?.trim().parse().ok()?;
-    if number == UNSET { None } else { Some(number) }
-}
-
-/// The arguments that a process was started with, made printable; what a person typed, and so not to be trusted.
-pub fn command_line(pid: i32) -> Vec<String> {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+/// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they are too long to
+/// be looked at.
+pub fn command_line(pid: i32) -> Option<Vec<String>> {
+    let mut bytes = Vec::new();
+    let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
+    file.take(LONGEST_COMMAND_LINE + 1).read_to_end(&mut bytes).ok()?;
+    if bytes.len() as u64 > LONGEST_COMMAND_LINE {
+        return None;
+    }
     let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+    Some(text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
 }
 
-/// Every process that runs now.
-pub fn all() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(Process::read).collect()
+/// The processes that ran at one moment.
+#[derive(Debug, Default)]
+pub struct Table {
+    processes: HashMap<i32, Process>,
+    children: HashMap<i32, Vec<i32>>,
 }
 
-/// `root` and whatever descends from it, among `table`.
-pub fn tree(table: &[Process], root: ProcessId) -> Vec<ProcessId> {
-    let mut tree: Vec<ProcessId> = table.iter().filter(|it| it.id == root).map(|it| it.id).collect();
-    let mut done = 0;
-    while let Some(parent) = tree.get(done).copied() {
-        done += 1;
-        let children = table.iter().filter(|it| it.parent == parent.pid && !tree.contains(&it.id)).map(|it| it.id);
-        let children: Vec<_> = children.collect();
-        tree.extend(children);
+impl Table {
+    /// Reads every process that runs now.
+    ///
+    /// # Errors
+    ///
+    /// That /proc can't be read. An empty table would say that nothing is there.
+    pub fn read() -> io::Result<Self> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(process) = pid.map(Process::read).transpose()?.flatten() {
+                found.push(process);
+            }
+        }
+        Ok(found.into_iter().collect())
     }
-    tree
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    fn holds(&self, id: ProcessId) -> Option<&Process> {
+        self.processes.get(&id.pid).filter(|process| process.id == id)
+    }
+
+    /// `root` and whatever descends from it.
+    pub fn tree(&self, root: ProcessId) -> HashSet<ProcessId> {
+        let mut tree = HashSet::new();
+        let mut next: Vec<ProcessId> = self.holds(root).map(|process| process.id).into_iter().collect();
+        while let Some(id) = next.pop() {
+            if tree.insert(id) {
+                let children = self.children.get(&id.pid).into_iter().flatten();
+                next.extend(children.filter_map(|pid| self.processes.get(pid)).map(|child| child.id));
+            }
+        }
+        tree
+    }
+
+    /// `process` and its parents, up to PID 1.
+    pub fn ancestors(&self, process: ProcessId) -> HashSet<ProcessId> {
+        let mut line = HashSet::new();
+        let mut next = self.holds(process);
+        while let Some(process) = next.filter(|it| line.insert(it.id)) {
+            next = self.processes.get(&process.parent);
+        }
+        line
+    }
 }
 
-/// `process` and its parents, up to PID 1, among `table`.
-pub fn ancestors(table: &[Process], process: ProcessId) -> Vec<ProcessId> {
-    let mut line = Vec::new();
-    let mut next = table.iter().find(|it| it.id == process);
-    while let Some(process) = next.filter(|it| !line.contains(&it.id)) {
-        line.push(process.id);
-        next = table.iter().find(|it| it.id.pid == process.parent);
+impl FromIterator<Process> for Table {
+    fn from_iter<I: IntoIterator<Item = Process>>(processes: I) -> Self {
+        let mut table = Self::default();
+        for process in processes {
+            table.children.entry(process.parent).or_default().push(process.id.pid);
+            table.processes.insert(process.id.pid, process);
+        }
+        table
     }
-    line
 }
+
+/// The most names that a tally tells apart.
+const MOST_NAMES: usize = 20;
 
 /// Names and counts, such as `bash:1 sleep:2`.
 pub fn tally<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -146,7 +234,13 @@ pub fn tally<'a>(names: impl Iterator<Item = &'a str>) -> String {
         *counts.entry(name).or_insert(0_u32) += 1;
     }
     let printable = |name: &str| name.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
-    counts.iter().map(|(name, count)| format!("{}:{count}", printable(name))).collect::<Vec<_>>().join(" ")
+    let told = counts.iter().take(MOST_NAMES).map(|(name, count)| format!("{}:{count}", printable(name)));
+    let mut told = told.collect::<Vec<_>>().join(" ");
+    let rest: u32 = counts.values().skip(MOST_NAMES).sum();
+    if rest > 0 {
+        told += &format!(" and {rest} more");
+    }
+    told
 }
 
 #[cfg(test)]
@@ -164,10 +258,10 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         // The name changes at exec, a moment after the fork.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        while command_line(pid).last().is_none_or(|argument| argument != "60") {
+        while command_line(pid).unwrap().last().is_none_or(|argument| argument != "60") {
             assert!(std::time::Instant::now() < deadline);
         }
-        let process = Process::read(pid).unwrap();
+        let process = Process::read(pid).unwrap().unwrap();
         assert_eq!(process.name, "a) R 1 (b");
         assert_eq!(process.parent, i32::try_from(std::process::id()).unwrap());
         assert_eq!(process.euid, nix::unistd::geteuid().as_raw());
@@ -180,7 +274,7 @@ mod tests {
     #[test]
     fn a_signal_does_not_reach_another_process_with_the_same_pid() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let id = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let id = Process::read(i32::try_from(child.id()).unwrap()).unwrap().unwrap().id;
         let stranger = ProcessId { start: id.start + 1, ..id };
         assert!(!stranger.signal(Signal::SIGKILL));
         assert!(child.try_wait().unwrap().is_none());
@@ -191,5 +285,18 @@ mod tests {
     #[test]
     fn names_are_counted_and_can_not_drive_a_terminal() {
         assert_eq!(tally(["sleep", "bash", "sleep", "\u{1b}[2J"].into_iter()), "?[2J:1 bash:1 sleep:2");
+        let many: Vec<String> = (100..6000).map(|number| number.to_string()).collect();
+        let told = tally(many.iter().map(String::as_str));
+        assert!(told.ends_with(" and 5880 more") && told.len() < 300, "{told}");
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_alone_has_ended_is_still_there() {
+        let stat =
+            |state: &str, threads: u32| format!("7 (a) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0 0");
+        let seen = |stat: &str| describe(7, stat, "Uid:\t1\t2\t3\t4\n", None, None).unwrap().map(|it| it.id.start);
+        assert_eq!(seen(&stat("Z", 1)), None);
+        assert_eq!(seen(&stat("Z", 2)), Some(99));
+        assert_eq!(seen(&stat("S", 1)), Some(99));
     }
 }

@@ -6,17 +6,21 @@
 
 use super::ending::{self, Ending, Target};
 use super::notice::{self, Next};
-use super::processes::ProcessId;
-use super::sessions::{Elevation, Session, Sessions};
+use super::processes::{ProcessId, Table};
+use super::sessions::{Elevation, Session, Sessions, Standing};
 use super::sudoers;
-use crate::agent::Agent;
+use crate::agent::{Agent, Unwritable};
 use crate::clock;
-use crate::request::decision::{ReasonCode, Request, Verdict, decide, lapsed};
+use crate::request::decision::ReasonCode;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How long after a failure a drop-in is tried again.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Mends the difference, and returns when there is something to do next.
 pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
@@ -24,6 +28,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     let begins = agent.update_in_force();
     // The end comes first: everything else can wait a moment for it.
     end_uncovered(agent, now);
+    agent.grants.borrow_mut().store_again();
     agent.announce(now);
     remove_drop_ins(agent, now);
     note_closed(agent);
@@ -33,7 +38,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
         // What is open now was open before: logind lists it, and it is left alone.
         agent.session_opened.notify_one();
     }
-    write_drop_ins(agent, now);
+    write_drop_ins(agent, now, &mut next);
     next.0
 }
 
@@ -54,24 +59,34 @@ fn remove_drop_ins(agent: &Agent, now: Timestamp) {
     }
 }
 
-/// Writes the drop-ins that are missing, one after the other, in a task of its own.
-fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp) {
+/// Writes the drop-ins that are missing, one after the other, in a task of its own. What failed is tried again after a while.
+fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
     if !agent.in_force.borrow().holds() {
         return;
     }
     let grants = agent.grants.borrow();
-    let missing =
-        |id: &str| !Path::new(sudoers::FOLDER).join(id).exists() && !agent.unwritable.borrow().contains_key(id);
-    let ids: Vec<String> =
-        sudoers::wanted(grants.held(), now).map(|held| held.grant.id.to_string()).filter(|id| missing(id)).collect();
+    let missing = sudoers::wanted(grants.held(), now)
+        .map(|held| held.grant.id.to_string())
+        .filter(|id| !Path::new(sudoers::FOLDER).join(id).exists() && !agent.writing.borrow().contains(id));
+    let (later, ids): (Vec<String>, Vec<String>) = missing.partition(|id| match agent.unwritable.borrow().get(id) {
+        Some(failed) if failed.again_at > now => {
+            next.at(failed.again_at);
+            true
+        }
+        _ => false,
+    });
+    agent.unwritable.borrow_mut().retain(|id, _| later.contains(id) || ids.contains(id));
     if ids.is_empty() {
         return;
     }
+    agent.writing.borrow_mut().extend(ids.iter().cloned());
     let agent = Rc::clone(agent);
     tokio::task::spawn_local(async move {
         for id in ids {
             write_drop_in(&agent, &id).await;
+            agent.writing.borrow_mut().remove(&id);
         }
+        agent.changed.notify_one();
     });
 }
 
@@ -87,20 +102,25 @@ async fn write_drop_in(agent: &Agent, id: &str) {
         return;
     }
     match checked.and_then(sudoers::Checked::put) {
-        Ok(()) => agent.audit.write(held.entry(Event::SudoersWritten)),
+        Ok(()) => {
+            agent.unwritable.borrow_mut().remove(id);
+            agent.audit.write(held.entry(Event::SudoersWritten));
+        }
         Err(error) => {
             let problem = error.to_string();
-            tracing::error!(
-                grant = id,
-                "a sudo drop-in could not be written; sudo gives nothing by this grant: {error}"
-            );
-            agent.audit.write(
-                Entry::new(Event::GrantRefused)
-                    .with(Field::Grant, id)
-                    .with(Field::User, held.grant.user.as_str())
-                    .with(Field::Reason, format!("no sudo by this grant: {problem}")),
-            );
-            agent.unwritable.borrow_mut().insert(id.to_owned(), problem);
+            let again_at = clock::now() + TRIED_AGAIN_AFTER;
+            let before =
+                agent.unwritable.borrow_mut().insert(id.to_owned(), Unwritable { problem: problem.clone(), again_at });
+            // Said once, however often it is tried.
+            if before.is_none_or(|before| before.problem != problem) {
+                tracing::error!("grant {id} gives no sudo, since its drop-in could not be written: {error}");
+                agent.audit.write(
+                    Entry::new(Event::GrantRefused)
+                        .with(Field::Grant, id)
+                        .with(Field::User, held.grant.user.as_str())
+                        .with(Field::Reason, format!("no sudo by this grant: {problem}")),
+                );
+            }
         }
     }
 }
@@ -109,81 +129,71 @@ async fn write_drop_in(agent: &Agent, id: &str) {
 fn note_closed(agent: &Agent) {
     let ending = agent.ending.borrow();
     let closed = agent.sessions.borrow_mut().take_closed();
-    for session in closed.iter().filter(|session| !ending.contains(&session.leader)) {
+    for session in closed.iter().filter(|session| !session.exempt && !ending.contains(&session.leader)) {
         agent.write_under(session.grant.as_deref(), session.entry(Event::SessionClosed));
     }
-    let gone = |session: &&Session| {
-        session.closed && !ending.contains(&session.leader) && Target::Session((*session).clone()).find().is_empty()
-    };
-    let gone: Vec<ProcessId> =
-        agent.sessions.borrow().sessions().iter().filter(gone).map(|session| session.leader).collect();
-    gone.into_iter().for_each(|leader| agent.sessions.borrow_mut().remove_session(leader));
-    forget_finished_elevations(agent, &ending);
+    let (sessions, elevations) = finished(&agent.sessions.borrow(), &ending);
+    sessions.into_iter().for_each(|leader| agent.sessions.borrow_mut().remove_session(leader));
+    elevations.into_iter().for_each(|root| agent.sessions.borrow_mut().remove_elevation(root));
 }
 
-/// Forgets the runs of sudo and su of which nothing is left.
-fn forget_finished_elevations(agent: &Agent, ending: &HashSet<ProcessId>) {
-    let finished = |sessions: &Sessions| -> Vec<ProcessId> {
-        let over = |run: &&Elevation| !run.root.lives() && !ending.contains(&run.root);
-        let over = sessions.elevations().iter().filter(over);
-        over.filter(|run| elevation_target(sessions, run, |_| true).find().is_empty()).map(|run| run.root).collect()
-    };
-    let finished = finished(&agent.sessions.borrow());
-    finished.into_iter().for_each(|root| agent.sessions.borrow_mut().remove_elevation(root));
-}
-
-fn elevation_target(
-    sessions: &Sessions,
-    ended: &Elevation,
-    covered: impl Fn(&Elevation) -> bool,
-) -> Target {
-    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && covered(other));
-    Target::Elevation {
-        ended: ended.clone(),
-        covered: others.map(|other| other.root).collect(),
-        leaders: sessions.sessions().iter().map(|session| session.leader).collect(),
+/// The logins and the runs of sudo and su of which nothing is left. What can't be seen is not gone.
+fn finished(sessions: &Sessions, ending: &HashSet<ProcessId>) -> (Vec<ProcessId>, Vec<ProcessId>) {
+    let empty = |session: &&Session| session.scope().is_none_or(|scope| scope.is_empty().unwrap_or(false));
+    let closed = sessions.sessions().iter().filter(|session| session.closed && !ending.contains(&session.leader));
+    let closed: Vec<&Session> = closed.filter(empty).collect();
+    let over = sessions.elevations().iter().filter(|run| !ending.contains(&run.root) && !run.root.lives());
+    let over: Vec<&Elevation> = over.collect();
+    if closed.is_empty() && over.is_empty() {
+        return Default::default();
     }
+    let Ok(table) = Table::read() else { return Default::default() };
+    let gone = |target: Target| target.find(&table).is_ok_and(|found| found.is_empty());
+    (
+        closed.iter().filter(|it| gone(Target::Session((**it).clone()))).map(|it| it.leader).collect(),
+        over.iter().filter(|run| gone(elevation_target(sessions, run, |_| true))).map(|run| run.root).collect(),
+    )
+}
+
+fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Target {
+    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && covered(other));
+    Target::Elevation { ended: ended.clone(), covered: others.map(|other| other.root).collect() }
 }
 
 /// Kills what no grant covers, and follows it up in a task of its own.
 fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
     let mut endings = Vec::new();
+    let mut why = Vec::new();
     {
         let grants = agent.grants.borrow();
         let sessions = agent.sessions.borrow();
         let mut ending = agent.ending.borrow_mut();
-        let denied = |request: &Request<'_>| match decide(request, grants.held(), now) {
-            Verdict::Permit { .. } => None,
-            Verdict::Deny { reason, .. } => Some(reason),
-        };
-        for session in sessions.sessions() {
-            let Some(reason) = denied(&session.request()) else { continue };
+        for session in sessions.sessions().iter().filter(|session| !session.exempt) {
+            let Standing::Over { reason, ended } = session.standing(grants.held(), now) else { continue };
             if agent.governs(&session.service, session.opened_us) && ending.insert(session.leader) {
-                let ended = lapsed(&session.request(), grants.held(), now);
-                endings.push((Ending::begin(Target::Session(session.clone())), reason, ended));
+                endings.push(Ending::new(Target::Session(session.clone())));
+                why.push((reason, ended));
             }
         }
-        for elevation in sessions.elevations() {
-            let Some(reason) = denied(&elevation.request()) else { continue };
-            if agent.governs(&elevation.service, elevation.opened_us) && ending.insert(elevation.root) {
-                let ended = lapsed(&elevation.request(), grants.held(), now);
-                let covered = |other: &Elevation| denied(&other.request()).is_none();
-                endings.push((Ending::begin(elevation_target(&sessions, elevation, covered)), reason, ended));
+        let covered = |run: &Elevation| matches!(run.standing(grants.held(), now), Standing::Covered { .. });
+        for run in sessions.elevations() {
+            let Standing::Over { reason, ended } = run.standing(grants.held(), now) else { continue };
+            if agent.governs(&run.service, run.opened_us) && ending.insert(run.root) {
+                endings.push(Ending::new(elevation_target(&sessions, run, covered)));
+                why.push((reason, ended));
             }
         }
     }
     if !endings.is_empty() {
-        tokio::task::spawn_local(finish(Rc::clone(agent), endings));
+        ending::strike_all(&mut endings);
+        tokio::task::spawn_local(finish(Rc::clone(agent), endings, why));
     }
 }
 
 /// Follows the kills up until nothing is left, and audits what came of them.
-async fn finish(agent: Rc<Agent>, endings: Vec<(Ending, ReasonCode, Timestamp)>) {
-    let (mut endings, reasons): (Vec<Ending>, Vec<(ReasonCode, Timestamp)>) =
-        endings.into_iter().map(|(ending, reason, ended)| (ending, (reason, ended))).unzip();
+async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<(ReasonCode, Timestamp)>) {
     ending::follow_up(&mut endings).await;
-    let now = clock::now();
-    for (ending, (reason, ended)) in endings.iter().zip(reasons) {
+    for (ending, (reason, ended)) in endings.iter().zip(why) {
         let entry = match ending.target() {
             Target::Session(session) => Some((session.entry(Event::SessionTerminated), &session.grant)),
             // A run of sudo that had finished by itself needs no record of its end.
@@ -193,7 +203,7 @@ async fn finish(agent: Rc<Agent>, endings: Vec<(Ending, ReasonCode, Timestamp)>)
             Target::Elevation { .. } => None,
         };
         if let Some((entry, grant)) = entry {
-            let entry = ending.report(entry.with(Field::ReasonCode, reason.name()), ended, now);
+            let entry = ending.report(entry.with(Field::ReasonCode, reason.name()), ended);
             agent.write_under(grant.as_deref(), entry);
         }
         forget(&agent, ending).await;

@@ -1,6 +1,6 @@
 //! A session's scope: the control group in which logind keeps all that a login started (cgroups(7), systemd.scope(5)).
 
-use super::processes::Process;
+use super::processes::{Process, ProcessId};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,10 +31,31 @@ impl Scope {
     }
 
     /// The processes in it and in the groups below it.
-    pub fn processes(&self) -> Vec<Process> {
+    ///
+    /// # Errors
+    ///
+    /// That it can't be read, which does not mean that it is empty.
+    pub fn processes(&self) -> io::Result<Vec<ProcessId>> {
         let mut pids = Vec::new();
-        collect(&self.path, &mut pids);
-        pids.into_iter().filter_map(Process::read).collect()
+        collect(&self.path, &mut pids)?;
+        let mut processes = Vec::with_capacity(pids.len());
+        for pid in pids {
+            processes.extend(Process::read(pid)?.map(|process| process.id));
+        }
+        Ok(processes)
+    }
+
+    /// Whether nothing runs in it or below it (cgroups(7), `cgroup.events`).
+    ///
+    /// # Errors
+    ///
+    /// That it can't be read; a group that is gone is empty.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        match fs::read_to_string(self.path.join("cgroup.events")) {
+            Ok(events) => Ok(events.lines().any(|line| line == "populated 0")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Kills all that is in it at once; nothing that it forks meanwhile escapes.
@@ -71,15 +92,26 @@ fn session_of(group: &str) -> Option<(&str, String)> {
     None
 }
 
-fn collect(group: &Path, pids: &mut Vec<i32>) {
-    let procs = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    pids.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()));
-    let Ok(entries) = fs::read_dir(group) else { return };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect(&entry.path(), pids);
+fn collect(group: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
+    let gone = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound) || error.raw_os_error() == Some(19);
+    match fs::read_to_string(group.join("cgroup.procs")) {
+        Ok(procs) => pids.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok())),
+        // ENOENT, or ENODEV while it goes.
+        Err(error) if gone(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let entries = match fs::read_dir(group) {
+        Ok(entries) => entries,
+        Err(error) if gone(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), pids)?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::logind::LogindSession;
 use super::processes::ProcessId;
 use super::scope::Scope;
 use super::sudo_command::SudoCommand;
-use crate::request::decision::{Elevation as Scoped, Request, WantedCommand};
+use crate::grant::{HeldGrant, State};
+use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, Verdict, WantedCommand, decide, lapsed};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,28 @@ pub struct Session {
     /// Its first process is gone, and something that it started is left.
     #[serde(default)]
     pub closed: bool,
+    /// It opened as an exempt user's, and is never ended.
+    #[serde(default)]
+    pub exempt: bool,
+}
+
+/// Whether something may go on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// It is covered.
+    Covered {
+        /// By this grant.
+        grant: String,
+        /// Until just before this time.
+        until: Timestamp,
+    },
+    /// It is not covered any more.
+    Over {
+        /// Why.
+        reason: ReasonCode,
+        /// Since when.
+        ended: Timestamp,
+    },
 }
 
 /// Which warnings were given: for an end, the shortest time before it.
@@ -99,12 +122,31 @@ pub struct Elevation {
     /// The end for which its programs had HUP and TERM.
     #[serde(default)]
     pub hung_up_for: Option<Timestamp>,
+    /// Where no grant covers the very command (the host's own sudo rules let it run, or it was typed in a way that can't be told): the
+    /// grants that were live when it opened. It goes on while all of them are.
+    #[serde(default)]
+    pub pinned: Vec<String>,
+}
+
+impl Standing {
+    /// Whether `request` may go on at `now`.
+    pub fn of(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> Self {
+        match decide(request, grants, now) {
+            Verdict::Permit { grant, until } => Self::Covered { grant: grant.grant.id.to_string(), until },
+            Verdict::Deny { reason, .. } => Self::Over { reason, ended: lapsed(request, grants, now) },
+        }
+    }
 }
 
 impl Session {
     /// The question whether it may go on.
     pub fn request(&self) -> Request<'_> {
         Request::Login { user: &self.user, service: &self.service, from: self.rhost.as_deref() }
+    }
+
+    /// Whether it may go on at `now`.
+    pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
+        Standing::of(&self.request(), grants, now)
     }
 
     /// Its control group.
@@ -128,8 +170,25 @@ impl Session {
 }
 
 impl Elevation {
-    /// The question whether it may go on.
-    pub fn request(&self) -> Request<'_> {
+    /// Whether it may go on at `now`.
+    pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
+        let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
+        let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
+        let live = |held: &&HeldGrant| held.state(now) == State::Live;
+        let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
+        match first_to_end {
+            _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),
+            Some(first) if pins.iter().all(|held| held.as_ref().is_some_and(live)) => {
+                Standing::Covered { grant: first.grant.id.to_string(), until: first.end() }
+            }
+            first => {
+                let ended = first.map_or(now, |first| first.end().min(now));
+                Standing::Over { reason: ReasonCode::Ended, ended }
+            }
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
         let command = if self.service.starts_with("su") && !self.service.starts_with("sudo") {
             WantedCommand::Any
         } else {
@@ -180,6 +239,8 @@ impl Sessions {
                 known.logind_id = session.logind_id.or(known.logind_id.take());
                 known.uid = session.uid.or(known.uid);
                 known.audit_session = session.audit_session.or(known.audit_session);
+                known.grant = session.grant.or(known.grant.take());
+                known.exempt |= session.exempt;
                 false
             }
             None => {
@@ -278,6 +339,7 @@ mod tests {
             told: Told::default(),
             hung_up_for: None,
             closed: false,
+            exempt: false,
         }
     }
 
@@ -285,8 +347,8 @@ mod tests {
     fn open_sessions_are_back_after_a_restart_and_closed_ones_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sessions.json");
-        let me = ProcessId::of(i32::try_from(std::process::id()).unwrap_or_default());
-        let me = me.unwrap();
+        let me = super::super::processes::Process::read(i32::try_from(std::process::id()).unwrap());
+        let me = me.unwrap().unwrap().id;
         let mut sessions = Sessions::open(&path);
         assert!(sessions.add_session(session(me)));
         assert!(!sessions.add_session(Session { logind_id: Some("3".into()), ..session(me) }));
@@ -296,5 +358,42 @@ mod tests {
         assert_eq!(sessions.take_closed().len(), 1);
         assert_eq!(sessions.take_closed().len(), 0);
         assert_eq!(sessions.sessions().first().and_then(|it| it.logind_id.clone()).as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn a_run_that_no_grant_names_goes_on_while_every_grant_that_was_live_is() {
+        let held = |id: &str, end: i64| {
+            let end = Timestamp::from_second(end).unwrap().to_string();
+            let grant = curfew_protocol::grant::Grant::from_value(&serde_json::json!({
+                "id": id, "user": "alice", "not_before": "1970-01-01T00:00:00Z", "not_after": end,
+                "sudo": {"commands": ["/usr/bin/id"]}, "reason": "r", "requested_by": "a", "approved_by": []
+            }));
+            HeldGrant { grant: grant.unwrap(), revoked: None, reached: None }
+        };
+        let grants = [held("short", 10), held("long", 90)];
+        let run = |pinned: &[&str], command| Elevation {
+            user: "alice".into(),
+            service: "sudo".into(),
+            run_as: Some("root".into()),
+            command,
+            root: ProcessId { pid: 1, start: 1 },
+            uid: None,
+            logind_id: None,
+            audit_session: None,
+            grant: None,
+            opened_us: 0,
+            hung_up_for: None,
+            pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
+        };
+        let covered = |run: &Elevation, second: i64| {
+            matches!(run.standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
+        };
+        let unknown = run(&["short", "long"], SudoCommand::Anything);
+        assert!(covered(&unknown, 9));
+        assert!(!covered(&unknown, 10));
+        assert!(!covered(&run(&["long", "gone"], SudoCommand::Anything), 9));
+        let named = run(&[], SudoCommand::Program { name: "id".into(), arguments: String::new() });
+        assert!(covered(&named, 89));
+        assert!(!covered(&named, 90));
     }
 }

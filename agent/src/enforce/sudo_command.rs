@@ -16,12 +16,15 @@ pub enum SudoCommand {
     Anything,
     /// A program.
     Program {
-        /// As it was typed.
-        path: String,
+        /// Its file name.
+        name: String,
         /// Parted by single spaces.
         arguments: String,
     },
 }
+
+/// The longest command that is remembered, in bytes; a longer one counts as wanting everything.
+const LONGEST_COMMAND: usize = 4096;
 
 /// Options with a value of their own.
 const WITH_VALUE: &str = "CDghpRrTtUu";
@@ -57,14 +60,14 @@ impl SudoCommand {
                 Some(option) if option.starts_with('-') => {
                     let (name, value) =
                         argument.split_once('=').map_or((argument, None), |(name, it)| (name, Some(it)));
-                    match name {
-                        "--list" | "--validate" | "--version" | "--help" => lists = true,
-                        "--edit" | "--login" | "--shell" => shell = true,
-                        _ => {}
-                    }
-                    if LONG_WITH_VALUE.contains(&name) {
+                    // As getopt_long(3) does, a beginning stands for the whole.
+                    let is = |options: &[&str]| options.iter().any(|option| option.starts_with(name));
+                    if is(&LONG_WITH_VALUE) {
                         let value = value.or_else(|| rest.next()).unwrap_or_default();
-                        note_user(run_as, name == "--user", value);
+                        note_user(run_as, is(&["--user"]), value);
+                    } else {
+                        lists |= is(&["--list", "--validate", "--version", "--help"]);
+                        shell |= is(&["--edit", "--login", "--shell"]);
                     }
                 }
                 Some(letters) => {
@@ -91,7 +94,13 @@ impl SudoCommand {
         match first {
             _ if shell => Self::Anything,
             _ if lists => Self::Nothing,
-            Some(path) => Self::Program { path: path.to_owned(), arguments: rest.collect::<Vec<_>>().join(" ") },
+            Some(path) => {
+                // sudo has judged the path; which grant it was is told by the name, however the path was written.
+                let name = path.rsplit('/').next().unwrap_or(path).to_owned();
+                let arguments = rest.collect::<Vec<_>>().join(" ");
+                let long = name.len() + arguments.len() > LONGEST_COMMAND;
+                if long { Self::Anything } else { Self::Program { name, arguments } }
+            }
             None => Self::Nothing,
         }
     }
@@ -101,7 +110,7 @@ impl SudoCommand {
         match self {
             Self::Nothing => WantedCommand::Unknown,
             Self::Anything => WantedCommand::Any,
-            Self::Program { path, arguments } => WantedCommand::Program { path, arguments },
+            Self::Program { name, arguments } => WantedCommand::Program { path: name, arguments },
         }
     }
 }
@@ -130,23 +139,28 @@ mod tests {
 
     #[test]
     fn the_user_to_run_as_is_found_however_it_is_written() {
-        for line in
-            ["sudo -u bob id", "sudo -ubob id", "sudo -nu bob id", "sudo --user bob id", "sudo --user=bob -n id"]
-        {
+        for line in [
+            "sudo -u bob id",
+            "sudo -ubob id",
+            "sudo -nu bob id",
+            "sudo --user bob id",
+            "sudo --user=bob -n id",
+            "sudo --us bob id",
+        ] {
             assert_eq!(parse_both(line), (program("id", ""), "bob".into()), "{line}");
         }
         assert_eq!(parse_both("sudo -p x id -u bob").1, "root");
     }
 
-    fn program(path: &str, arguments: &str) -> SudoCommand {
-        SudoCommand::Program { path: path.into(), arguments: arguments.into() }
+    fn program(name: &str, arguments: &str) -> SudoCommand {
+        SudoCommand::Program { name: name.into(), arguments: arguments.into() }
     }
 
     #[test]
     fn the_command_is_found_behind_the_options() {
         for (line, command) in [
             ("sudo id", program("id", "")),
-            ("sudo -n /usr/bin/id -u root", program("/usr/bin/id", "-u root")),
+            ("sudo -n /usr/bin/id -u root", program("id", "-u root")),
             ("sudo -u postgres psql -l", program("psql", "-l")),
             ("sudo -upostgres psql", program("psql", "")),
             ("sudo -nu postgres psql", program("psql", "")),
@@ -156,7 +170,7 @@ mod tests {
             ("sudo -- LANG=C id -i", program("id", "-i")),
             ("sudo -p -i id", program("id", "")),
             ("sudo -k id", program("id", "")),
-            ("sudo ./a=b", program("./a=b", "")),
+            ("sudo ./a=b", program("a=b", "")),
         ] {
             assert_eq!(parse(line), command, "{line}");
         }

@@ -29,6 +29,8 @@ pub struct LocalGrants {
     refused: Vec<Refused>,
     /// Where a store that could not be read was set aside, and why.
     set_aside: Option<SetAside>,
+    /// Why what is in memory could not be stored.
+    unstored: Option<String>,
 }
 
 /// An entry of the store that is no grant.
@@ -96,7 +98,7 @@ impl LocalGrants {
     ///
     /// [`StoreError`] where the file can be neither read nor set aside.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let empty = Self { path: path.into(), held: Vec::new(), refused: Vec::new(), set_aside: None };
+        let empty = Self { path: path.into(), held: Vec::new(), refused: Vec::new(), set_aside: None, unstored: None };
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty),
@@ -114,6 +116,11 @@ impl LocalGrants {
     /// The grants, in the order in which they came.
     pub fn held(&self) -> &[HeldGrant] {
         &self.held
+    }
+
+    /// The grants, to note how far they have come. Nothing of this is stored.
+    pub fn held_mut(&mut self) -> &mut [HeldGrant] {
+        &mut self.held
     }
 
     /// The entries that are no grants.
@@ -145,18 +152,18 @@ impl LocalGrants {
         if held.len() >= MOST_GRANTS {
             return Err(StoreError::Full);
         }
-        held.push(HeldGrant { grant, revoked: None });
+        held.push(HeldGrant { grant, revoked: None, reached: None });
         self.replace(held)
     }
 
-    /// Revokes the grant with this id at `now`.
+    /// Revokes the grant with this id. That holds at once, also where the disk takes nothing: then it is stored as soon as
+    /// [`store_again`](Self::store_again) succeeds.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; nothing changed then.
+    /// [`StoreError`] where there is no such grant, or it is over.
     pub fn revoke(&mut self, id: &str, revocation: Revocation) -> Result<HeldGrant, StoreError> {
-        let mut held = self.held.clone();
-        let Some(found) = held.iter_mut().find(|held| held.grant.id.as_str() == id) else {
+        let Some(found) = self.held.iter_mut().find(|held| held.grant.id.as_str() == id) else {
             return Err(StoreError::Unknown(id.to_owned()));
         };
         if found.state(revocation.at) == State::Ended {
@@ -164,8 +171,21 @@ impl LocalGrants {
         }
         found.revoked = Some(revocation);
         let revoked = found.clone();
-        self.replace(held)?;
+        self.unstored = Some(String::new());
+        self.store_again();
         Ok(revoked)
+    }
+
+    /// Stores what the disk did not take before.
+    pub fn store_again(&mut self) {
+        if self.unstored.is_some() {
+            self.unstored = self.replace(self.held.clone()).err().map(|error| error.to_string());
+        }
+    }
+
+    /// Why a revocation that holds could not be stored: a restart would forget it.
+    pub fn unstored(&self) -> Option<&str> {
+        self.unstored.as_deref()
     }
 
     fn replace(&mut self, held: Vec<HeldGrant>) -> Result<(), StoreError> {
@@ -275,8 +295,11 @@ mod tests {
 
     #[test]
     fn a_revoked_grant_does_not_come_back_when_the_clock_goes_back() {
-        let revoked =
-            HeldGrant { grant: grant("a"), revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }) };
+        let revoked = HeldGrant {
+            grant: grant("a"),
+            revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }),
+            reached: None,
+        };
         assert_eq!(revoked.state(at("2026-11-21T20:05:00Z")), State::Ended);
     }
 
@@ -338,6 +361,14 @@ mod tests {
         store.path = folder.path().join("gone/local.json");
         assert!(matches!(store.add(grant("b"), now), Err(StoreError::Write { .. })));
         assert!(store.find("b").is_none());
+        // A revocation does not wait for the disk.
+        store.revoke("a", Revocation { at: now, reason: None }).unwrap();
+        assert_eq!(store.find("a").unwrap().state(now), State::Ended);
+        assert!(store.unstored().is_some());
+        store.path = path.clone();
+        store.store_again();
+        assert!(store.unstored().is_none());
+        assert_eq!(LocalGrants::open(&path).unwrap().find("a").unwrap().state(now), State::Ended);
     }
 
     #[test]

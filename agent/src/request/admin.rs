@@ -2,9 +2,7 @@
 //! credentials alone.
 
 use super::decision::{Elevation, Request, Verdict, WantedCommand, decide};
-use super::messages::{
-    AuditPage, GrantOrder, Revoke, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion,
-};
+use super::messages::{AuditPage, GrantOrder, Revoke, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion};
 use super::peer::{self, Peer};
 use super::server::{ErrorReply, RawCall, parameters};
 use super::wording;
@@ -46,7 +44,10 @@ struct Described {
 /// The error reply.
 pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
     match call.method.as_str() {
-        "io.curfew.Agent.Status" => parameters(call).map(|Nothing {}| ()).and(Ok(json!(status(agent, peer).await))),
+        "io.curfew.Agent.Status" => {
+            let Nothing {} = parameters(call)?;
+            Ok(json!(status(agent, peer).await))
+        }
         "io.curfew.Agent.Why" => why(agent, peer, parameters(call)?).await.map(|answer| json!(answer)),
         "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|grant| json!({"grant": grant})),
         "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|grant| json!({"grant": grant})),
@@ -123,8 +124,11 @@ fn problems(agent: &Agent) -> Vec<String> {
     });
     let refused = grants.refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
     let unwritable = agent.unwritable.borrow();
-    let unwritable = unwritable.iter().map(|(id, problem)| format!("grant {id} gives no sudo: {problem}"));
-    config.into_iter().chain(aside).chain(refused).chain(unwritable).collect()
+    let unwritable = unwritable.iter().map(|(id, failed)| format!("grant {id} gives no sudo: {}", failed.problem));
+    let unstored = grants.unstored();
+    let unstored = unstored
+        .map(|problem| format!("a revocation holds and could not be stored, so a restart would forget it: {problem}"));
+    config.into_iter().chain(aside).chain(unstored).chain(refused).chain(unwritable).collect()
 }
 
 async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
@@ -194,7 +198,7 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
         .borrow_mut()
         .add(grant.clone(), clock::now())
         .map_err(|error| ErrorReply::failed(&error.to_string()))?;
-    let held = HeldGrant { grant: grant.clone(), revoked: None };
+    let held = HeldGrant { grant: grant.clone(), revoked: None, reached: None };
     agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
     agent.audit.write(held.entry(Event::GrantReceived));
     agent.changed.notify_one();

@@ -249,7 +249,7 @@ mod tests {
             "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
         });
         document.as_object_mut().unwrap().extend(access.as_object().unwrap().clone());
-        HeldGrant { grant: Grant::from_value(&document).unwrap(), revoked: None }
+        HeldGrant { grant: Grant::from_value(&document).unwrap(), revoked: None, reached: None }
     }
 
     const ALICE: Request<'static> = Request::Login { user: "alice", service: "sshd", from: Some("10.1.2.3") };

@@ -10,7 +10,7 @@ use crate::config::Mode;
 use crate::enforce::processes;
 use crate::enforce::scope::Scope;
 use crate::enforce::sudo_command::SudoCommand;
-use crate::grant::HeldGrant;
+use crate::grant::{HeldGrant, State};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use jiff::Timestamp;
@@ -58,8 +58,12 @@ fn kind(agent: &Agent, service: &str) -> Kind {
 fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
     let permit = PamAnswer { verdict: Verdict::Permit, message: None };
     match kind(agent, &question.service) {
-        _ if question.exempt => {
-            note_exempt(agent, peer, question);
+        kind if question.exempt => {
+            match (hook, kind) {
+                (Hook::Account, _) => note_exempt(agent, peer, question),
+                (Hook::OpenSession, Kind::Login) => drop(watch::session(agent, peer, question, None, clock::now())),
+                (Hook::OpenSession, _) => {}
+            }
             permit
         }
         Kind::Other => permit,
@@ -121,7 +125,9 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     };
     if hook == Hook::OpenSession {
         // A session that opens is watched, whatever the answer: a refused one does not always end by itself.
-        watch::session(agent, peer, question, grant, now);
+        if let Err(error) = watch::session(agent, peer, question, grant, now) {
+            return refuse_unwatched(agent, asked(agent, peer, Event::LoginDenied, question, user), &error);
+        }
     }
     answer
 }
@@ -129,8 +135,10 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
 fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, user: &str) -> PamAnswer {
     let now = clock::now();
     let turns_user = is_su(&question.service);
-    let (command, asked_for) = SudoCommand::parse(&processes::command_line(peer.pid));
-    let command = if turns_user { SudoCommand::Anything } else { command };
+    let (command, asked_for) = match processes::command_line(peer.pid) {
+        Some(arguments) if !turns_user => SudoCommand::parse(&arguments),
+        _ => (SudoCommand::Anything, "root".into()),
+    };
     // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start.
     let run_as = if turns_user || hook == Hook::OpenSession { &question.user } else { &asked_for };
     // What sudo may run, and as whom, is for sudoers to say: the question is whether sudo is granted at all.
@@ -143,19 +151,23 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     let grants = agent.grants.borrow();
     match decide(&request, grants.held(), now) {
         Decision::Permit { grant, until } => {
-            // The grant that covers the very command, where one does: what the host's own sudo rules let run needs a live sudo grant
-            // all the same, but no certain one.
+            // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
-            let (grant, until, command, run_as) = match decide(&exact, grants.held(), now) {
-                Decision::Permit { grant, until } => (grant, until, command, Some(run_as.as_str())),
-                Decision::Deny { .. } => (grant, until, SudoCommand::Nothing, None),
+            let (grant, until, pinned) = match decide(&exact, grants.held(), now) {
+                Decision::Permit { grant, until } => (grant, until, Vec::new()),
+                Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.held(), user, now)),
             };
             match hook {
                 Hook::Account => {
                     let entry = named(about(Event::SudoPermitted), grant, until);
                     agent.audit.write(entry.with(Field::Outcome, "permit"));
                 }
-                Hook::OpenSession => watch::elevation(agent, peer, question, user, command, run_as, grant, until),
+                Hook::OpenSession => {
+                    let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
+                    if let Err(error) = watch::elevation(agent, peer, question, run) {
+                        return refuse_unwatched(agent, about(Event::SudoDenied), &error);
+                    }
+                }
             }
             PamAnswer { verdict: Verdict::Permit, message: None }
         }
@@ -167,6 +179,24 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             refusal(agent, entry, reason, message)
         }
     }
+}
+
+fn live_sudo_grants(grants: &[HeldGrant], user: &str, now: Timestamp) -> Vec<String> {
+    let own = |held: &&HeldGrant| held.grant.user.as_str() == user && held.grant.sudo.is_some();
+    let live = grants.iter().filter(own).filter(|held| held.state(now) == State::Live);
+    live.map(|held| held.grant.id.to_string()).collect()
+}
+
+/// What can't be watched can't be ended, and is not let in.
+fn refuse_unwatched(agent: &Agent, entry: Entry, error: &std::io::Error) -> PamAnswer {
+    tracing::error!("a session is refused, since the agent can't see its process: {error}");
+    if agent.mode() == Mode::Observe {
+        return PamAnswer { verdict: Verdict::Permit, message: None };
+    }
+    let entry = entry.with(Field::Outcome, "deny").with(Field::ReasonCode, "agent_unavailable");
+    agent.audit.write(entry.with(Field::Reason, format!("its process can't be seen: {error}")));
+    let message = format!("Curfew: {} can't watch over this session, so it is refused. Tell an operator.", agent.host);
+    PamAnswer { verdict: Verdict::Deny, message: Some(message) }
 }
 
 fn wanted_of(turns_user: bool) -> WantedCommand<'static> {
@@ -182,7 +212,7 @@ fn typed(agent: &Agent, peer: &Peer, question: &PamQuestion) -> Option<String> {
     if !matches!(kind(agent, &question.service), Kind::Elevation) {
         return None;
     }
-    let line = processes::command_line(peer.pid).join(" ");
+    let line = processes::command_line(peer.pid)?.join(" ");
     let printable = line.chars().map(|c| if c.is_control() { '?' } else { c });
     let mut shortened = String::new();
     for c in printable {

@@ -8,6 +8,7 @@ use super::pam;
 use super::peer::Peer;
 use crate::agent::Agent;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,8 +22,11 @@ use zlink::connection::PassedCredentials;
 use zlink::connection::socket::{self, ReadResult};
 use zlink::{Connection, Reply};
 
-/// The longest message, in bytes: a grant, and a little more.
+/// The longest message of root, in bytes: a grant, and a little more.
 const LONGEST_MESSAGE: usize = 128 * 1024;
+
+/// The longest message of anybody else, who only asks.
+const LONGEST_QUESTION: usize = 8 * 1024;
 
 /// The most connections at once on a socket.
 const MOST_CONNECTIONS: usize = 1024;
@@ -52,7 +56,7 @@ pub struct RawCall {
     pub method: String,
     /// Its parameters.
     #[serde(default)]
-    pub parameters: Option<Value>,
+    pub parameters: Option<Box<RawValue>>,
 }
 
 /// An error reply.
@@ -104,8 +108,11 @@ impl ErrorReply {
 ///
 /// The error reply, with the place and the value.
 pub fn parameters<T: for<'de> Deserialize<'de>>(call: &RawCall) -> Result<T, ErrorReply> {
-    let empty = json!({});
-    serde_path_to_error::deserialize(call.parameters.as_ref().unwrap_or(&empty))
+    let text = call.parameters.as_deref().map_or("{}", RawValue::get);
+    if !text.starts_with('{') {
+        return Err(ErrorReply::bad_parameter("parameters", "they are no JSON object"));
+    }
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))
         .map_err(|error| ErrorReply::bad_parameter(&error.path().to_string(), &error.inner().to_string()))
 }
 
@@ -145,7 +152,8 @@ impl Place {
         let mut places = open.borrow_mut();
         let all: usize = places.values().sum();
         let own = places.entry(uid).or_insert(0);
-        if all >= MOST_CONNECTIONS || (uid != 0 && *own >= MOST_A_USER) {
+        // Root is never crowded out.
+        if uid != 0 && (all >= MOST_CONNECTIONS || *own >= MOST_A_USER) {
             return None;
         }
         *own += 1;
@@ -169,7 +177,8 @@ impl Drop for Place {
 async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface, agent: &Rc<Agent>) {
     let Some(pid) = credentials.pid() else { return };
     let mut peer = Peer { pid, uid: credentials.uid(), groups: Vec::new() };
-    let mut connection = Connection::new(Bounded(stream));
+    let longest = if peer.is_root() { LONGEST_MESSAGE } else { LONGEST_QUESTION };
+    let mut connection = Connection::new(Bounded { stream, longest });
     if interface == Interface::Agent {
         let Ok(all) = connection.peer_credentials().await else { return };
         peer.groups = all.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect();
@@ -183,7 +192,7 @@ async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface
                 return;
             }
             Ok(Err(zlink::Error::BufferOverflow)) => {
-                let problem = format!("it is longer than {LONGEST_MESSAGE} bytes");
+                let problem = format!("it is longer than {longest} bytes");
                 reply(&mut connection, Err(ErrorReply::malformed(&problem))).await;
                 return;
             }
@@ -212,13 +221,18 @@ async fn reply(connection: &mut Connection<Bounded>, answer: Result<Value, Error
 
 /// A socket whose messages are bounded: zlink alone would hold 100 MB a connection.
 #[derive(Debug)]
-struct Bounded(UnixStream);
+struct Bounded {
+    stream: UnixStream,
+    /// The longest message, in bytes.
+    longest: usize,
+}
 
 #[derive(Debug)]
 struct BoundedRead {
     half: OwnedReadHalf,
     /// How much of a message came since the last one ended, in bytes.
     unfinished: usize,
+    longest: usize,
 }
 
 #[derive(Debug)]
@@ -229,8 +243,8 @@ impl socket::Socket for Bounded {
     type WriteHalf = BoundedWrite;
 
     fn split(self) -> (BoundedRead, BoundedWrite) {
-        let (half, write) = self.0.into_split();
-        (BoundedRead { half, unfinished: 0 }, BoundedWrite(write))
+        let (half, write) = self.stream.into_split();
+        (BoundedRead { half, unfinished: 0, longest: self.longest }, BoundedWrite(write))
     }
 }
 
@@ -242,7 +256,7 @@ impl socket::ReadHalf for BoundedRead {
             Some(end) => length - end - 1,
             None => self.unfinished + length,
         };
-        if self.unfinished > LONGEST_MESSAGE { Err(zlink::Error::BufferOverflow) } else { Ok(ReadResult::new(length)) }
+        if self.unfinished > self.longest { Err(zlink::Error::BufferOverflow) } else { Ok(ReadResult::new(length)) }
     }
 }
 

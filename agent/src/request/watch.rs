@@ -5,26 +5,36 @@ use super::peer::{self, Peer};
 use crate::agent::Agent;
 use crate::clock;
 use crate::descriptors;
-use crate::enforce::processes::{self, Process, ProcessId};
+use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::scope::Scope;
 use crate::enforce::sessions::{Elevation, Session, Told};
 use crate::enforce::since::monotonic_us;
 use crate::enforce::sudo_command::SudoCommand;
-use crate::grant::HeldGrant;
 use curfew_protocol::ipc::PamQuestion;
 use jiff::Timestamp;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Watches over the login that `peer` opens.
-pub fn session(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, grant: Option<String>, now: Timestamp) {
-    let Some(leader) = Process::read(peer.pid) else { return };
+///
+/// # Errors
+///
+/// That its process can't be seen: then it is not watched.
+pub fn session(
+    agent: &Rc<Agent>,
+    peer: &Peer,
+    question: &PamQuestion,
+    grant: Option<String>,
+    now: Timestamp,
+) -> io::Result<()> {
+    let leader = seen(peer)?;
     let mut session = Session {
         user: question.user.clone(),
         service: question.service.clone(),
         rhost: question.rhost.clone(),
         leader: leader.id,
-        uid: processes::login_uid(peer.pid),
+        uid: leader.login_uid,
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
         audit_session: leader.audit_session,
         grant,
@@ -32,11 +42,17 @@ pub fn session(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, grant: Op
         told: Told::default(),
         hung_up_for: None,
         closed: false,
+        exempt: question.exempt,
     };
     keep_the_last_moments(agent, &mut session, now);
     agent.sessions.borrow_mut().add_session(session);
     process(agent, leader.id);
     agent.changed.notify_one();
+    Ok(())
+}
+
+fn seen(peer: &Peer) -> io::Result<Process> {
+    Process::read(peer.pid)?.ok_or_else(|| io::Error::other(format!("there is no process {}", peer.pid)))
 }
 
 /// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
@@ -57,35 +73,46 @@ fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
     }
 }
 
+/// A run of sudo or su, as it was judged.
+pub struct Run<'a> {
+    /// Who invokes it.
+    pub user: &'a str,
+    /// Whom it turns into.
+    pub run_as: &'a str,
+    /// What it runs.
+    pub command: SudoCommand,
+    /// The grant behind it.
+    pub grant: &'a str,
+    /// Until when it is covered.
+    pub until: Timestamp,
+    /// See [`Elevation::pinned`].
+    pub pinned: Vec<String>,
+}
+
 /// Watches over the run of sudo or su that `peer` opens.
-#[allow(clippy::too_many_arguments)]
-pub fn elevation(
-    agent: &Rc<Agent>,
-    peer: &Peer,
-    question: &PamQuestion,
-    user: &str,
-    command: SudoCommand,
-    run_as: Option<&str>,
-    grant: &HeldGrant,
-    until: Timestamp,
-) {
-    let Some(root) = Process::read(peer.pid) else { return };
-    let login_uid = processes::login_uid(peer.pid);
+///
+/// # Errors
+///
+/// That its process can't be seen: then it is not watched.
+pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
+    let root = seen(peer)?;
     agent.sessions.borrow_mut().add_elevation(Elevation {
-        user: user.to_owned(),
+        user: run.user.to_owned(),
         service: question.service.clone(),
-        run_as: run_as.map(str::to_owned),
-        command,
+        run_as: Some(run.run_as.to_owned()),
+        command: run.command,
         root: root.id,
-        uid: login_uid,
+        uid: root.login_uid,
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
         audit_session: root.audit_session,
-        grant: Some(grant.grant.id.to_string()),
+        grant: Some(run.grant.to_owned()),
         opened_us: monotonic_us(),
-        hung_up_for: (until - agent.config.borrow().grace <= clock::now()).then_some(until),
+        hung_up_for: (run.until - agent.config.borrow().grace <= clock::now()).then_some(run.until),
+        pinned: run.pinned,
     });
     agent.changed.notify_one();
-    tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, user.to_owned()));
+    tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
+    Ok(())
 }
 
 /// Who became somebody else by su and runs sudo then is not who logged in.

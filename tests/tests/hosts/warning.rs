@@ -25,8 +25,10 @@ fn fifteen_five_and_one_minute_before_the_end_the_terminal_says_so(release: Rele
             (host.login(user), warning)
         })
         .collect();
-    for (shell, warning) in &mut people {
+    for (shell, warning) in &people {
         assert!(!shell.screen().contains(&format!("in {warning}")), "warned too early: {}", shell.screen());
+    }
+    for (shell, warning) in &mut people {
         shell.see(warning, Duration::from_secs(12));
     }
     for (shell, _) in &mut people {
