@@ -23,6 +23,7 @@ macro_rules! on_every_release {
 mod hosts {
     mod access;
     mod agent_down;
+    mod attack;
     mod audit;
     mod end;
     mod harness;
