@@ -51,13 +51,13 @@ enum Access {
 
 impl Round<'_> {
     fn session(&mut self, session: &Session) {
-        let login = session.standing(self.agent.grants.borrow().held(), self.now);
+        let login = session.standing(self.agent.grants.borrow().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &login {
             self.warn(session, Access::Login, grant, *until);
             self.hang_up_session(session, *until);
         }
         let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
-        let sudo = Standing::of(&elevation, self.agent.grants.borrow().held(), self.now);
+        let sudo = Standing::of(&elevation, self.agent.grants.borrow().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &sudo {
             // Where both end together, one warning says it all.
             let said = matches!(&login, Standing::Covered { until: login_end, .. } if login_end <= until);
@@ -68,7 +68,7 @@ impl Round<'_> {
     }
 
     fn elevation(&mut self, elevation: &Elevation) {
-        let standing = elevation.standing(self.agent.grants.borrow().held(), self.now);
+        let standing = elevation.standing(self.agent.grants.borrow().of(&elevation.user), self.now);
         let Standing::Covered { until, .. } = standing else { return };
         if self.hang_up_is_due(elevation.hung_up_for, until) {
             let tree = self.table().tree(elevation.root);

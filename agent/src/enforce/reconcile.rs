@@ -169,15 +169,15 @@ fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         let sessions = agent.sessions.borrow();
         let mut ending = agent.ending.borrow_mut();
         for session in sessions.sessions().iter().filter(|session| !session.exempt) {
-            let Standing::Over { reason, ended } = session.standing(grants.held(), now) else { continue };
+            let Standing::Over { reason, ended } = session.standing(grants.of(&session.user), now) else { continue };
             if agent.governs(&session.service, session.opened_us) && ending.insert(session.leader) {
                 endings.push(Ending::new(Target::Session(session.clone())));
                 why.push((reason, ended));
             }
         }
-        let covered = |run: &Elevation| matches!(run.standing(grants.held(), now), Standing::Covered { .. });
+        let covered = |run: &Elevation| matches!(run.standing(grants.of(&run.user), now), Standing::Covered { .. });
         for run in sessions.elevations() {
-            let Standing::Over { reason, ended } = run.standing(grants.held(), now) else { continue };
+            let Standing::Over { reason, ended } = run.standing(grants.of(&run.user), now) else { continue };
             if agent.governs(&run.service, run.opened_us) && ending.insert(run.root) {
                 endings.push(Ending::new(elevation_target(&sessions, run, covered)));
                 why.push((reason, ended));

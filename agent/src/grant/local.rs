@@ -25,6 +25,7 @@ pub const MOST_GRANTS: usize = 10_000;
 #[derive(Debug)]
 pub struct LocalGrants {
     path: PathBuf,
+    /// Sorted by user: a decision about one person looks at their grants alone.
     held: Vec<HeldGrant>,
     refused: Vec<Refused>,
     /// Where a store that could not be read was set aside, and why.
@@ -105,7 +106,10 @@ impl LocalGrants {
             Err(source) => return Err(StoreError::Write { path: path.into(), source }),
         };
         match parse(&bytes) {
-            Ok((held, refused)) => Ok(Self { held, refused, ..empty }),
+            Ok((mut held, refused)) => {
+                sort(&mut held);
+                Ok(Self { held, refused, ..empty })
+            }
             Err(problem) => {
                 let aside = set_aside(path)?;
                 Ok(Self { set_aside: Some(SetAside { path: aside, problem }), ..empty })
@@ -113,9 +117,16 @@ impl LocalGrants {
         }
     }
 
-    /// The grants, in the order in which they came.
+    /// The grants, sorted by user, those of one user in the order in which they came.
     pub fn held(&self) -> &[HeldGrant] {
         &self.held
+    }
+
+    /// The grants of one user.
+    pub fn of(&self, user: &str) -> &[HeldGrant] {
+        let begin = self.held.partition_point(|held| held.grant.user.as_str() < user);
+        let end = self.held.partition_point(|held| held.grant.user.as_str() <= user);
+        self.held.get(begin..end).unwrap_or_default()
     }
 
     /// The grants, to note how far they have come. Nothing of this is stored.
@@ -153,6 +164,7 @@ impl LocalGrants {
             return Err(StoreError::Full);
         }
         held.push(HeldGrant { grant, revoked: None, reached: None });
+        sort(&mut held);
         self.replace(held)
     }
 
@@ -198,6 +210,10 @@ impl LocalGrants {
         self.held = held;
         Ok(())
     }
+}
+
+fn sort(held: &mut [HeldGrant]) {
+    held.sort_by(|a, b| a.grant.user.cmp(&b.grant.user));
 }
 
 /// Parses a store. Public for the fuzzer.
@@ -291,6 +307,23 @@ mod tests {
         let store = LocalGrants::open(&path).unwrap();
         assert_eq!(store.find("a").unwrap().state(now), State::Ended);
         assert_eq!(store.find("b").unwrap().state(now), State::Live);
+    }
+
+    #[test]
+    fn the_grants_of_one_user_are_found_among_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let now = at("2026-11-21T20:10:00Z");
+        let mut store = LocalGrants::open(&path).unwrap();
+        for (id, user) in [("1", "carol"), ("2", "alice"), ("3", "bob"), ("4", "alice"), ("5", "alicia")] {
+            store.add(Grant { user: user.parse().unwrap(), ..grant(id) }, now).unwrap();
+        }
+        for store in [store, LocalGrants::open(&path).unwrap()] {
+            let ids = |user| store.of(user).iter().map(|held| held.grant.id.to_string()).collect::<Vec<_>>();
+            assert_eq!(ids("alice"), ["2", "4"]);
+            assert_eq!(ids("bob"), ["3"]);
+            assert!(ids("ali").is_empty() && ids("").is_empty() && ids("zoe").is_empty());
+        }
     }
 
     #[test]

@@ -157,7 +157,7 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
         Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
     };
     let at = question.at.unwrap_or_else(clock::now);
-    Ok(explain(&request, agent.grants.borrow().held(), at))
+    Ok(explain(&request, agent.grants.borrow().of(&question.user), at))
 }
 
 fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp) -> WhyAnswer {

@@ -97,7 +97,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     let request = Request::Login { user, service: &question.service, from: question.rhost.as_deref() };
     let (answer, grant) = {
         let grants = agent.grants.borrow();
-        match decide(&request, grants.held(), now) {
+        match decide(&request, grants.of(user), now) {
             Decision::Permit { grant, until } => {
                 let permitted = |event| {
                     named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")
@@ -149,13 +149,13 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
     let grants = agent.grants.borrow();
-    match decide(&request, grants.held(), now) {
+    match decide(&request, grants.of(user), now) {
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
-            let (grant, until, pinned) = match decide(&exact, grants.held(), now) {
+            let (grant, until, pinned) = match decide(&exact, grants.of(user), now) {
                 Decision::Permit { grant, until } => (grant, until, Vec::new()),
-                Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.held(), user, now)),
+                Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
             match hook {
                 Hook::Account => {
@@ -181,9 +181,8 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     }
 }
 
-fn live_sudo_grants(grants: &[HeldGrant], user: &str, now: Timestamp) -> Vec<String> {
-    let own = |held: &&HeldGrant| held.grant.user.as_str() == user && held.grant.sudo.is_some();
-    let live = grants.iter().filter(own).filter(|held| held.state(now) == State::Live);
+fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {
+    let live = grants.iter().filter(|held| held.grant.sudo.is_some() && held.state(now) == State::Live);
     live.map(|held| held.grant.id.to_string()).collect()
 }
 

@@ -63,12 +63,12 @@ fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
         let passed = config.warn_before.iter().filter(|&&before| until - before <= now).min();
         passed.map(|&shortest| (until, shortest))
     };
-    if let Verdict::Permit { until, .. } = decide(&session.request(), grants.held(), now) {
+    if let Verdict::Permit { until, .. } = decide(&session.request(), grants.of(&session.user), now) {
         session.told.login = passed(until);
         session.hung_up_for = (until - config.grace <= now).then_some(until);
     }
     let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
-    if let Verdict::Permit { until, .. } = decide(&elevation, grants.held(), now) {
+    if let Verdict::Permit { until, .. } = decide(&elevation, grants.of(&session.user), now) {
         session.told.sudo = passed(until);
     }
 }
