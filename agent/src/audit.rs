@@ -26,6 +26,9 @@ const EMSGSIZE: i32 = nix::errno::Errno::EMSGSIZE as i32;
 /// How long records are gathered before they are synced and copied together: whoever waits for an answer comes first.
 const GATHERED: Duration = Duration::from_millis(50);
 
+/// How many records are copied before anything else has its turn.
+const BATCH: usize = 64;
+
 /// The longest pause between two tries to reach journald.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -89,10 +92,14 @@ impl Audit {
         let mut pause = Duration::from_millis(100);
         loop {
             match copy_batch(&mut reader, &mut journal) {
-                Ok(true) => pause = Duration::from_millis(100),
-                Ok(false) => {
-                    self.to_copy.notified().await;
-                    tokio::time::sleep(GATHERED).await;
+                Ok(copied) => {
+                    pause = Duration::from_millis(100);
+                    if copied == 0 {
+                        self.to_copy.notified().await;
+                    }
+                    if copied < BATCH {
+                        tokio::time::sleep(GATHERED).await;
+                    }
                 }
                 Err(error) => {
                     tracing::debug!("journald takes no record now: {error}");
@@ -109,18 +116,18 @@ impl Audit {
     pub fn finish(&self) {
         let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());
         let mut journal = None;
-        while let Ok(true) = copy_batch(&mut reader, &mut journal) {}
+        while let Ok(1..) = copy_batch(&mut reader, &mut journal) {}
         if let Ok(file) = self.spool.borrow().handle() {
             let _ = file.sync_data();
         }
     }
 }
 
-/// Copies a few records; `Ok(false)` when there are none.
-fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::io::Result<bool> {
-    let batch = reader.peek(64)?;
+/// Copies up to [`BATCH`] records, and returns how many.
+fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::io::Result<usize> {
+    let batch = reader.peek(BATCH)?;
     if batch.is_empty() {
-        return Ok(false);
+        return Ok(0);
     }
     let journal = match journal {
         Some(journal) => journal,
@@ -138,5 +145,5 @@ fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::i
         reader.pass(line);
     }
     reader.remember();
-    Ok(true)
+    Ok(batch.len())
 }
