@@ -29,6 +29,9 @@ const GATHERED: Duration = Duration::from_millis(50);
 /// How many records are copied before anything else has its turn.
 const BATCH: usize = 64;
 
+/// How long everything else has its turn then.
+const TURN: Duration = Duration::from_millis(2);
+
 /// The longest pause between two tries to reach journald.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -97,9 +100,7 @@ impl Audit {
                     if copied == 0 {
                         self.to_copy.notified().await;
                     }
-                    if copied < BATCH {
-                        tokio::time::sleep(GATHERED).await;
-                    }
+                    tokio::time::sleep(if copied < BATCH { GATHERED } else { TURN }).await;
                 }
                 Err(error) => {
                     tracing::debug!("journald takes no record now: {error}");
@@ -108,7 +109,6 @@ impl Audit {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
-            tokio::task::yield_now().await;
         }
     }
 
