@@ -1,4 +1,4 @@
-//! `curfew`: the command line. See curfew(1).
+//! `curfew`: the command line.
 
 use std::process::ExitCode;
 

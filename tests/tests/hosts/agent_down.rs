@@ -118,8 +118,8 @@ fn a_restart_or_an_upgrade_touches_no_covered_session(release: Release) {
 }
 
 fn what_ended_while_the_agent_was_away_ends_when_it_is_back(release: Release) {
-    let host = Host::boot(release);
-    let grant = host.grant("alice --for 5s --login --sudo --command ALL");
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
+    let grant = host.grant("alice --for 6s --login --sudo --command ALL");
     let _kept = host.grant("bob --for 120s --login");
     host.drop_in();
     let mut root = host.login("alice");

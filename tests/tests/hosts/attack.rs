@@ -78,7 +78,7 @@ fn a_spoiled_exempt_list_ends_nobody_who_was_exempt(release: Release) {
 }
 
 fn wiring_comes_off_whatever_else_lies_in_its_folder(release: Release) {
-    let host = Host::boot(release);
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
     host.ok("head -c 4096 /dev/urandom >/etc/pam.d/.sshd.swp && printf '# caf\\351\\n' >>/etc/pam.d/sshd");
     let grant = host.grant("alice --for 4s --login");
     let shell = host.login("alice");
