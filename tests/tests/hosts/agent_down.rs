@@ -42,8 +42,18 @@ fn the_grantee_gets_in(host: &Host) {
     wait_for("sudo", SOON, || (host.run_as("alice", "sudo -n /usr/bin/id -u").stdout.trim() == "0").then_some(()));
 }
 
+/// Alice's processes, once those that only start something are through.
 fn pids(host: &Host) -> Vec<u32> {
-    host.session_processes("alice").iter().map(|process| process.pid).collect()
+    let look = || host.session_processes("alice").iter().map(|process| process.pid).collect::<Vec<_>>();
+    let mut before = look();
+    wait_for("processes that stay", SOON, || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = look();
+        let stays = now == before;
+        before = now;
+        stays.then_some(())
+    });
+    before
 }
 
 fn with_the_agent_stopped_or_hung_only_exempt_users_get_in(release: Release) {
