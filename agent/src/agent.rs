@@ -13,7 +13,7 @@ use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::OBSERVE_MARK;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use tokio::sync::Notify;
@@ -54,8 +54,6 @@ pub struct Agent {
     pub changed: Notify,
     /// A session opened: ask logind.
     pub session_opened: Notify,
-    /// The next thing to do.
-    pub next: Cell<Option<Timestamp>>,
     announced: RefCell<Announced>,
 }
 
@@ -110,13 +108,25 @@ impl Agent {
             logind: Logind::default(),
             changed: Notify::new(),
             session_opened: Notify::new(),
-            next: Cell::new(None),
             announced: RefCell::new(Announced::load()),
         };
+        agent.resume();
         agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
         agent.note_config_problem(problem);
         agent.note_store_problems();
         Ok(agent)
+    }
+
+    /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
+    fn resume(&self) {
+        let announced = self.announced.borrow();
+        for held in self.grants.borrow_mut().held_mut() {
+            held.reached = announced.0.get(held.grant.id.as_str()).copied();
+        }
+        if self.in_force.borrow().holds() {
+            let config = self.config.borrow();
+            self.wired.borrow_mut().extend(config.login_services.iter().chain(&config.elevation_services).cloned());
+        }
     }
 
     /// The mode in force.
@@ -189,7 +199,6 @@ impl Agent {
         for held in grants.held_mut() {
             let id = held.grant.id.as_str();
             let before = announced.0.get(id).copied();
-            held.reached = held.reached.max(before);
             let state = held.state(now);
             held.reached = Some(state);
             match (before, state) {

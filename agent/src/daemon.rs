@@ -147,9 +147,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
     let [mut term, mut interrupt] = stop;
     let mut ready = false;
     loop {
-        agent.next.set(reconcile(agent));
-        let at = agent.next.get().map(|next| alarm.set(next));
-        if let Some(Err(error)) = at {
+        if let Some(Err(error)) = reconcile(agent).map(|next| alarm.set(next)) {
             tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }
         let state: &[NotifyState<'_>] =

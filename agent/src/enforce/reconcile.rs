@@ -75,7 +75,9 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
         }
         _ => false,
     });
-    agent.unwritable.borrow_mut().retain(|id, _| later.contains(id) || ids.contains(id));
+    let writing = agent.writing.borrow();
+    agent.unwritable.borrow_mut().retain(|id, _| later.contains(id) || ids.contains(id) || writing.contains(id));
+    drop(writing);
     if ids.is_empty() {
         return;
     }
