@@ -1,21 +1,28 @@
 //! What the tasks of one running agent share. All run on one thread, and nothing is borrowed over an `await`.
 
 use crate::audit::{self, Audit};
+use crate::clock;
 use crate::config::{self, Config, ConfigError, Mode};
+use crate::deadline::Deadline;
+use crate::durable;
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
+use crate::enforce::sudoers;
 use crate::grant::local::{self, LocalGrants};
 use crate::grant::{HeldGrant, State};
+use crate::request::peer;
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
+use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::rc::Rc;
 use tokio::sync::Notify;
 
 /// The configuration that was last usable.
@@ -48,13 +55,23 @@ pub struct Agent {
     wired: RefCell<HashSet<String>>,
     /// Whether, and since when, Curfew is in force.
     pub in_force: RefCell<InForce>,
+    /// People of whom something ended, to be looked at.
+    pub departing: RefCell<BTreeSet<String>>,
+    /// The next end, for PID 1 to keep.
+    pub deadline: Deadline,
     /// logind.
     pub logind: Logind,
     /// Something changed: compare what is with what should be.
     pub changed: Notify,
+    /// It was compared.
+    pub looked: Notify,
     /// A session opened: ask logind.
     pub session_opened: Notify,
     announced: RefCell<Announced>,
+    /// The ids of users, as the user database last gave them.
+    uids: RefCell<BTreeMap<String, u32>>,
+    /// Held by each task that has to come to its end.
+    work: Rc<()>,
 }
 
 /// A drop-in that can't be written.
@@ -79,9 +96,6 @@ pub enum StartError {
     /// The store can be neither read nor set aside.
     #[error(transparent)]
     Store(#[from] local::StoreError),
-    /// The audit can't be written.
-    #[error(transparent)]
-    Audit(#[from] audit::spool::SpoolError),
 }
 
 impl Agent {
@@ -92,12 +106,12 @@ impl Agent {
     /// [`StartError`] names the file.
     pub fn open() -> Result<Self, StartError> {
         let (config, problem) = Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG))?;
-        let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024))?;
+        let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024));
         let agent = Self {
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             config: RefCell::new(config),
             config_problem: RefCell::default(),
-            grants: RefCell::new(LocalGrants::open(Path::new(local::PATH))?),
+            grants: RefCell::new(LocalGrants::open(Path::new(local::PATH), Path::new(local::SPARE))?),
             audit,
             sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
             ending: RefCell::default(),
@@ -105,27 +119,46 @@ impl Agent {
             writing: RefCell::default(),
             wired: RefCell::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
+            departing: RefCell::default(),
+            deadline: Deadline::default(),
             logind: Logind::default(),
             changed: Notify::new(),
+            looked: Notify::new(),
             session_opened: Notify::new(),
             announced: RefCell::new(Announced::load()),
+            uids: RefCell::default(),
+            work: Rc::default(),
         };
         agent.resume();
-        agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
         agent.note_config_problem(problem);
         agent.note_store_problems();
+        agent.note_unheard_of();
         Ok(agent)
+    }
+
+    /// Audits the grants of which the audit has not heard: an agent that was killed had stored them, and no more.
+    fn note_unheard_of(&self) {
+        let announced = self.announced.borrow();
+        let grants = self.grants.borrow();
+        for held in grants.held().iter().filter(|held| !announced.0.contains_key(held.grant.id.as_str())) {
+            self.audit.write(held.entry(Event::LocalGranted));
+            self.audit.write(held.entry(Event::GrantReceived));
+        }
     }
 
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
+        sudoers::remove_leftovers(Path::new(sudoers::FOLDER));
         let announced = self.announced.borrow();
         for held in self.grants.borrow_mut().held_mut() {
             held.reached = announced.0.get(held.grant.id.as_str()).copied();
         }
+        let grants = self.grants.borrow();
+        let ended = grants.held().iter().filter(|held| held.state(clock::now()) == State::Ended);
+        self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
         if self.in_force.borrow().holds() {
             let config = self.config.borrow();
-            self.wired.borrow_mut().extend(config.login_services.iter().chain(&config.elevation_services).cloned());
+            self.wired.borrow_mut().extend(config.services().cloned());
         }
     }
 
@@ -204,7 +237,10 @@ impl Agent {
             match (before, state) {
                 (Some(State::Coming) | None, State::Live) => self.audit.write(held.entry(Event::GrantStarted)),
                 (Some(State::Ended), _) => {}
-                (_, State::Ended) => self.audit.write(ended(held)),
+                (_, State::Ended) => {
+                    self.departing.borrow_mut().insert(held.grant.user.to_string());
+                    self.audit.write(ended(held));
+                }
                 _ => {}
             }
             latest.insert(id.to_owned(), state);
@@ -219,8 +255,7 @@ impl Agent {
     /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.
     pub fn update_in_force(&self) -> bool {
         let config = self.config.borrow();
-        let services = config.login_services.iter().chain(&config.elevation_services);
-        services.for_each(|service| self.look_at_wiring(service));
+        config.services().for_each(|service| self.look_at_wiring(service));
         let wired = !self.wired.borrow().is_empty();
         mark_observe(config.mode == Mode::Observe);
         let mut in_force = self.in_force.borrow_mut();
@@ -238,6 +273,61 @@ impl Agent {
             Ok(false) => drop(self.wired.borrow_mut().remove(service)),
             Err(error) => tracing::error!("whether {service} is wired can't be told: {error}"),
         }
+    }
+
+    /// Whether the exempt list, as the PAM module reads it, has the user.
+    pub fn is_exempt(&self, user: &str) -> bool {
+        exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or_else(|error| {
+            // Nobody is ended by a list that can't be believed.
+            tracing::error!("{}: {error}", exempt::EXEMPT_LIST);
+            true
+        })
+    }
+
+    /// The id of the user, remembered from their last login or asked of the user database.
+    ///
+    /// # Errors
+    ///
+    /// What the user database says, or that it took too long.
+    pub async fn user_id(&self, user: &str) -> Result<Option<u32>, String> {
+        let known = self.uids.borrow().get(user).copied();
+        if known.is_some() { Ok(known) } else { self.look_up_user(user).await }
+    }
+
+    /// Asks the user database for the id of the user, and remembers it.
+    ///
+    /// # Errors
+    ///
+    /// As [`user_id`](Self::user_id).
+    pub async fn look_up_user(&self, user: &str) -> Result<Option<u32>, String> {
+        let found = peer::user_id(user).await?;
+        match found {
+            Some(uid) => drop(self.uids.borrow_mut().insert(user.to_owned(), uid)),
+            None => drop(self.uids.borrow_mut().remove(user)),
+        }
+        Ok(found)
+    }
+
+    /// Has the enforcing loop look, and waits until it has.
+    pub async fn look_now(&self) {
+        let mut looked = std::pin::pin!(self.looked.notified());
+        looked.as_mut().enable();
+        self.changed.notify_one();
+        looked.await;
+    }
+
+    /// Runs a task that has to come to its end before a process that works in the agent's stead may go.
+    pub fn work_on(&self, task: impl Future<Output = ()> + 'static) {
+        let at_work = Rc::clone(&self.work);
+        tokio::task::spawn_local(async move {
+            task.await;
+            drop(at_work);
+        });
+    }
+
+    /// Whether such a task runs.
+    pub fn is_at_work(&self) -> bool {
+        Rc::strong_count(&self.work) > 1
     }
 
     /// Whether what opened over `service` at `opened_us` may be ended.
@@ -269,9 +359,8 @@ impl Announced {
 
     /// Not synced: a mark that is lost means an event written twice, not one missed.
     fn save(&self) {
-        let saved = serde_json::to_vec(self).map_err(std::io::Error::from);
-        let new = Path::new(ANNOUNCED).with_extension("json.new");
-        let saved = saved.and_then(|bytes| std::fs::write(&new, bytes)).and_then(|()| std::fs::rename(&new, ANNOUNCED));
+        let bytes = serde_json::to_vec(self).map_err(std::io::Error::from);
+        let saved = bytes.and_then(|bytes| durable::write_unsynced(Path::new(ANNOUNCED), &bytes));
         if let Err(error) = saved {
             tracing::error!(path = ANNOUNCED, "which grants began and ended could not be written down: {error}");
         }

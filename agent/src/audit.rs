@@ -9,9 +9,9 @@ pub mod query;
 pub mod spool;
 
 use crate::clock;
+use crate::journal::Journal;
 use curfew_protocol::audit::Entry;
-use journald::Journal;
-use spool::{Spool, SpoolError, SpoolReader};
+use spool::{Spool, SpoolReader};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,14 +44,11 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Opens the spool in `folder` and goes on with its numbers; keeps about `keep` bytes of it.
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError`] where the folder can't be used.
-    pub fn open(folder: &Path, keep: u64) -> Result<Self, SpoolError> {
-        let spool = Spool::open(folder, keep)?;
-        Ok(Self { spool: RefCell::new(spool), folder: folder.into(), to_sync: Notify::new(), to_copy: Notify::new() })
+    /// The spool in `folder`, to go on with its numbers; keeps about `keep` bytes of it. Where it can't be opened, records wait
+    /// in memory, and everything else goes on: an end does not wait for its record.
+    pub fn open(folder: &Path, keep: u64) -> Self {
+        let spool = Spool::open(folder, keep);
+        Self { spool: RefCell::new(spool), folder: folder.into(), to_sync: Notify::new(), to_copy: Notify::new() }
     }
 
     /// Records what happened, now. A full disk delays a record; it does not lose it or its number.
@@ -68,22 +65,19 @@ impl Audit {
         loop {
             self.to_sync.notified().await;
             tokio::time::sleep(GATHERED).await;
-            let synced = match self.spool.borrow().handle() {
-                Ok(file) => tokio::task::spawn_blocking(move || file.sync_data()),
-                Err(error) => {
-                    tracing::error!("the audit spool could not be synced: {error}");
-                    continue;
+            // Records that the disk did not take are tried again, with or without a new one behind them.
+            if self.spool.borrow().waiting().next().is_some() {
+                if self.spool.borrow_mut().flush().is_err() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    self.to_sync.notify_one();
                 }
-            };
-            match synced.await {
+                self.to_copy.notify_one();
+            }
+            let Ok(file) = self.spool.borrow().handle() else { continue };
+            match tokio::task::spawn_blocking(move || file.sync_data()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!("the audit spool could not be synced: {error}"),
                 Err(error) => tracing::error!("the audit spool's sync was cut off: {error}"),
-            }
-            // Records that the disk had no room for are tried again, with or without a new one behind them.
-            if self.spool.borrow_mut().flush().is_err() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                self.to_sync.notify_one();
             }
         }
     }
@@ -117,6 +111,12 @@ impl Audit {
         let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());
         let mut journal = None;
         while let Ok(1..) = copy_batch(&mut reader, &mut journal) {}
+        // What no disk took is in the journal at least, without a number.
+        if let Ok(journal) = Journal::connect() {
+            for (entry, time) in self.spool.borrow().waiting() {
+                let _ = journal.send(&journald::message(&entry.clone().into_record(0, *time)));
+            }
+        }
         if let Ok(file) = self.spool.borrow().handle() {
             let _ = file.sync_data();
         }
@@ -134,7 +134,7 @@ fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::i
         None => journal.insert(Journal::connect()?),
     };
     for line in &batch {
-        match line.record.as_ref().map(|record| journal.send(record)) {
+        match line.record.as_ref().map(|record| journal.send(&journald::message(record))) {
             // It is in the spool; nothing behind it waits for a record that journald will never take.
             Some(Err(error)) if error.raw_os_error() == Some(EMSGSIZE) => {
                 tracing::error!("an audit record is too long for journald: {error}");

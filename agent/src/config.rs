@@ -2,8 +2,10 @@
 //!
 //! A file that can't be used never opens a door: the agent goes on with the last one that could be, and says so.
 
+use crate::durable;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,10 @@ pub struct Config {
     pub login_services: Vec<String>,
     /// PAM services in which `PAM_RUSER` is judged.
     pub elevation_services: Vec<String>,
+    /// PAM services that run what people left for later, such as cron: nobody's jobs run there without a live grant of theirs.
+    pub background_services: Vec<String>,
+    /// Whether a person's lingering ends with their last grant.
+    pub end_lingering: bool,
     /// How long before the end of access the person is warned, each time.
     #[serde(deserialize_with = "durations")]
     pub warn_before: Vec<Duration>,
@@ -65,6 +71,8 @@ impl Default for Config {
             mode: Mode::Enforce,
             login_services: names(&["sshd", "login"]),
             elevation_services: names(&["sudo", "sudo-i", "su", "su-l"]),
+            background_services: Vec::new(),
+            end_lingering: true,
             warn_before: vec![minutes(15), minutes(5), minutes(1)],
             grace: Duration::from_secs(5),
             request_hint: "Ask an operator of this host for a grant.".into(),
@@ -128,9 +136,10 @@ impl Config {
         match Self::load(path) {
             Ok(config) => {
                 // Best effort: without the copy, a later mistake in the file is an error instead of a warning.
-                let _ = match path.exists() {
-                    true => fs::copy(path, last_good).map(drop),
-                    false => fs::remove_file(last_good),
+                let _ = match fs::read(path) {
+                    Ok(text) if fs::read(last_good).is_ok_and(|kept| kept == text) => Ok(()),
+                    Ok(text) => durable::write(last_good, &text),
+                    Err(_) => fs::remove_file(last_good),
                 };
                 Ok((config, None))
             }
@@ -157,12 +166,18 @@ impl Config {
         Ok(config)
     }
 
+    /// Every PAM service that is judged.
+    pub fn services(&self) -> impl Iterator<Item = &String> {
+        self.login_services.iter().chain(&self.elevation_services).chain(&self.background_services)
+    }
+
     fn check(&self) -> Result<(), String> {
-        if let Some(both) = self.login_services.iter().find(|name| self.elevation_services.contains(name)) {
-            return Err(format!("{both:?} is in login_services and in elevation_services; it can be one of them"));
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.services().find(|name| !seen.insert(*name)) {
+            let lists = "login_services, elevation_services and background_services";
+            return Err(format!("{twice:?} is twice in {lists}; a service can be in one of them, once"));
         }
-        let names = self.login_services.iter().chain(&self.elevation_services);
-        if let Some(bad) = names.into_iter().find(|name| !is_file_name(name)) {
+        if let Some(bad) = self.services().find(|name| !is_file_name(name)) {
             return Err(format!("{bad:?} is no PAM service: name a file in /etc/pam.d"));
         }
         if self.request_hint.chars().any(char::is_control) {
@@ -218,7 +233,7 @@ mod tests {
                 if line.contains(" = ") && !line.starts_with("  ") { text + line.trim() + "\n" } else { text }
             });
         assert_eq!(parse(&bare).unwrap(), Config::default());
-        assert_eq!(bare.lines().count(), 8, "{bare}");
+        assert_eq!(bare.lines().count(), 10, "{bare}");
     }
 
     #[test]
@@ -229,7 +244,7 @@ mod tests {
             ("grace = \"soon\"\n", "\"soon\" is no duration"),
             ("grace = \"-5s\"\n", "\"-5s\" is no duration"),
             ("warn_before = [\"1m\", \"x\"]\n", "\"x\" is no duration"),
-            ("login_services = [\"sudo\"]\n", "\"sudo\" is in login_services and in elevation_services"),
+            ("login_services = [\"sudo\"]\n", "\"sudo\" is twice in login_services, elevation_services"),
             ("login_services = [\"../shadow\"]\n", "\"../shadow\" is no PAM service"),
             ("grace = \"1h\"\n", "at most 10m"),
             ("mode = ", "line 1"),

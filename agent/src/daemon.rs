@@ -4,23 +4,21 @@
 //! |---|---|---|
 //! | enforcing loop | the alarm, the clock, any change | reconciles, sets the alarm, feeds the watchdog |
 //! | two servers | connections | answer PAM, answer people |
-//! | logind watch | logind's SessionNew | adds logins that the hook missed |
+//! | logind watch | logind's SessionNew | adopts logins that the hook missed |
+//! | deadline | the next end | has PID 1 keep it, too |
 //! | audit | records | makes them durable, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
 use crate::clock::Alarm;
-use crate::descriptors;
-use crate::enforce::logind::LogindSession;
-use crate::enforce::processes::{Process, ProcessId};
+use crate::enforce::adoption;
+use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
-use crate::enforce::scope::Scope;
-use crate::enforce::sessions::{Session, Told};
-use crate::enforce::since::monotonic_us;
+use crate::owner::Ownership;
 use crate::request::server::{Interface, serve};
 use crate::request::watch;
+use crate::{deadline, descriptors};
 use curfew_protocol::audit::{Entry, Event, Field};
-use curfew_protocol::exempt;
 use curfew_protocol::ipc::{AGENT_SOCKET, PAM_SOCKET};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -36,8 +34,8 @@ use tokio::task::LocalSet;
 /// Without anything to do, the loop looks this often, for the watchdog and for what no event told.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// PAM's open_session hook comes a moment after logind's news of a session, and knows more: it has this long.
-const HOOKS_TURN: Duration = Duration::from_secs(1);
+/// How long a sweep that works in the agent's stead may take to finish.
+const SWEEPS_TURN: Duration = Duration::from_secs(15);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +63,11 @@ pub enum DaemonError {
 /// [`DaemonError`] says what it can't do without.
 pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
     let system = |what| move |source| DaemonError::System { what, source };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(16)
-        .build()
-        .map_err(system("no event loop"))?;
+    let _owner = Ownership::take(SWEEPS_TURN).map_err(system("another agent or a sweep is at work"))?;
+    let runtime = event_loop().map_err(system("no event loop"))?;
     LocalSet::new().block_on(&runtime, async move {
         let agent = Rc::new(Agent::open()?);
+        agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
         let alarm = Alarm::new().map_err(system("no timer"))?;
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
@@ -80,16 +76,26 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
             let listener = tokio::net::UnixListener::from_std(listener).map_err(system("a socket"))?;
             tokio::task::spawn_local(serve(listener, interface, Rc::clone(&agent)));
         }
-        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt] {
+        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline] {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
+        adoption::adopt_unknown(&agent).await;
         resume_watching(&agent);
         enforce_until(stop, &agent, &alarm).await;
         agent.audit.write(Entry::new(Event::AgentStopped));
         agent.audit.finish();
         Ok(())
     })
+}
+
+/// The one thread on which everything runs, and a few for what would hold it up.
+///
+/// # Errors
+///
+/// What the system refuses.
+pub fn event_loop() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()
 }
 
 /// The sockets that systemd passed (sd_listen_fds(3)).
@@ -129,6 +135,7 @@ enum Task {
     Copy,
     Logind,
     Adopt,
+    Deadline,
 }
 
 impl Task {
@@ -137,7 +144,8 @@ impl Task {
             Self::Sync => agent.audit.sync_when_written().await,
             Self::Copy => agent.audit.copy_to_journal().await,
             Self::Logind => follow_logind(&agent).await,
-            Self::Adopt => adopt_sessions(&agent).await,
+            Self::Adopt => adoption::adopt_when_opened(&agent).await,
+            Self::Deadline => deadline::keep_armed(&agent).await,
         }
     }
 }
@@ -150,6 +158,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
         if let Some(Err(error)) = reconcile(agent).map(|next| alarm.set(next)) {
             tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }
+        agent.looked.notify_waiters();
         let state: &[NotifyState<'_>] =
             if ready { &[NotifyState::Watchdog] } else { &[NotifyState::Ready, NotifyState::Watchdog] };
         if let Err(error) = sd_notify::notify(state) {
@@ -196,78 +205,6 @@ async fn follow_logind(agent: &Rc<Agent>) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(60));
     }
-}
-
-/// Adds the logins that logind knows and the hook missed, each time a session opens.
-async fn adopt_sessions(agent: &Rc<Agent>) {
-    loop {
-        agent.session_opened.notified().await;
-        tokio::time::sleep(HOOKS_TURN).await;
-        match agent.logind.sessions().await {
-            Ok(sessions) => {
-                let (young, old): (Vec<_>, Vec<_>) = sessions.into_iter().partition(is_young);
-                old.into_iter().for_each(|session| adopt(agent, session));
-                if young.iter().any(|session| !agent.sessions.borrow().knows(session)) {
-                    agent.session_opened.notify_one();
-                }
-            }
-            Err(error) => {
-                tracing::debug!("logind lists no sessions now: {error}");
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                agent.session_opened.notify_one();
-            }
-        }
-    }
-}
-
-fn is_young(session: &LogindSession) -> bool {
-    monotonic_us().saturating_sub(session.opened_us) < u64::try_from(HOOKS_TURN.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn adopt(agent: &Rc<Agent>, found: LogindSession) {
-    let login = agent.config.borrow().login_services.contains(&found.service);
-    let in_force = agent.in_force.borrow().holds();
-    if !in_force || !login || is_exempt(&found.user) || agent.sessions.borrow().knows(&found) {
-        return;
-    }
-    let Ok(Some(leader)) = Process::read(found.leader) else { return };
-    // logind may name a process that is long gone, and another has its number now.
-    if Scope::of_process(found.leader).is_none_or(|(id, _)| id != found.id) {
-        return;
-    }
-    let left_alone = !agent.governs(&found.service, found.opened_us);
-    let session = Session {
-        user: found.user,
-        service: found.service,
-        rhost: found.rhost,
-        leader: leader.id,
-        uid: Some(found.uid),
-        logind_id: Some(found.id),
-        audit_session: leader.audit_session,
-        grant: None,
-        opened_us: found.opened_us,
-        told: Told::default(),
-        hung_up_for: None,
-        closed: false,
-        exempt: false,
-    };
-    let entry = session.entry(Event::SessionOpened);
-    if agent.sessions.borrow_mut().add_session(session) {
-        let reason =
-            if left_alone { "it was open before Curfew was in force and is left to end" } else { "found by logind" };
-        agent.audit.write(entry.with(Field::Reason, reason));
-        watch::process(agent, leader.id);
-        agent.changed.notify_one();
-    }
-}
-
-/// Whether the exempt list, as the PAM module reads it, has the user.
-fn is_exempt(user: &str) -> bool {
-    exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or_else(|error| {
-        // Nobody is ended by a list that can't be believed.
-        tracing::error!("{}: {error}", exempt::EXEMPT_LIST);
-        true
-    })
 }
 
 /// A stream that has a byte for each `signal` (signal(7)).

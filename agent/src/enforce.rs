@@ -1,11 +1,15 @@
 //! Enforcement: what should be, compared with what is, and the difference mended.
 //!
-//! `reconcile` is the one function that every trigger calls. It works through `sudoers` (drop-ins), `sessions` (what the grants
-//! opened), `ending` (killing, with proof), `notice` (warnings on `terminals`, HUP and TERM), and stands on `processes`, `scope` and `logind`.
+//! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
+//! person leaves behind when their last grant ends), `sudoers` (drop-ins) and `notice` (warnings on `terminals`, HUP and TERM). Those stand
+//! on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `ending` (killing, with proof), `processes`, `scope` and `logind`.
 
+pub mod adoption;
+pub mod departure;
 pub mod ending;
 pub mod logind;
 pub mod notice;
+pub mod over;
 pub mod processes;
 pub mod reconcile;
 pub mod scope;

@@ -10,5 +10,6 @@ pub mod messages;
 pub mod pam;
 pub mod peer;
 pub mod server;
+pub mod system_account;
 pub mod watch;
 pub mod wording;

@@ -17,6 +17,12 @@ pub const SUDOERS_INCLUDE: &str = "/etc/sudoers.d/curfew";
 /// What it holds.
 pub const SUDOERS_LINE: &str = "@includedir /run/curfew/sudoers.d\n";
 
+/// How the names of files begin that are not yet in place. sudo skips names with a dot.
+const NEW_BEGINS: &str = ".curfew-";
+
+/// How they end.
+const NEW_ENDS: &str = ".new";
+
 const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `curfew disable`\n";
 const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
 const END: &str = "# curfew end\n";
@@ -161,13 +167,32 @@ pub fn include_in_sudoers(include: bool) -> Result<bool, WiringError> {
     }
 }
 
+/// Removes what an `enable` or `disable` that was killed left half written.
+///
+/// # Errors
+///
+/// [`WiringError`] names the file that is still there.
+pub fn remove_leftovers() -> Result<(), WiringError> {
+    for folder in [Path::new(PAM_FOLDER), Path::new("/etc/sudoers.d")] {
+        // A folder that is not there holds nothing.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(NEW_BEGINS) && name.ends_with(NEW_ENDS) {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(|source| WiringError::File { path, source })?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Replaces a file at once and durably, with its owner and mode kept, or `mode` where it is new.
 fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
     // A link stays a link: what it points to is replaced.
     let path = if path.exists() { path.canonicalize()? } else { path.to_owned() };
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    // sudo skips names with a dot, should it look now.
-    let mut new = tempfile::Builder::new().prefix(".curfew-").suffix(".new").tempfile_in(folder)?;
+    let mut new = tempfile::Builder::new().prefix(NEW_BEGINS).suffix(NEW_ENDS).tempfile_in(folder)?;
     new.write_all(bytes)?;
     match fs::metadata(&path) {
         Ok(old) => {

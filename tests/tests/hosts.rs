@@ -25,6 +25,7 @@ mod hosts {
     mod agent_down;
     mod attack;
     mod audit;
+    mod deadline;
     mod end;
     mod harness;
     mod hostile_grant;

@@ -3,6 +3,7 @@
 //! One process writes it, the agent. A line that a crash cut short is set aside when the spool is opened again, and its number is
 //! given to the next record, so that numbers have no gap.
 
+use crate::durable;
 use curfew_protocol::audit::{Entry, Record};
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ const SEGMENT_LENGTH: u64 = 8 * 1024 * 1024;
 /// How many records wait in memory while the disk takes none.
 const MOST_WAITING: usize = 10_000;
 
-/// Why the spool can't be used.
+/// Why the spool takes no record now.
 #[derive(Debug, thiserror::Error)]
 #[error("audit spool {path}: {source}")]
 pub struct SpoolError {
@@ -25,51 +26,44 @@ pub struct SpoolError {
     source: io::Error,
 }
 
-/// The writing end.
+/// The writing end. A disk that takes nothing delays records; they have their numbers when they are written.
 pub struct Spool {
     folder: PathBuf,
     keep: u64,
+    segment: Option<Segment>,
+    waiting: VecDeque<(Entry, Timestamp)>,
+}
+
+/// The file that is written.
+struct Segment {
     path: PathBuf,
     file: File,
     length: u64,
     next_seq: u64,
-    waiting: VecDeque<Vec<u8>>,
 }
 
 impl Spool {
-    /// Opens the spool in `folder` and goes on behind its last record; keeps about `keep` bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError`] names the file.
-    pub fn open(folder: &Path, keep: u64) -> Result<Self, SpoolError> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |source| SpoolError { path, source }
-        };
-        let first = segments(folder).map_err(at(folder))?.pop().unwrap_or_else(|| segment(folder, 1));
-        let (next_seq, length) = mend(&first).map_err(at(&first))?;
-        let file = open_segment(&first).map_err(at(&first))?;
-        Ok(Self { folder: folder.into(), keep, path: first, file, length, next_seq, waiting: VecDeque::new() })
+    /// The spool in `folder`, to go on behind its last record; keeps about `keep` bytes. Where it can't be opened, that is
+    /// tried again with each record.
+    pub fn open(folder: &Path, keep: u64) -> Self {
+        let mut spool = Self { folder: folder.into(), keep, segment: None, waiting: VecDeque::new() };
+        if let Err(error) = spool.segment() {
+            tracing::error!("the audit waits in memory: {error}");
+        }
+        spool
     }
 
-    /// Numbers the entry and writes it behind the others.
+    /// Writes the entry behind the others and numbers it.
     ///
     /// # Errors
     ///
     /// [`SpoolError`] when the disk takes it not now; it waits in memory and is written with the next one.
     pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), SpoolError> {
-        let record = entry.into_record(self.next_seq, now);
-        let mut line = serde_json::to_vec(&record).map_err(|error| self.error(error.into()))?;
-        line.push(b'\n');
         if self.waiting.len() >= MOST_WAITING {
-            return Err(self.error(io::Error::other(format!(
-                "{MOST_WAITING} records wait; this one is lost: {}",
-                record.message
-            ))));
+            let lost = entry.into_record(0, now).message;
+            return Err(self.error(io::Error::other(format!("{MOST_WAITING} records wait; this one is lost: {lost}"))));
         }
-        self.next_seq += 1;
-        self.waiting.push_back(line);
+        self.waiting.push_back((entry, now));
         self.flush()
     }
 
@@ -79,44 +73,95 @@ impl Spool {
     ///
     /// [`SpoolError`] when the disk still takes nothing.
     pub fn flush(&mut self) -> Result<(), SpoolError> {
-        while let Some(line) = self.waiting.front() {
-            if let Err(source) = self.file.write_all_at(line, self.length) {
-                // Half a line must not stay in front of the next try.
-                let _ = self.file.set_len(self.length);
-                return Err(self.error(source));
+        while !self.waiting.is_empty() {
+            let segment = self.segment()?;
+            if segment.length >= SEGMENT_LENGTH {
+                self.turn_over()?;
+                continue;
             }
-            self.length += line.len() as u64;
-            self.waiting.pop_front();
+            let seq = segment.next_seq;
+            let Some((entry, time)) = self.waiting.pop_front() else { break };
+            let record = entry.into_record(seq, time);
+            if let Err(error) = self.segment()?.write(&record) {
+                self.waiting.push_front((record.entry, record.time));
+                return Err(error);
+            }
         }
-        if self.length >= SEGMENT_LENGTH { self.turn_over() } else { Ok(()) }
+        Ok(())
     }
 
-    /// The number of the last record.
-    pub fn last_seq(&self) -> u64 {
-        self.next_seq - 1
+    /// The records that no disk took.
+    pub fn waiting(&self) -> impl Iterator<Item = &(Entry, Timestamp)> {
+        self.waiting.iter()
+    }
+
+    /// The number of the last record that was written; none where it is not known.
+    pub fn last_seq(&self) -> Option<u64> {
+        self.segment.as_ref().map(|segment| segment.next_seq - 1)
     }
 
     /// A second handle on the file that is written, to sync it from another thread.
     ///
     /// # Errors
     ///
-    /// What dup(2) says.
+    /// What dup(2) says, or that no file could be opened.
     pub fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+        let segment = self.segment.as_ref().ok_or_else(|| io::Error::other("it could not be opened"))?;
+        segment.file.try_clone()
     }
 
+    fn segment(&mut self) -> Result<&mut Segment, SpoolError> {
+        let segment = match self.segment.take() {
+            Some(segment) => segment,
+            None => {
+                let found = segments(&self.folder).map_err(|source| self.error(source))?.pop();
+                let path = found.unwrap_or_else(|| segment(&self.folder, 1));
+                Segment::open(&path).map_err(|source| SpoolError { path, source })?
+            }
+        };
+        Ok(self.segment.insert(segment))
+    }
+
+    /// Goes on in a new file, and lets go of what is more than is to be kept.
     fn turn_over(&mut self) -> Result<(), SpoolError> {
-        let path = segment(&self.folder, self.next_seq);
-        let file = open_segment(&path).map_err(|source| SpoolError { path: path.clone(), source })?;
-        self.file.sync_data().map_err(|source| self.error(source))?;
-        self.path = path;
-        self.file = file;
-        self.length = 0;
+        let Some(full) = &self.segment else { return Ok(()) };
+        full.file.sync_data().map_err(|source| full.error(source))?;
+        let path = segment(&self.folder, full.next_seq);
+        self.segment = Some(Segment::open(&path).map_err(|source| SpoolError { path, source })?);
         let segments = segments(&self.folder).map_err(|source| self.error(source))?;
         let kept = usize::try_from(self.keep / SEGMENT_LENGTH).unwrap_or(usize::MAX).max(2);
         for old in segments.iter().rev().skip(kept) {
             fs::remove_file(old).map_err(|source| SpoolError { path: old.clone(), source })?;
         }
+        Ok(())
+    }
+
+    fn error(&self, source: io::Error) -> SpoolError {
+        SpoolError { path: self.folder.clone(), source }
+    }
+}
+
+impl Segment {
+    /// Opens a file, and goes on behind its last whole record.
+    fn open(path: &Path) -> io::Result<Self> {
+        let (next_seq, length) = mend(path)?;
+        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Self { path: path.into(), file, length, next_seq })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), SpoolError> {
+        let mut line = serde_json::to_vec(record).map_err(|error| self.error(error.into()))?;
+        line.push(b'\n');
+        if let Err(source) = self.file.write_all_at(&line, self.length) {
+            // Half a line must not stay in front of the next try.
+            let _ = self.file.set_len(self.length);
+            return Err(self.error(source));
+        }
+        self.length += line.len() as u64;
+        self.next_seq += 1;
         Ok(())
     }
 
@@ -127,14 +172,6 @@ impl Spool {
 
 fn segment(folder: &Path, first_seq: u64) -> PathBuf {
     folder.join(format!("{first_seq:020}.jsonl"))
-}
-
-fn open_segment(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(file)
 }
 
 /// The spool's files, oldest first.
@@ -184,8 +221,16 @@ fn mend(path: &Path) -> io::Result<(u64, u64)> {
     }
     if let Some(torn) = bytes.get(good..).filter(|torn| !torn.is_empty()) {
         let aside = path.with_extension(format!("torn-at-{next}"));
-        fs::write(&aside, torn)?;
-        tracing::error!(path = %aside.display(), bytes = torn.len(), "the end of the audit spool was not a whole record; it is set aside");
+        match fs::write(&aside, torn) {
+            Ok(()) => {
+                tracing::error!(path = %aside.display(), bytes = torn.len(), "the end of the audit spool was not a whole record; it is set aside");
+            }
+            // A full disk must not keep the audit from going on: nobody was told that this record is written.
+            Err(error) => {
+                let torn = String::from_utf8_lossy(torn);
+                tracing::error!(%torn, "the end of the audit spool was not a whole record, and could not be set aside: {error}");
+            }
+        }
         File::options().write(true).open(path)?.set_len(good as u64)?;
     }
     Ok((next, good as u64))
@@ -208,10 +253,11 @@ pub struct SpoolReader {
 
 impl SpoolReader {
     /// Goes on behind the last record that was passed; from the beginning where none was. After a power loss, the mark may be
-    /// ahead of the spool, whose last number is `last`.
-    pub fn resume(folder: &Path, last: u64) -> Self {
-        let passed = fs::read_to_string(mark(folder)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u64);
-        let passed = passed.min(last);
+    /// ahead of the spool, whose last number is `last` where that is known.
+    pub fn resume(folder: &Path, last: Option<u64>) -> Self {
+        let passed =
+            fs::read_to_string(mark_path(folder)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u64);
+        let passed = passed.min(last.unwrap_or(u64::MAX));
         Self { folder: folder.into(), next_seq: passed.saturating_add(1), segment: None, offset: 0 }
     }
 
@@ -248,7 +294,8 @@ impl SpoolReader {
 
     /// Writes down how far it came. A mark that a crash loses means a record copied twice, with the same number.
     pub fn remember(&self) {
-        if let Err(error) = fs::write(mark(&self.folder), format!("{}\n", self.next_seq - 1)) {
+        let mark = format!("{}\n", self.next_seq - 1);
+        if let Err(error) = durable::write_unsynced(&mark_path(&self.folder), mark.as_bytes()) {
             tracing::debug!("how far the journal has the audit could not be written down: {error}");
         }
     }
@@ -276,7 +323,7 @@ impl SpoolReader {
     }
 }
 
-fn mark(folder: &Path) -> PathBuf {
+fn mark_path(folder: &Path) -> PathBuf {
     folder.join("journald.mark")
 }
 
@@ -326,7 +373,7 @@ mod tests {
     fn numbers_go_on_over_restarts() {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..3 {
-            let mut spool = Spool::open(folder.path(), 0).unwrap();
+            let mut spool = Spool::open(folder.path(), 0);
             spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
             spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
         }
@@ -337,14 +384,14 @@ mod tests {
     fn a_line_cut_short_is_set_aside_and_leaves_no_gap() {
         let folder = tempfile::tempdir().unwrap();
         let path = segment(folder.path(), 1);
-        let mut spool = Spool::open(folder.path(), 0).unwrap();
+        let mut spool = Spool::open(folder.path(), 0);
         spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
         spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
         let whole = fs::read(&path).unwrap();
         let first = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
         for cut in first + 1..whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
-            let mut spool = Spool::open(folder.path(), 0).unwrap();
+            let mut spool = Spool::open(folder.path(), 0);
             spool.append(entry("carol"), Timestamp::UNIX_EPOCH).unwrap();
             assert_eq!(seqs(folder.path()), [1, 2], "cut at {cut}");
             assert!(path.with_extension("torn-at-2").exists());
@@ -352,33 +399,48 @@ mod tests {
     }
 
     #[test]
+    fn what_no_disk_takes_waits_and_is_numbered_when_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        fs::write(&path, "in the way").unwrap();
+        let mut spool = Spool::open(&path, 0);
+        assert!(spool.append(entry("alice"), Timestamp::UNIX_EPOCH).is_err());
+        assert_eq!(spool.waiting().count(), 1);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(seqs(&path), [1, 2]);
+        assert_eq!((spool.waiting().count(), spool.last_seq()), (0, Some(2)));
+    }
+
+    #[test]
     fn a_spool_turns_over_and_drops_its_oldest_files() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), 0).unwrap();
+        let mut spool = Spool::open(folder.path(), 0);
         for _ in 0..4 {
-            spool.length = SEGMENT_LENGTH;
+            spool.segment().unwrap().length = SEGMENT_LENGTH;
             spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
         }
         let names: Vec<_> = segments(folder.path()).unwrap();
-        assert_eq!(names, [segment(folder.path(), 4), segment(folder.path(), 5)]);
+        assert_eq!(names, [segment(folder.path(), 3), segment(folder.path(), 4)]);
     }
 
     #[test]
     fn a_reader_goes_on_where_it_was_and_over_files() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), u64::MAX).unwrap();
+        let mut spool = Spool::open(folder.path(), u64::MAX);
         for _ in 0..5 {
             spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
             spool.turn_over().unwrap();
         }
         assert_eq!(seqs(folder.path()), [1, 2, 3, 4, 5]);
-        let mut reader = SpoolReader::resume(folder.path(), 5);
+        let mut reader = SpoolReader::resume(folder.path(), Some(5));
         for _ in 0..3 {
             let lines = reader.peek(1).unwrap();
             reader.pass(&lines[0]);
             reader.remember();
         }
-        let mut reader = SpoolReader::resume(folder.path(), 5);
+        let mut reader = SpoolReader::resume(folder.path(), Some(5));
         assert_eq!(reader.peek(1).unwrap()[0].record.as_ref().unwrap().seq, 4);
     }
 }

@@ -3,10 +3,9 @@
 use clap::Parser;
 use curfew::config::{self, Config};
 use curfew::daemon::{self, Sockets};
+use curfew::{log, sweep};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// The Curfew agent: holds this host's grants, answers PAM, ends what a grant had opened.
 ///
@@ -14,6 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    /// End what is over and exit, unless the agent does so itself: what PID 1 runs after each end, and at boot.
+    #[arg(long, conflicts_with = "check_config")]
+    sweep: bool,
     /// Read the configuration, say whether it can be used, and end.
     #[arg(long)]
     check_config: bool,
@@ -29,8 +31,8 @@ fn main() -> ExitCode {
     if arguments.check_config {
         return check_config(&arguments.config);
     }
-    log_to_journal();
-    match sockets.and_then(daemon::run) {
+    log::to_journal();
+    match if arguments.sweep { sweep::run() } else { sockets.and_then(daemon::run) } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -50,15 +52,5 @@ fn check_config(path: &std::path::Path) -> ExitCode {
             eprintln!("curfewd: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// What the agent says of its own state goes to journald; the audit has its own way there.
-fn log_to_journal() {
-    let level = tracing_subscriber::filter::LevelFilter::INFO;
-    let registry = tracing_subscriber::registry().with(level);
-    match tracing_journald::layer() {
-        Ok(journal) => registry.with(journal.with_syslog_identifier("curfewd".into()).with_field_prefix(None)).init(),
-        Err(_) => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time()).init(),
     }
 }

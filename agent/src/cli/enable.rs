@@ -51,6 +51,7 @@ impl Enable {
         let before: Status = ask("Status", json!({}))?;
         module_is_there()?;
         somebody_is_exempt()?;
+        wiring::remove_leftovers().map_err(failed)?;
         let mut done = Done::default();
         done.note(PathBuf::from(SUDOERS_INCLUDE), wiring::include_in_sudoers(true).map_err(failed)?);
         for (service, kind) in services {
@@ -82,6 +83,7 @@ impl Disable {
         let mut done = Done::default();
         // Every file, whatever the configuration says by now: nothing of ours may stay behind.
         let mut problems = Vec::new();
+        problems.extend(wiring::remove_leftovers().err().map(|error| error.to_string()));
         for path in service_files()? {
             match wiring::rewire(&path, None) {
                 Ok(true) => done.note(path, true),
@@ -118,7 +120,8 @@ fn services() -> Result<Vec<(String, Kind)>, CliError> {
     let config = Config::load(Path::new(config::PATH)).map_err(failed)?;
     let logins = config.login_services.into_iter().map(|service| (service, Kind::Login));
     let elevations = config.elevation_services.into_iter().map(|service| (service, Kind::Elevation));
-    Ok(logins.chain(elevations).collect())
+    let background = config.background_services.into_iter().map(|service| (service, Kind::Login));
+    Ok(logins.chain(elevations).chain(background).collect())
 }
 
 fn service_files() -> Result<Vec<PathBuf>, CliError> {

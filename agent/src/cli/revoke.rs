@@ -3,8 +3,7 @@
 use super::{CliError, Outcome, ask, print};
 use crate::request::messages;
 use clap::Args;
-use curfew_protocol::grant::{Grant, Text};
-use serde::Deserialize;
+use curfew_protocol::grant::Text;
 
 /// End a grant now, with everything that it alone had opened. Root alone.
 #[derive(Args, Debug)]
@@ -16,15 +15,14 @@ pub struct Revoke {
     reason: Option<Text>,
 }
 
-#[derive(Deserialize)]
-struct Revoked {
-    grant: Grant,
-}
-
 impl Revoke {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
-        let Revoked { grant } = ask("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
+        let messages::Revoked { grant, unstored } =
+            ask("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
         print(json, &grant, || format!("Grant {} of {} is revoked.\n", grant.id, grant.user))?;
+        if let Some(problem) = unstored {
+            eprintln!("curfew: that holds now, but could not be stored: {problem}");
+        }
         Ok(Outcome::Yes)
     }
 }

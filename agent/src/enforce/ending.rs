@@ -1,6 +1,7 @@
-//! Ending what no grant covers any more: everything gets KILL at once, and then it is looked at until nothing is left.
+//! Ending what no grant covers any more: frozen, killed at once, and then looked at until two looks in a row find nothing.
 
 use super::processes::{self, Process, ProcessId, Table};
+use super::scope::{Place, Scope};
 use super::sessions::{Elevation, Session};
 use crate::clock;
 use curfew_protocol::audit::{Entry, Field};
@@ -18,6 +19,7 @@ pub struct Ending {
     target: Target,
     killed: HashMap<ProcessId, String>,
     left: Vec<Process>,
+    frozen: bool,
     empty_passes: u8,
     done_at: Option<Timestamp>,
 }
@@ -33,12 +35,19 @@ pub enum Target {
         /// The first processes of the runs that another grant covers.
         covered: Vec<ProcessId>,
     },
+    /// What of a person is left outside of their sessions: their service manager, and what else carries their login uid.
+    Person {
+        /// Who.
+        user: String,
+        /// Their user id.
+        uid: u32,
+    },
 }
 
 impl Ending {
     /// An ending that has not struck yet.
     pub fn new(target: Target) -> Self {
-        Self { target, killed: HashMap::new(), left: Vec::new(), empty_passes: 0, done_at: None }
+        Self { target, killed: HashMap::new(), left: Vec::new(), frozen: false, empty_passes: 0, done_at: None }
     }
 
     /// What it ends.
@@ -51,6 +60,14 @@ impl Ending {
         self.done_at.is_some()
     }
 
+    /// Stops the control groups that are to be killed.
+    fn freeze(&mut self) {
+        if !self.frozen {
+            self.frozen = true;
+            self.target.groups().iter().for_each(Scope::freeze);
+        }
+    }
+
     /// Kills what of it is in `table`, and what came since.
     pub fn strike(&mut self, table: &Table) {
         let Ok(found) = self.target.find(table) else {
@@ -59,13 +76,13 @@ impl Ending {
             return;
         };
         self.empty_passes = if found.is_empty() { self.empty_passes + 1 } else { 0 };
+        let groups = self.target.groups();
         if self.empty_passes >= 2 {
             self.done_at = Some(clock::now());
+            groups.iter().for_each(Scope::thaw);
         }
-        let group_killed = match &self.target {
-            Target::Session(session) if !found.is_empty() => session.scope().is_some_and(|scope| scope.kill().is_ok()),
-            _ => false,
-        };
+        let killed = groups.iter().filter(|group| !found.is_empty() && kill(group)).count();
+        let group_killed = killed > 0 && killed == groups.len();
         for process in &found {
             self.killed.entry(process.id).or_insert_with(|| process.name.clone());
             // The group's kill reaches what is in the group; what left it is reached one by one.
@@ -96,8 +113,18 @@ impl Ending {
     }
 }
 
+/// Kills a group; `false` where the kernel can't (older than 5.14), and what was frozen in it has to die one by one.
+fn kill(group: &Scope) -> bool {
+    let killed = group.kill().is_ok();
+    if !killed {
+        group.thaw();
+    }
+    killed
+}
+
 /// Strikes at all of them, with one look at the processes.
 pub fn strike_all(endings: &mut [Ending]) {
+    endings.iter_mut().for_each(Ending::freeze);
     match Table::read() {
         Ok(table) => endings.iter_mut().filter(|ending| !ending.is_done()).for_each(|ending| ending.strike(&table)),
         Err(error) => tracing::error!("the processes can't be listed: {error}"),
@@ -125,8 +152,32 @@ impl Target {
         match self {
             Self::Session(session) => find_session(session, table),
             Self::Elevation { ended, covered } => Ok(find_elevated(table, ended, covered)),
+            Self::Person { uid, .. } => find_left_of_person(*uid, table),
         }
     }
+
+    /// The control groups that are killed whole.
+    fn groups(&self) -> Vec<Scope> {
+        match self {
+            Self::Session(session) => session.scope().into_iter().collect(),
+            Self::Elevation { .. } => Vec::new(),
+            Self::Person { uid, .. } => Scope::of_user_manager(*uid).into_iter().collect(),
+        }
+    }
+}
+
+/// What the user's manager runs, and what carries their login uid outside of any session and of the system's own units: a service under
+/// the same uid is not theirs, and neither is what a container numbers alike.
+fn find_left_of_person(uid: u32, table: &Table) -> io::Result<Vec<Process>> {
+    let managed: HashSet<ProcessId> = match Scope::of_user_manager(uid) {
+        Some(manager) => manager.processes()?.into_iter().collect(),
+        None => HashSet::new(),
+    };
+    let left = |process: &&Process| {
+        managed.contains(&process.id)
+            || (process.login_uid == Some(uid) && Place::of_process(process.id.pid) == Some(Place::User))
+    };
+    Ok(table.iter().filter(left).cloned().collect())
 }
 
 /// All that runs in the session's scope, shares its audit session, or descends from its first process.

@@ -38,6 +38,7 @@ pub struct LogindSession {
 trait Manager {
     fn list_sessions(&self) -> zbus::Result<Vec<(String, u32, String, String, OwnedObjectPath)>>;
     fn terminate_session(&self, session_id: &str) -> zbus::Result<()>;
+    fn set_user_linger(&self, uid: u32, enable: bool, interactive: bool) -> zbus::Result<()>;
     #[zbus(signal)]
     fn session_new(&self, session_id: &str, path: OwnedObjectPath) -> zbus::Result<()>;
 }
@@ -75,6 +76,17 @@ impl Logind {
     /// What the bus says, or that it did not answer in time.
     pub async fn terminate(&self, id: &str) -> zbus::Result<()> {
         let call = async { ManagerProxy::new(&self.connection().await?).await?.terminate_session(id).await };
+        in_time(call).await
+    }
+
+    /// Tells logind that a user does not linger any more: their manager stops with their last session, and does not start at boot.
+    ///
+    /// # Errors
+    ///
+    /// What the bus says, or that it did not answer in time.
+    pub async fn end_lingering(&self, uid: u32) -> zbus::Result<()> {
+        let call =
+            async { ManagerProxy::new(&self.connection().await?).await?.set_user_linger(uid, false, false).await };
         in_time(call).await
     }
 

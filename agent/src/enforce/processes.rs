@@ -185,6 +185,11 @@ impl Table {
         self.processes.values()
     }
 
+    /// The parent of `process`.
+    pub fn parent(&self, process: &Process) -> Option<&Process> {
+        self.processes.get(&process.parent)
+    }
+
     fn holds(&self, id: ProcessId) -> Option<&Process> {
         self.processes.get(&id.pid).filter(|process| process.id == id)
     }

@@ -1,4 +1,5 @@
-//! A session's scope: the control group in which logind keeps all that a login started (cgroups(7), systemd.scope(5)).
+//! Control groups (cgroups(7)): a session's scope, in which logind keeps all that a login started, and a user's manager, which
+//! keeps what outlives the sessions (systemd.scope(5), user@.service(5)).
 
 use super::processes::{Process, ProcessId};
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Where control groups of version 2 are mounted: alone, or beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
-/// The control group of a session.
+/// The control group of a session or of a user's manager.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Scope {
     path: PathBuf,
@@ -28,6 +29,39 @@ impl Scope {
         let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric());
         let path = mount()?.join(format!("user.slice/user-{uid}.slice/session-{id}.scope"));
         (plain && path.is_dir()).then_some(Self { path })
+    }
+
+    /// The group of the user's own service manager, with all that it runs: `systemd-run --user`, user units, lingering.
+    pub fn of_user_manager(uid: u32) -> Option<Self> {
+        let path = mount()?.join(format!("user.slice/user-{uid}.slice/{}", user_manager(uid)));
+        path.is_dir().then_some(Self { path })
+    }
+
+    /// The ids of the user's sessions in which something runs.
+    ///
+    /// # Errors
+    ///
+    /// That they can't be listed.
+    pub fn populated_sessions(uid: u32) -> io::Result<Vec<String>> {
+        let Some(slice) = mount().map(|mount| mount.join(format!("user.slice/user-{uid}.slice"))) else {
+            return Ok(Vec::new());
+        };
+        let entries = match fs::read_dir(slice) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let id = entry.file_name().to_str().and_then(|name| session_of(name).map(|(_, id)| id));
+            if let Some(id) = id
+                && !(Self { path: entry.path() }).is_empty()?
+            {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
     }
 
     /// The processes in it and in the groups below it.
@@ -58,6 +92,19 @@ impl Scope {
         }
     }
 
+    /// Stops all that is in it, before it is killed: nothing of it acts on the death of the rest. A kernel that can't is no obstacle
+    /// to the kill.
+    pub fn freeze(&self) {
+        if let Err(error) = fs::write(self.path.join("cgroup.freeze"), "1") {
+            tracing::debug!(group = %self.path.display(), "not frozen: {error}");
+        }
+    }
+
+    /// Lets what is in it go on, should anything be.
+    pub fn thaw(&self) {
+        let _gone_mostly = fs::write(self.path.join("cgroup.freeze"), "0");
+    }
+
     /// Kills all that is in it at once; nothing that it forks meanwhile escapes.
     ///
     /// # Errors
@@ -73,6 +120,39 @@ impl Scope {
             done => done,
         }
     }
+}
+
+/// Where a process is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// In the session with this id.
+    Session(String),
+    /// Among the users' things, and in no session: a user's manager, or a unit beside it.
+    User,
+    /// Anywhere else: a system service, a container, a machine.
+    System,
+}
+
+impl Place {
+    /// Where the process `pid` is; none if it is gone.
+    pub fn of_process(pid: i32) -> Option<Self> {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Some(Self::of_group(group))
+    }
+
+    fn of_group(group: &str) -> Self {
+        match session_of(group) {
+            Some((_, id)) => Self::Session(id),
+            None if group == "/" || group.starts_with("/user.slice/") => Self::User,
+            None => Self::System,
+        }
+    }
+}
+
+/// The name of a user's own service manager.
+pub fn user_manager(uid: u32) -> String {
+    format!("user@{uid}.service")
 }
 
 fn mount() -> Option<&'static Path> {
@@ -126,5 +206,14 @@ mod tests {
         assert_eq!(found(&format!("{scope}/child")), Some((scope.into(), "c3".into())));
         assert_eq!(found("/system.slice/ssh.service"), None);
         assert_eq!(found("/user.slice/user-1001.slice/user@1001.service/app.slice"), None);
+    }
+
+    #[test]
+    fn what_a_user_runs_is_told_from_what_the_system_runs() {
+        let user = "/user.slice/user-1001.slice/";
+        assert_eq!(Place::of_group(&format!("{user}session-7.scope")), Place::Session("7".into()));
+        assert_eq!(Place::of_group(&format!("{user}user@1001.service/app.slice/a.service")), Place::User);
+        assert_eq!(Place::of_group("/system.slice/cron.service"), Place::System);
+        assert_eq!(Place::of_group("/machine.slice/guest/user.slice"), Place::System);
     }
 }

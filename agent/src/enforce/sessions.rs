@@ -7,6 +7,7 @@ use super::logind::LogindSession;
 use super::processes::ProcessId;
 use super::scope::Scope;
 use super::sudo_command::SudoCommand;
+use crate::durable;
 use crate::grant::{HeldGrant, State};
 use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, Verdict, WantedCommand, decide, lapsed};
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -66,6 +67,9 @@ pub struct Session {
     /// It opened as an exempt user's, and is never ended.
     #[serde(default)]
     pub exempt: bool,
+    /// It goes on under any grant: a job that was left for later, or a login of which it is not known where it came from.
+    #[serde(default)]
+    pub background: bool,
 }
 
 /// Whether something may go on.
@@ -141,6 +145,9 @@ impl Standing {
 impl Session {
     /// The question whether it may go on.
     pub fn request(&self) -> Request<'_> {
+        if self.background {
+            return Request::Background { user: &self.user };
+        }
         Request::Login { user: &self.user, service: &self.service, from: self.rhost.as_deref() }
     }
 
@@ -309,11 +316,8 @@ impl Sessions {
 
     /// Keeps it for a restart. Not synced: a power loss ends every session, too.
     fn save(&self) {
-        let saved = serde_json::to_vec(&self.open).map_err(std::io::Error::from).and_then(|bytes| {
-            let new = self.path.with_extension("json.new");
-            fs::write(&new, bytes)?;
-            fs::rename(&new, &self.path)
-        });
+        let bytes = serde_json::to_vec(&self.open).map_err(std::io::Error::from);
+        let saved = bytes.and_then(|bytes| durable::write_unsynced(&self.path, &bytes));
         if let Err(error) = saved {
             tracing::error!(path = %self.path.display(), "the open sessions could not be kept: {error}");
         }
@@ -340,6 +344,7 @@ mod tests {
             hung_up_for: None,
             closed: false,
             exempt: false,
+            background: false,
         }
     }
 

@@ -3,7 +3,7 @@
 //! It is in force while the mode is `enforce` and a login service is wired. The instant is kept over restarts of the agent;
 //! after a reboot, nothing can be older.
 
-use crate::grant::local::write_durably;
+use crate::durable;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -52,7 +52,7 @@ impl InForce {
                 let since = Since { boot_id: self.boot_id.clone(), monotonic_us: now_us };
                 let kept = serde_json::to_vec(&since)?;
                 self.since = Some(since);
-                write_durably(&self.path, &kept)
+                durable::write(&self.path, &kept)
             }
             (Some(_), false) => {
                 self.since = None;

@@ -74,6 +74,17 @@ pub fn remove_unwanted(folder: &Path, wanted: &HashSet<&str>) -> Vec<String> {
         .collect()
 }
 
+/// Removes what an agent that was killed left half written.
+pub fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with('.')
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            tracing::error!(path = %entry.path().display(), "a leftover could not be removed: {error}");
+        }
+    }
+}
+
 /// Writes the rules of `held` beside their place and has visudo check them. [`Checked::put`] puts them there.
 ///
 /// # Errors

@@ -4,16 +4,21 @@
 //! read is set aside; an entry that can't be read is kept as it is, and nobody gets in by it.
 
 use super::{HeldGrant, Revocation, State};
+use crate::durable;
 use curfew_protocol::grant::{Grant, GrantId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where the store is.
 pub const PATH: &str = "/var/lib/curfew/local.json";
+
+/// Where revocations go that the store's disk does not take: memory, which is gone only when every session is, too.
+pub const SPARE: &str = "/run/curfew/revocations.json";
 
 /// How long an ended grant is still shown, and still explains a refusal.
 const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -32,6 +37,8 @@ pub struct LocalGrants {
     set_aside: Option<SetAside>,
     /// Why what is in memory could not be stored.
     unstored: Option<String>,
+    /// Where revocations are kept meanwhile.
+    spare: PathBuf,
 }
 
 /// An entry of the store that is no grant.
@@ -93,13 +100,35 @@ struct Document {
 }
 
 impl LocalGrants {
-    /// Reads the store at `path`. A missing file is an empty store; one that can't be read is set aside.
+    /// Reads the store at `path`, and the revocations at `spare` that it did not take. A missing file is an empty store; one that can't
+    /// be read is set aside.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the file can be neither read nor set aside.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let empty = Self { path: path.into(), held: Vec::new(), refused: Vec::new(), set_aside: None, unstored: None };
+    pub fn open(path: &Path, spare: &Path) -> Result<Self, StoreError> {
+        let mut store = Self::read(path, spare)?;
+        let spared: BTreeMap<String, Revocation> =
+            fs::read(spare).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        for held in &mut store.held {
+            if let Some(revocation) = spared.get(held.grant.id.as_str()).filter(|_| held.revoked.is_none()) {
+                held.revoked = Some(revocation.clone());
+                store.unstored = Some(String::new());
+            }
+        }
+        store.store_again();
+        Ok(store)
+    }
+
+    fn read(path: &Path, spare: &Path) -> Result<Self, StoreError> {
+        let empty = Self {
+            path: path.into(),
+            held: Vec::new(),
+            refused: Vec::new(),
+            set_aside: None,
+            unstored: None,
+            spare: spare.into(),
+        };
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(empty),
@@ -190,12 +219,33 @@ impl LocalGrants {
 
     /// Stores what the disk did not take before.
     pub fn store_again(&mut self) {
-        if self.unstored.is_some() {
-            self.unstored = self.replace(self.held.clone()).err().map(|error| error.to_string());
+        if self.unstored.is_none() {
+            return;
+        }
+        match self.replace(self.held.clone()) {
+            Ok(()) => {
+                self.unstored = None;
+                let _was_there_or_not = fs::remove_file(&self.spare);
+            }
+            Err(error) => {
+                self.unstored = Some(self.spare_revocations().map_or_else(
+                    |spare| {
+                        format!("{error}; {}: {spare}; a restart of the agent would forget it", self.spare.display())
+                    },
+                    |()| format!("{error}; it is kept in {}, and a reboot would forget it", self.spare.display()),
+                ))
+            }
         }
     }
 
-    /// Why a revocation that holds could not be stored: a restart would forget it.
+    /// Keeps the revocations where no disk is needed.
+    fn spare_revocations(&self) -> io::Result<()> {
+        let revoked = self.held.iter().filter_map(|held| Some((held.grant.id.as_str(), held.revoked.as_ref()?)));
+        let revoked: BTreeMap<&str, &Revocation> = revoked.collect();
+        durable::write_unsynced(&self.spare, &serde_json::to_vec(&revoked)?)
+    }
+
+    /// Why a revocation that holds could not be stored, and what would forget it.
     pub fn unstored(&self) -> Option<&str> {
         self.unstored.as_deref()
     }
@@ -206,7 +256,7 @@ impl LocalGrants {
         let mut grants = entries.map_err(|error| write(error.into()))?;
         grants.extend(self.refused.iter().map(|refused| refused.entry.clone()));
         let bytes = serde_json::to_vec(&Document { version: 1, grants }).map_err(|error| write(error.into()))?;
-        write_durably(&self.path, &bytes).map_err(write)?;
+        durable::write(&self.path, &bytes).map_err(write)?;
         self.held = held;
         Ok(())
     }
@@ -262,20 +312,6 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     Err(StoreError::Full)
 }
 
-/// Writes a file so that a crash leaves the old one or the new one: a temporary file, fsync(2), rename(2), fsync(2) of the folder.
-///
-/// # Errors
-///
-/// What the disk says; the old file is still there then.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
@@ -290,6 +326,10 @@ mod tests {
         .unwrap()
     }
 
+    fn open(path: &Path) -> Result<LocalGrants, StoreError> {
+        LocalGrants::open(path, &path.with_extension("spare"))
+    }
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -299,12 +339,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("local.json");
         let now = at("2026-11-21T20:10:00Z");
-        let mut store = LocalGrants::open(&path).unwrap();
+        let mut store = open(&path).unwrap();
         store.add(grant("a"), now).unwrap();
         store.add(grant("b"), now).unwrap();
         assert!(matches!(store.add(grant("a"), now), Err(StoreError::Taken(_))));
         store.revoke("a", Revocation { at: now, reason: Some("done".parse().unwrap()) }).unwrap();
-        let store = LocalGrants::open(&path).unwrap();
+        let store = open(&path).unwrap();
         assert_eq!(store.find("a").unwrap().state(now), State::Ended);
         assert_eq!(store.find("b").unwrap().state(now), State::Live);
     }
@@ -314,11 +354,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("local.json");
         let now = at("2026-11-21T20:10:00Z");
-        let mut store = LocalGrants::open(&path).unwrap();
+        let mut store = open(&path).unwrap();
         for (id, user) in [("1", "carol"), ("2", "alice"), ("3", "bob"), ("4", "alice"), ("5", "alicia")] {
             store.add(Grant { user: user.parse().unwrap(), ..grant(id) }, now).unwrap();
         }
-        for store in [store, LocalGrants::open(&path).unwrap()] {
+        for store in [store, open(&path).unwrap()] {
             let ids = |user| store.of(user).iter().map(|held| held.grant.id.to_string()).collect::<Vec<_>>();
             assert_eq!(ids("alice"), ["2", "4"]);
             assert_eq!(ids("bob"), ["3"]);
@@ -340,7 +380,7 @@ mod tests {
     fn revoking_twice_or_nothing_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let now = at("2026-11-21T20:10:00Z");
-        let mut store = LocalGrants::open(&folder.path().join("local.json")).unwrap();
+        let mut store = open(&folder.path().join("local.json")).unwrap();
         store.add(grant("a"), now).unwrap();
         let revocation = Revocation { at: now, reason: None };
         assert!(matches!(store.revoke("b", revocation.clone()), Err(StoreError::Unknown(_))));
@@ -357,14 +397,14 @@ mod tests {
         let good = serde_json::to_value(grant("good")).unwrap();
         let text = json!({"version": 1, "grants": [{"grant": bad}, {"grant": good}, {"grant": good}, 7]}).to_string();
         fs::write(&path, &text).unwrap();
-        let mut store = LocalGrants::open(&path).unwrap();
+        let mut store = open(&path).unwrap();
         assert_eq!(store.held().len(), 1);
         let problems: Vec<_> = store.refused().iter().map(|refused| refused.problem.as_str()).collect();
         assert!(problems.iter().any(|it| it.contains("`user`") && it.contains("alice ALL=(ALL) ALL")), "{problems:?}");
         assert!(problems.iter().any(|it| it.contains("twice")), "{problems:?}");
         store.add(grant("new"), at("2026-11-21T20:00:00Z")).unwrap();
         assert!(fs::read_to_string(&path).unwrap().contains("alice ALL=(ALL) ALL"));
-        assert_eq!(LocalGrants::open(&path).unwrap().refused().len(), 3);
+        assert_eq!(open(&path).unwrap().refused().len(), 3);
     }
 
     #[test]
@@ -375,7 +415,7 @@ mod tests {
             ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}", "[1,[]]"].iter().enumerate()
         {
             fs::write(&path, garbage).unwrap();
-            let store = LocalGrants::open(&path).unwrap();
+            let store = open(&path).unwrap();
             assert!(store.held().is_empty());
             let aside = store.set_aside().unwrap();
             assert!(aside.path.ends_with(format!("local.json.set-aside-{}", number + 1)), "{}", aside.path.display());
@@ -389,7 +429,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("local.json");
         let now = at("2026-11-21T20:00:00Z");
-        let mut store = LocalGrants::open(&path).unwrap();
+        let mut store = open(&path).unwrap();
         store.add(grant("a"), now).unwrap();
         store.path = folder.path().join("gone/local.json");
         assert!(matches!(store.add(grant("b"), now), Err(StoreError::Write { .. })));
@@ -397,17 +437,20 @@ mod tests {
         // A revocation does not wait for the disk.
         store.revoke("a", Revocation { at: now, reason: None }).unwrap();
         assert_eq!(store.find("a").unwrap().state(now), State::Ended);
-        assert!(store.unstored().is_some());
+        assert!(store.unstored().is_some_and(|problem| problem.contains("a reboot would forget it")));
+        // Nor does it wait for the agent to live on.
+        assert_eq!(LocalGrants::open(&path, &store.spare).unwrap().find("a").unwrap().state(now), State::Ended);
+        fs::remove_file(&path).unwrap();
         store.path = path.clone();
         store.store_again();
-        assert!(store.unstored().is_none());
-        assert_eq!(LocalGrants::open(&path).unwrap().find("a").unwrap().state(now), State::Ended);
+        assert!(store.unstored().is_none() && !store.spare.exists());
+        assert_eq!(open(&path).unwrap().find("a").unwrap().state(now), State::Ended);
     }
 
     #[test]
     fn grants_that_ended_long_ago_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = LocalGrants::open(&folder.path().join("local.json")).unwrap();
+        let mut store = open(&folder.path().join("local.json")).unwrap();
         store.add(grant("a"), at("2026-11-21T20:00:00Z")).unwrap();
         store.add(grant("b"), at("2026-11-28T20:29:59Z")).unwrap();
         assert!(store.find("a").is_some());

@@ -2,7 +2,9 @@
 //! credentials alone.
 
 use super::decision::{Elevation, Request, Verdict, WantedCommand, decide};
-use super::messages::{AuditPage, GrantOrder, Revoke, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion};
+use super::messages::{
+    AuditPage, GrantOrder, Revoke, Revoked, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion,
+};
 use super::peer::{self, Peer};
 use super::server::{ErrorReply, RawCall, parameters};
 use super::wording;
@@ -50,12 +52,18 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Va
         }
         "io.curfew.Agent.Why" => why(agent, peer, parameters(call)?).await.map(|answer| json!(answer)),
         "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|grant| json!({"grant": grant})),
-        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|grant| json!({"grant": grant})),
+        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|revoked| json!(revoked)),
         "io.curfew.Agent.Audit" => read_audit(peer, parameters(call)?).await.map(|page| json!(page)),
         "io.curfew.Agent.Reload" => {
             let Nothing {} = parameters(call)?;
             only_root(peer, "read the configuration again")?;
             agent.reload().map(|()| json!({})).map_err(|error| ErrorReply::failed(&error.to_string()))
+        }
+        "io.curfew.Agent.Reconcile" => {
+            let Nothing {} = parameters(call)?;
+            only_root(peer, "have the agent look")?;
+            agent.look_now().await;
+            Ok(json!({}))
         }
         "org.varlink.service.GetInfo" => Ok(json!({
             "vendor": "Curfew", "product": "curfewd", "version": env!("CARGO_PKG_VERSION"), "url": env!("CARGO_PKG_REPOSITORY"),
@@ -126,9 +134,10 @@ fn problems(agent: &Agent) -> Vec<String> {
     let unwritable = agent.unwritable.borrow();
     let unwritable = unwritable.iter().map(|(id, failed)| format!("grant {id} gives no sudo: {}", failed.problem));
     let unstored = grants.unstored();
-    let unstored = unstored
-        .map(|problem| format!("a revocation holds and could not be stored, so a restart would forget it: {problem}"));
-    config.into_iter().chain(aside).chain(unstored).chain(refused).chain(unwritable).collect()
+    let unstored = unstored.map(|problem| format!("a revocation holds and could not be stored: {problem}"));
+    let deadline = agent.deadline.problem();
+    let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
+    config.into_iter().chain(deadline).chain(aside).chain(unstored).chain(refused).chain(unwritable).collect()
 }
 
 async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
@@ -137,8 +146,8 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
     }
     let config = agent.config.borrow();
     let elevates = config.elevation_services.contains(&question.service);
-    if !elevates && !config.login_services.contains(&question.service) {
-        let known = [config.login_services.join(" "), config.elevation_services.join(" ")].join(" ");
+    if !config.services().any(|service| *service == question.service) {
+        let known = config.services().map(String::as_str).collect::<Vec<_>>().join(" ");
         let problem = format!("{:?} is not judged on this host; these are: {known}", question.service);
         return Err(ErrorReply::bad_parameter("service", &problem));
     }
@@ -153,6 +162,8 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
     };
     let request = if elevates {
         Request::Elevation { user: &question.user, scope: Elevation { run_as: None, command } }
+    } else if config.background_services.contains(&question.service) {
+        Request::Background { user: &question.user }
     } else {
         Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
     };
@@ -237,7 +248,7 @@ fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, Err
     Grant::from_value(&grant).map_err(|error| ErrorReply::bad_parameter("grant", &error.to_string()))
 }
 
-fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Grant, ErrorReply> {
+fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
     only_root(peer, "revoke")?;
     let revocation = Revocation { at: clock::now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
@@ -249,7 +260,7 @@ fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Grant, ErrorReply
     let reason = order.reason.map(|reason| reason.as_str().to_owned());
     agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
     agent.changed.notify_one();
-    Ok(revoked.grant)
+    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().unstored().map(str::to_owned) })
 }
 
 async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, ErrorReply> {

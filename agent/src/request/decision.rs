@@ -21,6 +21,11 @@ pub enum Request<'a> {
         /// The address that it comes from; none on a console.
         from: Option<&'a str>,
     },
+    /// To run what was left for later: any live grant of the person covers it.
+    Background {
+        /// Whose job it is.
+        user: &'a str,
+    },
     /// To run something as somebody else.
     Elevation {
         /// Who invokes it.
@@ -201,6 +206,8 @@ fn misfit(request: &Request<'_>, held: &HeldGrant) -> Option<Misfit> {
             Some(login) if grant.user.as_str() == *user => login_misfit(login, service, *from),
             _ => Some(Misfit::Person),
         },
+        Request::Background { user } if grant.user.as_str() == *user => None,
+        Request::Background { .. } => Some(Misfit::Person),
         Request::Elevation { user, scope } => match &grant.sudo {
             Some(sudo) if grant.user.as_str() == *user => elevation_misfit(sudo, scope),
             _ => Some(Misfit::Person),

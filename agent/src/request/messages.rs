@@ -127,6 +127,16 @@ pub struct Revoke {
     pub reason: Option<Text>,
 }
 
+/// What `io.curfew.Agent.Revoke` answers.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Revoked {
+    /// The grant, which holds no more.
+    pub grant: Grant,
+    /// Why that could not be stored, where it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstored: Option<String>,
+}
+
 /// One page of the audit.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct AuditPage {

@@ -3,6 +3,7 @@
 use super::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decision, WantedCommand, decide};
 use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
+use super::system_account::is_system_account;
 use super::{watch, wording};
 use crate::agent::Agent;
 use crate::clock;
@@ -16,6 +17,9 @@ use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::rc::Rc;
+
+/// The PAM service of a user's own service manager (user@.service(5)).
+const USER_MANAGER: &str = "systemd-user";
 
 /// The longest command that is audited, in bytes.
 const LONGEST_COMMAND: usize = 1024;
@@ -38,8 +42,10 @@ pub fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, E
 /// What kind of service asks.
 enum Kind {
     Login,
+    /// Runs what was left for later.
+    Background,
     Elevation,
-    /// In neither list: not ours to judge.
+    /// In no list: not ours to judge.
     Other,
 }
 
@@ -50,6 +56,8 @@ fn kind(agent: &Agent, service: &str) -> Kind {
         Kind::Elevation
     } else if lists(&config.login_services) {
         Kind::Login
+    } else if lists(&config.background_services) {
+        Kind::Background
     } else {
         Kind::Other
     }
@@ -61,13 +69,21 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
         kind if question.exempt => {
             match (hook, kind) {
                 (Hook::Account, _) => note_exempt(agent, peer, question),
-                (Hook::OpenSession, Kind::Login) => drop(watch::session(agent, peer, question, None, clock::now())),
+                (Hook::OpenSession, Kind::Login) => {
+                    drop(watch::session(agent, peer, question, watch::Opened::default(), clock::now()));
+                }
                 (Hook::OpenSession, _) => {}
             }
             permit
         }
         Kind::Other => permit,
-        Kind::Login => judge_login(agent, peer, hook, question),
+        Kind::Background if is_system_account(&question.user) => permit,
+        Kind::Background => judge_login(agent, peer, hook, question, &Request::Background { user: &question.user }),
+        Kind::Login => {
+            let from = question.rhost.as_deref();
+            let request = Request::Login { user: &question.user, service: &question.service, from };
+            judge_login(agent, peer, hook, question, &request)
+        }
         Kind::Elevation => match &question.ruser {
             Some(ruser) => judge_elevation(agent, peer, hook, question, ruser),
             None => refuse_nobody(agent, peer, question),
@@ -78,7 +94,7 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
 fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
     let who = match kind(agent, &question.service) {
         Kind::Elevation => question.ruser.as_deref().unwrap_or(&question.user),
-        Kind::Login | Kind::Other => &question.user,
+        Kind::Login | Kind::Background | Kind::Other => &question.user,
     };
     let entry = asked(agent, peer, Event::ExemptUsed, question, who).with(Field::ReasonCode, "exempt");
     agent.audit.write(entry.with(Field::Outcome, "permit").with(Field::Command, typed(agent, peer, question)));
@@ -91,13 +107,12 @@ fn refuse_nobody(agent: &Agent, peer: &Peer, question: &PamQuestion) -> PamAnswe
     refusal(agent, entry, ReasonCode::NoGrant, message)
 }
 
-fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
+fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, request: &Request<'_>) -> PamAnswer {
     let now = clock::now();
     let user = &question.user;
-    let request = Request::Login { user, service: &question.service, from: question.rhost.as_deref() };
     let (answer, grant) = {
         let grants = agent.grants.borrow();
-        match decide(&request, grants.of(user), now) {
+        match decide(request, grants.of(user), now) {
             Decision::Permit { grant, until } => {
                 let permitted = |event| {
                     named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")
@@ -115,7 +130,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
                 (PamAnswer { verdict: Verdict::Permit, message }, Some(grant.grant.id.to_string()))
             }
             Decision::Deny { reason, nearest, opens } => {
-                let why = wording::denial_reason(reason, nearest, opens, &request);
+                let why = wording::denial_reason(reason, nearest, opens, request);
                 let message = wording::denial(agent, &format!("{user} has no access to {} now", agent.host), &why);
                 let entry = asked(agent, peer, Event::LoginDenied, question, user);
                 let entry = entry.with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
@@ -123,9 +138,11 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
             }
         }
     };
-    if hook == Hook::OpenSession {
+    // The user's manager is no session of its own: it is ended when the person departs.
+    if hook == Hook::OpenSession && question.service != USER_MANAGER {
         // A session that opens is watched, whatever the answer: a refused one does not always end by itself.
-        if let Err(error) = watch::session(agent, peer, question, grant, now) {
+        let opened = watch::Opened { grant, background: matches!(request, Request::Background { .. }) };
+        if let Err(error) = watch::session(agent, peer, question, opened, now) {
             return refuse_unwatched(agent, asked(agent, peer, Event::LoginDenied, question, user), &error);
         }
     }

@@ -7,6 +7,7 @@ use super::admin;
 use super::pam;
 use super::peer::Peer;
 use crate::agent::Agent;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -198,6 +199,10 @@ async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface
             }
             Ok(Err(_)) | Err(_) => return,
         };
+        // PAM has its own patience: who has hung up was refused, and is not judged.
+        if interface == Interface::Pam && has_hung_up(connection.read().read_half().as_fd()) {
+            return;
+        }
         let answer = match interface {
             Interface::Pam => pam::answer(agent, &peer, call.method()),
             Interface::Agent => admin::answer(agent, &peer, call.method()).await,
@@ -206,6 +211,14 @@ async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface
             return;
         }
     }
+}
+
+/// Whether nobody is at the other end any more (poll(2)).
+fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::empty())];
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    poll(&mut asked, PollTimeout::ZERO).is_ok()
+        && asked.iter().filter_map(PollFd::revents).any(|events| events.intersects(gone))
 }
 
 /// Sends an answer; `false` if the peer did not take it.

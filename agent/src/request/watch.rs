@@ -1,7 +1,7 @@
 //! What PAM opened is watched over from here on: it ends with its grant, and its own end is noticed.
 
 use super::decision::{Elevation as Scoped, Request, Verdict, decide};
-use super::peer::{self, Peer};
+use super::peer::Peer;
 use crate::agent::Agent;
 use crate::clock;
 use crate::descriptors;
@@ -16,6 +16,15 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What is known of a login from its judgement.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The grant that it opened under.
+    pub grant: Option<String>,
+    /// It is a job that was left for later.
+    pub background: bool,
+}
+
 /// Watches over the login that `peer` opens.
 ///
 /// # Errors
@@ -25,7 +34,7 @@ pub fn session(
     agent: &Rc<Agent>,
     peer: &Peer,
     question: &PamQuestion,
-    grant: Option<String>,
+    opened: Opened,
     now: Timestamp,
 ) -> io::Result<()> {
     let leader = seen(peer)?;
@@ -37,17 +46,21 @@ pub fn session(
         uid: leader.login_uid,
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
         audit_session: leader.audit_session,
-        grant,
+        grant: opened.grant,
         opened_us: monotonic_us(),
         told: Told::default(),
         hung_up_for: None,
         closed: false,
         exempt: question.exempt,
+        background: opened.background,
     };
     keep_the_last_moments(agent, &mut session, now);
     agent.sessions.borrow_mut().add_session(session);
     process(agent, leader.id);
     agent.changed.notify_one();
+    // At the end of their last grant, nothing waits for the user database.
+    let (remembering, user) = (Rc::clone(agent), question.user.clone());
+    tokio::task::spawn_local(async move { remembering.look_up_user(&user).await });
     Ok(())
 }
 
@@ -117,7 +130,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
 
 /// Who became somebody else by su and runs sudo then is not who logged in.
 async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
-    if let Ok(Some(uid)) = peer::user_id(&user).await {
+    if let Ok(Some(uid)) = agent.look_up_user(&user).await {
         agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
     }
 }

@@ -1,0 +1,184 @@
+//! The deadline that PID 1 keeps: a transient timer, always armed at the next end, so that a grant ends on time with the agent
+//! dead, masked or wedged, too (systemd.timer(5), systemd-run(1)).
+//!
+//! The timer starts `curfew-sweep.service`. It rings a moment after the end: an agent that lives has done its work by then and set
+//! the next one, and nothing is started.
+
+use crate::agent::Agent;
+use jiff::{SignedDuration, Timestamp};
+use std::cell::{Cell, RefCell};
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::Notify;
+
+/// What the timers' names begin with; the end follows.
+const PREFIX: &str = "curfew-end-";
+
+/// What they start.
+const SWEEP: &str = "curfew-sweep.service";
+
+/// How long after the end the timer rings.
+const BEHIND_THE_END: SignedDuration = SignedDuration::from_millis(250);
+
+/// How long one exchange with PID 1 may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long after a failure it is tried again.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+
+const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
+
+/// The next end, for PID 1 to keep.
+#[derive(Debug, Default)]
+pub struct Deadline {
+    wanted: Cell<Wanted>,
+    changed: Notify,
+    /// Why PID 1 does not keep it.
+    problem: RefCell<Option<String>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Wanted {
+    next_end: Option<Timestamp>,
+    /// Nothing of an end that has passed is left to do, so that its timer can go.
+    settled: bool,
+}
+
+impl Deadline {
+    /// Has PID 1 keep `next_end`. The timers of earlier ends go once everything is `settled`.
+    pub fn set(&self, next_end: Option<Timestamp>, settled: bool) {
+        let wanted = Wanted { next_end, settled };
+        if self.wanted.replace(wanted) != wanted {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Why PID 1 does not keep the next end, where it does not.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.borrow().clone()
+    }
+
+    /// Arms what is wanted now.
+    pub async fn arm(&self) -> bool {
+        let wanted = self.wanted.get();
+        let armed = match tokio::time::timeout(PATIENCE, arm(wanted)).await {
+            Ok(armed) => armed,
+            Err(_) => Err(format!("PID 1 did not answer within {PATIENCE:?}")),
+        };
+        let problem = armed.err();
+        if let Some(problem) = problem.as_ref().filter(|_| self.problem.borrow().is_none()) {
+            tracing::error!("PID 1 could not be told of the next end: {problem}");
+        }
+        let done = problem.is_none();
+        *self.problem.borrow_mut() = problem;
+        done
+    }
+}
+
+/// Has PID 1 know the next end, whenever it changes. Never returns.
+pub async fn keep_armed(agent: &Rc<Agent>) {
+    loop {
+        agent.deadline.changed.notified().await;
+        while !agent.deadline.arm().await {
+            tokio::time::sleep(TRIED_AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// Arms the timer that is wanted and stops the others. The new one is there before an old one goes.
+async fn arm(wanted: Wanted) -> Result<(), String> {
+    let listed = ask(SYSTEMCTL, &["list-units", "--plain", "--no-legend", &format!("{PREFIX}*.timer")]).await?;
+    let there: Vec<&str> = listed.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
+    let name = wanted.next_end.map(name);
+    let timer = name.as_ref().map(|name| format!("{name}.timer"));
+    if let (Some(name), Some(end)) = (&name, wanted.next_end)
+        && !there.iter().any(|it| timer.as_deref() == Some(it))
+    {
+        start(name, end).await?;
+    }
+    for old in there.into_iter().filter(|it| wanted.settled && timer.as_deref() != Some(it)) {
+        // One that has just rung is gone by itself.
+        if let Err(problem) = ask(SYSTEMCTL, &["stop", old]).await {
+            tracing::debug!(timer = %old, "an old timer was not stopped: {problem}");
+        }
+    }
+    Ok(())
+}
+
+async fn start(name: &str, end: Timestamp) -> Result<(), String> {
+    let rings = end.checked_add(BEHIND_THE_END).unwrap_or(Timestamp::MAX);
+    let timer = [
+        "--quiet",
+        "--collect",
+        &format!("--unit={name}"),
+        &format!("--description=The end of access at {end}, kept by PID 1 should curfewd be away"),
+        &format!("--on-calendar={}", calendar(rings)),
+        "--timer-property=AccuracySec=1ms",
+        "--timer-property=RemainAfterElapse=no",
+    ];
+    let sweep = [SYSTEMCTL, "start", "--no-block", SWEEP];
+    ask(SYSTEMD_RUN, &[timer.as_slice(), sweep.as_slice()].concat()).await.map(drop)
+}
+
+/// Clears the mark of failure that a killed unit leaves.
+///
+/// # Errors
+///
+/// What systemctl(1) says.
+pub async fn reset_failed(unit: &str) -> Result<(), String> {
+    ask(SYSTEMCTL, &["reset-failed", unit]).await.map(drop)
+}
+
+/// Runs one of systemd's programs, which speak to PID 1 also where there is no message bus.
+async fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).env_clear().kill_on_drop(true);
+    let output = command.output().await.map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program}: {}", said.split_whitespace().collect::<Vec<_>>().join(" ")))
+}
+
+fn name(end: Timestamp) -> String {
+    format!("{PREFIX}{}", end.strftime("%Y%m%dT%H%M%S%.fZ"))
+}
+
+/// systemd.time(7), to the microsecond, and never before `at`.
+fn calendar(at: Timestamp) -> String {
+    let up = jiff::TimestampRound::new().smallest(jiff::Unit::Microsecond).mode(jiff::RoundMode::Ceil);
+    at.round(up).unwrap_or(at).strftime("%Y-%m-%d %H:%M:%S%.6f UTC").to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_is_named_after_its_end_and_rings_no_sooner() {
+        let end: Timestamp = "2026-11-21T20:30:00Z".parse().unwrap();
+        assert_eq!(name(end), "curfew-end-20261121T203000Z");
+        assert_eq!(calendar(end), "2026-11-21 20:30:00.000000 UTC");
+        let odd: Timestamp = "2026-11-21T20:30:00.1234567Z".parse().unwrap();
+        assert_eq!(name(odd), "curfew-end-20261121T203000.1234567Z");
+        assert_eq!(calendar(odd), "2026-11-21 20:30:00.123457 UTC");
+    }
+
+    #[test]
+    fn what_is_wanted_already_wakes_nobody() {
+        let deadline = Deadline::default();
+        let end = Some(Timestamp::UNIX_EPOCH);
+        deadline.set(end, true);
+        let mut woken = std::pin::pin!(deadline.changed.notified());
+        assert!(woken.as_mut().enable());
+        let mut woken = std::pin::pin!(deadline.changed.notified());
+        deadline.set(end, true);
+        assert!(!woken.as_mut().enable());
+    }
+}

@@ -1,0 +1,180 @@
+//! Adoption: logins that no hook told of, or of which PAM's word is lost, are found and watched like any other.
+//!
+//! logind tells of its sessions. Where it knows nothing (it was away when they opened, or is not there), the kernel does: whoever logged in
+//! carries an audit session (loginuid(5) is its owner), and the program that let them in stands at its head.
+
+use super::logind::LogindSession;
+use super::processes::{Process, Table};
+use super::scope::Scope;
+use super::sessions::{Session, Told};
+use super::since::monotonic_us;
+use crate::agent::Agent;
+use crate::request::{peer, watch};
+use curfew_protocol::audit::{Event, Field};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// PAM's open_session hook comes a moment after logind's news of a session, and knows more: it has this long.
+const HOOKS_TURN: Duration = Duration::from_secs(1);
+
+/// The programs that let people in, and their PAM services.
+const DOORS: [(&str, &str); 6] = [
+    ("sshd", "sshd"),
+    ("sshd-session", "sshd"),
+    ("login", "login"),
+    ("cron", "cron"),
+    ("crond", "crond"),
+    ("atd", "atd"),
+];
+
+/// Adopts what logind knows and the hook missed, each time a session opens. Never returns.
+pub async fn adopt_when_opened(agent: &Rc<Agent>) {
+    loop {
+        agent.session_opened.notified().await;
+        tokio::time::sleep(HOOKS_TURN).await;
+        match agent.logind.sessions().await {
+            Ok(sessions) => {
+                let (young, old): (Vec<_>, Vec<_>) = sessions.into_iter().partition(is_young);
+                old.into_iter().for_each(|session| adopt_from_logind(agent, session));
+                if young.iter().any(|session| !agent.sessions.borrow().knows(session)) {
+                    agent.session_opened.notify_one();
+                }
+            }
+            Err(error) => {
+                tracing::debug!("logind lists no sessions now: {error}");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                agent.session_opened.notify_one();
+            }
+        }
+    }
+}
+
+fn is_young(session: &LogindSession) -> bool {
+    monotonic_us().saturating_sub(session.opened_us) < u64::try_from(HOOKS_TURN.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
+    if !is_judged(agent, &found.service) || agent.is_exempt(&found.user) || agent.sessions.borrow().knows(&found) {
+        return;
+    }
+    let Ok(Some(leader)) = Process::read(found.leader) else { return };
+    // logind may name a process that is long gone, and another has its number now.
+    if Scope::of_process(found.leader).is_none_or(|(id, _)| id != found.id) {
+        return;
+    }
+    let session = Session {
+        service: found.service,
+        rhost: found.rhost,
+        uid: Some(found.uid),
+        logind_id: Some(found.id),
+        opened_us: found.opened_us,
+        ..headed_by(&leader, found.user)
+    };
+    adopt(agent, session, "found by logind");
+}
+
+/// Adopts the logins that the agent does not know though the kernel does: at a start, since the last agent may have been unable to keep what
+/// it knew. logind is asked first, since it remembers where they came from; else any live grant of the person covers them.
+pub async fn adopt_unknown(agent: &Rc<Agent>) {
+    if unknown_heads(agent).is_empty() {
+        return;
+    }
+    match agent.logind.sessions().await {
+        Ok(sessions) => sessions.into_iter().for_each(|session| adopt_from_logind(agent, session)),
+        Err(error) => tracing::warn!("logind lists no sessions now: {error}"),
+    }
+    for (head, service) in unknown_heads(agent) {
+        let Some(uid) = head.login_uid else { continue };
+        let Some(user) = peer::user_name(uid).await.filter(|user| !agent.is_exempt(user)) else { continue };
+        let session = Session {
+            service: service.to_owned(),
+            uid: Some(uid),
+            logind_id: Scope::of_process(head.id.pid).map(|(id, _)| id),
+            opened_us: started_us(&head),
+            background: true,
+            ..headed_by(&head, user)
+        };
+        adopt(agent, session, "found by the kernel's audit session");
+    }
+}
+
+/// The heads of audit sessions that are judged and not known.
+fn unknown_heads(agent: &Agent) -> Vec<(Process, &'static str)> {
+    let table = match Table::read() {
+        Ok(table) => table,
+        Err(error) => {
+            tracing::error!("logins that nobody told of can't be looked for: {error}");
+            return Vec::new();
+        }
+    };
+    let sessions = agent.sessions.borrow();
+    let known: HashSet<u32> = sessions.sessions().iter().filter_map(|session| session.audit_session).collect();
+    let unknown = |head: &Process| head.audit_session.is_some_and(|session| !known.contains(&session));
+    heads(&table).into_iter().filter(|(head, service)| unknown(head) && is_judged(agent, service)).collect()
+}
+
+/// The processes that stand at the head of an audit session and let somebody in: root's, such as sshd's own.
+fn heads(table: &Table) -> Vec<(Process, &'static str)> {
+    let head = |process: &&Process| {
+        let parent = table.parent(process);
+        process.euid == 0
+            && process.audit_session.is_some()
+            && parent.is_none_or(|parent| parent.audit_session != process.audit_session)
+    };
+    let door = |process: &Process| {
+        let program = std::fs::read_link(format!("/proc/{}/exe", process.id.pid)).ok()?;
+        let name = program.file_name()?.to_str()?.trim_end_matches(" (deleted)").to_owned();
+        DOORS.iter().find(|(door, _)| *door == name).map(|(_, service)| (process.clone(), *service))
+    };
+    table.iter().filter(head).filter_map(door).collect()
+}
+
+/// When a process started, in microseconds of CLOCK_MONOTONIC; rather too early on a host that was suspended, since what was open before Curfew was
+/// in force is left alone.
+fn started_us(process: &Process) -> u64 {
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
+    let since_boot = process.id.start.saturating_mul(1_000_000 / ticks.max(1));
+    let boottime = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    let suspended = u64::try_from(boottime.as_micros()).unwrap_or(u64::MAX).saturating_sub(monotonic_us());
+    since_boot.saturating_sub(suspended)
+}
+
+fn is_judged(agent: &Agent, service: &str) -> bool {
+    let config = agent.config.borrow();
+    let lists = |list: &[String]| list.iter().any(|name| name == service);
+    agent.in_force.borrow().holds() && (lists(&config.login_services) || lists(&config.background_services))
+}
+
+fn headed_by(leader: &Process, user: String) -> Session {
+    Session {
+        user,
+        service: String::new(),
+        rhost: None,
+        leader: leader.id,
+        uid: None,
+        logind_id: None,
+        audit_session: leader.audit_session,
+        grant: None,
+        opened_us: 0,
+        told: Told::default(),
+        hung_up_for: None,
+        closed: false,
+        exempt: false,
+        background: false,
+    }
+}
+
+fn adopt(agent: &Rc<Agent>, session: Session, found: &str) {
+    let left_alone = !agent.governs(&session.service, session.opened_us);
+    let entry = session.entry(Event::SessionOpened);
+    let leader = session.leader;
+    if agent.sessions.borrow_mut().add_session(session) {
+        let reason = if left_alone { "it was open before Curfew was in force and is left to end" } else { found };
+        agent.audit.write(entry.with(Field::Reason, reason));
+        watch::process(agent, leader);
+        agent.changed.notify_one();
+    }
+}

@@ -1,0 +1,143 @@
+//! Departure: a person whose last login grant has ended leaves nothing running behind.
+//!
+//! Their sessions are ended by `over`. What is left then is their own service manager, with user units and lingering, and whatever
+//! still carries their login uid outside of any session. Their lingering ends with their last grant of any kind, so that nothing
+//! of theirs comes back at the next boot.
+
+use super::ending::{self, Ending, Target};
+use super::scope::{Scope, user_manager};
+use crate::agent::Agent;
+use crate::deadline;
+use crate::grant::{HeldGrant, State};
+use crate::request::decision::ReasonCode;
+use crate::{clock, request::peer};
+use curfew_protocol::audit::{Entry, Event, Field};
+use jiff::Timestamp;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Where logind remembers who lingers (loginctl(1)).
+const LINGERING: &str = "/var/lib/systemd/linger";
+
+/// Looks at the people of whom something ended since the last look, in a task of its own.
+pub fn start(agent: &Rc<Agent>) {
+    if agent.in_force.borrow().holds() && !agent.departing.borrow().is_empty() {
+        let people = std::mem::take(&mut *agent.departing.borrow_mut());
+        agent.work_on(see_off(Rc::clone(agent), people.into_iter().collect()));
+    }
+}
+
+/// Ends what is left of those who have departed, and audits what that was.
+async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
+    let mut endings = Vec::new();
+    for user in &people {
+        if let Some(ending) = ending_of(&agent, user).await {
+            endings.push(ending);
+        }
+    }
+    if !endings.is_empty() {
+        ending::strike_all(&mut endings);
+        ending::follow_up(&mut endings).await;
+        for ending in endings.iter().filter(|ending| ending.killed_any()) {
+            report(&agent, ending).await;
+        }
+    }
+    for user in &people {
+        end_lingering(&agent, user).await;
+    }
+}
+
+/// What is to be ended of `user`; none where something of theirs may go on.
+async fn ending_of(agent: &Agent, user: &str) -> Option<Ending> {
+    last_end(agent, user, clock::now())?;
+    let uid = match agent.user_id(user).await {
+        Ok(uid) => uid?,
+        Err(problem) => {
+            tracing::error!(user, "what is left of a person can't be told, since they can't be looked up: {problem}");
+            agent.departing.borrow_mut().insert(user.to_owned());
+            return None;
+        }
+    };
+    // Root's own things are everybody's, whoever else has that number; and a grant may have come meanwhile.
+    last_end(agent, user, clock::now()).filter(|_| uid != 0 && !goes_on(agent, user, uid))?;
+    Some(Ending::new(Target::Person { user: user.to_owned(), uid }))
+}
+
+/// When the person's last login grant ended; none where they have one, never had, or are exempt.
+fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<(Timestamp, ReasonCode)> {
+    let grants = agent.grants.borrow();
+    let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
+    if logins().any(|held| held.state(now) == State::Live) || agent.is_exempt(user) {
+        return None;
+    }
+    let last = logins().filter(|held| held.state(now) == State::Ended).max_by_key(|held| held.end())?;
+    let reason = if last.revoked.is_some() { ReasonCode::Revoked } else { ReasonCode::Ended };
+    Some((last.end(), reason))
+}
+
+/// Whether a session of theirs goes on: one that Curfew leaves alone, or one of a service that is not its to judge.
+fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
+    let sessions = agent.sessions.borrow();
+    let own = || sessions.sessions().iter().filter(|session| session.user == user);
+    if own().any(|session| session.exempt || !agent.governs(&session.service, session.opened_us)) {
+        return true;
+    }
+    let known = |id: &String| own().any(|session| session.logind_id.as_ref() == Some(id));
+    match Scope::populated_sessions(uid) {
+        Ok(ids) => ids.iter().any(|id| !known(id)),
+        Err(error) => {
+            tracing::error!(user, "their sessions can't be listed: {error}");
+            false
+        }
+    }
+}
+
+async fn report(agent: &Agent, ending: &Ending) {
+    let Target::Person { user, uid } = ending.target() else { return };
+    let now = clock::now();
+    let Some((ended, reason)) = last_end(agent, user, now).map(|(ended, reason)| (ended.min(now), reason)) else {
+        return;
+    };
+    let manager = user_manager(*uid);
+    let entry = Entry::new(Event::SessionTerminated)
+        .with(Field::User, user.as_str())
+        .with(Field::Service, manager.as_str())
+        .with(Field::ReasonCode, reason.name());
+    let last = {
+        let grants = agent.grants.borrow();
+        let last = grants.of(user).iter().filter(|held| held.grant.login.is_some()).max_by_key(|held| held.end());
+        last.map(|held| held.grant.id.to_string())
+    };
+    agent.write_under(last.as_deref(), ending.report(entry, ended));
+    if let Err(error) = deadline::reset_failed(&manager).await {
+        tracing::debug!(unit = %manager, "PID 1 keeps its mark of failure: {error}");
+    }
+}
+
+/// Ends the lingering of somebody who has no grant of any kind any more.
+async fn end_lingering(agent: &Agent, user: &str) {
+    let had = |held: &HeldGrant, state| held.state(clock::now()) == state;
+    let departed = {
+        let grants = agent.grants.borrow();
+        let own = grants.of(user);
+        own.iter().any(|held| had(held, State::Ended)) && !own.iter().any(|held| had(held, State::Live))
+    };
+    let mark = Path::new(LINGERING).join(user);
+    if !departed || !agent.config.borrow().end_lingering || !mark.exists() || agent.is_exempt(user) {
+        return;
+    }
+    let ended = match peer::user_id(user).await {
+        Ok(Some(uid)) => agent.logind.end_lingering(uid).await.map_err(|error| error.to_string()),
+        Ok(None) => Err("there is no such user".into()),
+        Err(problem) => Err(problem),
+    };
+    // Without logind, its mark is what counts: it reads it when it starts.
+    let removed = match ended {
+        Ok(()) => Ok(()),
+        Err(problem) => std::fs::remove_file(&mark).map_err(|error| format!("{problem}; {}: {error}", mark.display())),
+    };
+    match removed {
+        Ok(()) => tracing::info!(user, "their lingering ended with their last grant"),
+        Err(problem) => tracing::error!(user, "their lingering could not be ended: {problem}"),
+    }
+}
