@@ -316,12 +316,13 @@ impl Agent {
         looked.await;
     }
 
-    /// Runs a task that has to come to its end before a process that works in the agent's stead may go.
-    pub fn work_on(&self, task: impl Future<Output = ()> + 'static) {
-        let at_work = Rc::clone(&self.work);
+    /// Runs a task that has to come to its end before a process that works in the agent's stead may go, and looks again then.
+    pub fn work_on(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let (agent, at_work) = (Rc::clone(self), Rc::clone(&self.work));
         tokio::task::spawn_local(async move {
             task.await;
             drop(at_work);
+            agent.changed.notify_one();
         });
     }
 

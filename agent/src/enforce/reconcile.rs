@@ -93,7 +93,6 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
             write_drop_in(&writer, &id).await;
             writer.writing.borrow_mut().remove(&id);
         }
-        writer.changed.notify_one();
     });
 }
 
