@@ -7,6 +7,7 @@ use crate::deadline::Deadline;
 use crate::durable;
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
+use crate::enforce::residue::Residue;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudoers;
@@ -51,6 +52,8 @@ pub struct Agent {
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
     /// Grants whose drop-in is being written.
     pub writing: RefCell<HashSet<String>>,
+    /// The looks at the host before and after sudo.
+    pub residue: Residue,
     /// The services that are wired, as of the last look.
     wired: RefCell<HashSet<String>>,
     /// Whether, and since when, Curfew is in force.
@@ -117,6 +120,7 @@ impl Agent {
             ending: RefCell::default(),
             unwritable: RefCell::default(),
             writing: RefCell::default(),
+            residue: Residue::default(),
             wired: RefCell::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),

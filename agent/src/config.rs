@@ -40,6 +40,8 @@ pub struct Config {
     pub sudo_password: bool,
     /// How much of the audit spool is kept, in MiB.
     pub audit_keep_mib: u64,
+    /// Whether the host is looked at before and after sudo, and what changed in between is audited.
+    pub residue_report: bool,
 }
 
 /// Whether decisions are carried out.
@@ -78,6 +80,7 @@ impl Default for Config {
             request_hint: "Ask an operator of this host for a grant.".into(),
             sudo_password: false,
             audit_keep_mib: 1024,
+            residue_report: true,
         }
     }
 }
@@ -233,7 +236,7 @@ mod tests {
                 if line.contains(" = ") && !line.starts_with("  ") { text + line.trim() + "\n" } else { text }
             });
         assert_eq!(parse(&bare).unwrap(), Config::default());
-        assert_eq!(bare.lines().count(), 10, "{bare}");
+        assert_eq!(bare.lines().count(), 11, "{bare}");
     }
 
     #[test]

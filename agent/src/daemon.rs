@@ -26,13 +26,17 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::task::LocalSet;
 
 /// Without anything to do, the loop looks this often, for the watchdog and for what no event told.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The pauses before logind is followed again: short at first, longer where it stays away.
+const SHORTEST_DEAFNESS: Duration = Duration::from_secs(1);
+const LONGEST_DEAFNESS: Duration = Duration::from_secs(60);
 
 /// How long a sweep that works in the agent's stead may take to finish.
 const SWEEPS_TURN: Duration = Duration::from_secs(15);
@@ -65,7 +69,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
     let system = |what| move |source| DaemonError::System { what, source };
     let _owner = Ownership::take(SWEEPS_TURN).map_err(system("another agent or a sweep is at work"))?;
     let runtime = event_loop().map_err(system("no event loop"))?;
-    LocalSet::new().block_on(&runtime, async move {
+    let done = LocalSet::new().block_on(&runtime, async move {
         let agent = Rc::new(Agent::open()?);
         agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
         let alarm = Alarm::new().map_err(system("no timer"))?;
@@ -86,7 +90,10 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         agent.audit.write(Entry::new(Event::AgentStopped));
         agent.audit.finish();
         Ok(())
-    })
+    });
+    // What hangs on a dead file server is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 /// The one thread on which everything runs, and a few for what would hold it up.
@@ -197,13 +204,17 @@ fn resume_watching(agent: &Rc<Agent>) {
 
 /// Wakes the agent when logind opens a session; comes back when the bus was away.
 async fn follow_logind(agent: &Rc<Agent>) {
-    let mut pause = Duration::from_secs(1);
+    let mut pause = SHORTEST_DEAFNESS;
     loop {
+        let begun = Instant::now();
         if let Err(error) = agent.logind.watch(|| agent.session_opened.notify_one()).await {
             tracing::debug!("logind can't be followed now: {error}");
         }
+        if begun.elapsed() > LONGEST_DEAFNESS {
+            pause = SHORTEST_DEAFNESS;
+        }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(60));
+        pause = (pause * 2).min(LONGEST_DEAFNESS);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Enforcement: what should be, compared with what is, and the difference mended.
 //!
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
-//! person leaves behind when their last grant ends), `sudoers` (drop-ins) and `notice` (warnings on `terminals`, HUP and TERM). Those stand
-//! on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `ending` (killing, with proof), `processes`, `scope` and `logind`.
+//! person leaves behind when their last grant ends), `sudoers` (drop-ins), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
+//! for later). Those stand on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `ending` (killing, with proof), `processes`, `scope` and `logind`.
 
 pub mod adoption;
 pub mod departure;
@@ -12,6 +12,7 @@ pub mod notice;
 pub mod over;
 pub mod processes;
 pub mod reconcile;
+pub mod residue;
 pub mod scope;
 pub mod sessions;
 pub mod since;

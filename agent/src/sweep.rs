@@ -47,16 +47,18 @@ pub fn run() -> Result<(), DaemonError> {
         None => take_over().map_err(system("the agent hangs, and can't be ended"))?,
     };
     let runtime = event_loop().map_err(system("no event loop"))?;
-    LocalSet::new().block_on(&runtime, async {
+    let done = LocalSet::new().block_on(&runtime, async {
         let agent = Rc::new(Agent::open()?);
         adoption::adopt_unknown(&agent).await;
         work(&agent).await;
         agent.deadline.arm().await;
         agent.audit.finish();
-        Ok::<_, DaemonError>(())
-    })?;
+        Ok(())
+    });
+    // What hangs on a dead file server is not waited for.
+    runtime.shutdown_background();
     drop(owner);
-    Ok(())
+    done
 }
 
 /// Asks the agent to look now; `false` if it does not.

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// `SYSLOG_IDENTIFIER` of every record.
 pub const SYSLOG_IDENTIFIER: &str = "curfewd";
 
+/// How many of the things that changed the sentence of [`Event::ResidueFound`] names.
+const RESIDUE_IN_SENTENCE: usize = 10;
+
 macro_rules! events {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $id:literal)*) => {
         /// What happened.
@@ -77,6 +80,8 @@ events! {
     LocalGranted "local.granted" "4aabcdd79f0f4ba6b51305fd228ee2f1"
     /// Root revoked a local grant.
     LocalRevoked "local.revoked" "c87bbe0b1928468da5413d59eb0ad989"
+    /// The host was not as before when sudo by a grant ended.
+    ResidueFound "residue.found" "33b5e0c5aaf1f3bda004aa70e527797e"
 }
 
 macro_rules! fields {
@@ -151,6 +156,8 @@ fields! {
     Survivors "survivors" "CURFEW_SURVIVORS"
     /// From the end of the grant to the last process's death, in milliseconds.
     LatencyMs "latency_ms" "CURFEW_LATENCY_MS"
+    /// What changed on the host while sudo by a grant was live: one short text each.
+    Residue "residue" "CURFEW_RESIDUE"
 }
 
 /// One line of the audit.
@@ -216,6 +223,17 @@ fn as_text(value: &Value) -> String {
     }
 }
 
+/// The first of what changed: the sentence stays readable, and the field has the rest.
+fn residue(entry: &Entry) -> String {
+    let Some(Value::Array(all)) = entry.fields.get(&Field::Residue) else { return "see the agent's log".into() };
+    let mut shown: Vec<String> = all.iter().take(RESIDUE_IN_SENTENCE).map(as_text).collect();
+    match all.len().saturating_sub(RESIDUE_IN_SENTENCE) {
+        0 => {}
+        more => shown.push(format!("and {more} more, see CURFEW_RESIDUE")),
+    }
+    shown.join(", ")
+}
+
 /// The plain English sentence, `MESSAGE`.
 fn sentence(entry: &Entry) -> String {
     let text = |field| entry.text(field);
@@ -261,6 +279,7 @@ fn sentence(entry: &Entry) -> String {
             )
         }
         Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),
+        Event::ResidueFound => format!("While grant {id} of {user} gave sudo, these changed: {}.", residue(entry)),
     }
 }
 
@@ -289,6 +308,20 @@ mod tests {
             r#"{"seq":7,"time":"2026-11-21T20:00:00Z","event":"login.denied","user":"alice","service":"sshd","rhost":"10.1.2.3","pid":4711,"reason_code":"no_grant","message":"alice was refused to log in over sshd from 10.1.2.3 (no_grant)."}"#
         );
         assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), denial());
+    }
+
+    #[test]
+    fn the_sentence_names_the_first_of_what_changed_and_how_much_more_there_is() {
+        let record = |count: usize| {
+            let list: Vec<_> = (0..count).map(|number| format!("added linger {number}")).collect();
+            let entry = Entry::new(Event::ResidueFound).with(Field::Grant, "g1").with(Field::User, "alice");
+            entry.with(Field::Residue, list).into_record(1, Timestamp::UNIX_EPOCH)
+        };
+        let says = "While grant g1 of alice gave sudo, these changed: added linger 0, added linger 1.";
+        assert_eq!(record(2).message, says);
+        let many = record(60);
+        assert!(many.message.ends_with("added linger 9, and 50 more, see CURFEW_RESIDUE."), "{}", many.message);
+        assert!(many.entry.text(Field::Residue).unwrap().ends_with("added linger 59"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod hosts {
     mod observe;
     mod reboot;
     mod refusal;
+    mod residue;
     mod warning;
     mod wiring;
 }

@@ -21,7 +21,11 @@ fn priority(event: Event) -> &'static str {
     match event {
         Event::SetRefused | Event::GrantRefused => "3",
         Event::LoginDenied | Event::SudoDenied | Event::ExemptUsed => "4",
-        Event::SessionTerminated | Event::SudoTerminated | Event::LocalGranted | Event::LocalRevoked => "5",
+        Event::SessionTerminated
+        | Event::SudoTerminated
+        | Event::LocalGranted
+        | Event::LocalRevoked
+        | Event::ResidueFound => "5",
         _ => "6",
     }
 }

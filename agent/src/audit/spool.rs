@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// A file is followed by a new one past this length, in bytes.
 const SEGMENT_LENGTH: u64 = 8 * 1024 * 1024;
 
+/// How much more is written to a file before it is tried again to begin the next one, in bytes.
+const TURNS_AGAIN_AFTER: u64 = 64 * 1024;
+
 /// How many records wait in memory while the disk takes none.
 const MOST_WAITING: usize = 10_000;
 
@@ -31,6 +34,8 @@ pub struct Spool {
     folder: PathBuf,
     keep: u64,
     segment: Option<Segment>,
+    /// Past this length of the file, the next one is begun.
+    turns_at: u64,
     waiting: VecDeque<(Entry, Timestamp)>,
 }
 
@@ -46,7 +51,8 @@ impl Spool {
     /// The spool in `folder`, to go on behind its last record; keeps about `keep` bytes. Where it can't be opened, that is
     /// tried again with each record.
     pub fn open(folder: &Path, keep: u64) -> Self {
-        let mut spool = Self { folder: folder.into(), keep, segment: None, waiting: VecDeque::new() };
+        let mut spool =
+            Self { folder: folder.into(), keep, segment: None, turns_at: SEGMENT_LENGTH, waiting: VecDeque::new() };
         if let Err(error) = spool.segment() {
             tracing::error!("the audit waits in memory: {error}");
         }
@@ -74,12 +80,17 @@ impl Spool {
     /// [`SpoolError`] when the disk still takes nothing.
     pub fn flush(&mut self) -> Result<(), SpoolError> {
         while !self.waiting.is_empty() {
-            let segment = self.segment()?;
-            if segment.length >= SEGMENT_LENGTH {
-                self.turn_over()?;
-                continue;
+            let length = self.segment()?.length;
+            if length >= self.turns_at {
+                self.turns_at = match self.turn_over() {
+                    Ok(()) => SEGMENT_LENGTH,
+                    Err(error) => {
+                        tracing::error!("the audit goes on in its old file, since a new one can't be begun: {error}");
+                        length + TURNS_AGAIN_AFTER
+                    }
+                };
             }
-            let seq = segment.next_seq;
+            let seq = self.segment()?.next_seq;
             let Some((entry, time)) = self.waiting.pop_front() else { break };
             let record = entry.into_record(seq, time);
             if let Err(error) = self.segment()?.write(&record) {
@@ -114,8 +125,15 @@ impl Spool {
         let segment = match self.segment.take() {
             Some(segment) => segment,
             None => {
-                let found = segments(&self.folder).map_err(|source| self.error(source))?.pop();
-                let path = found.unwrap_or_else(|| segment(&self.folder, 1));
+                let mut found = segments(&self.folder).map_err(|source| self.error(source))?;
+                // One that was begun, and in which nothing stands, may have a number that was given away in the one before it.
+                while let [.., _, last] = found.as_slice()
+                    && fs::metadata(last).is_ok_and(|about| about.len() == 0)
+                {
+                    fs::remove_file(last).map_err(|source| SpoolError { path: last.clone(), source })?;
+                    found.pop();
+                }
+                let path = found.pop().unwrap_or_else(|| segment(&self.folder, 1));
                 Segment::open(&path).map_err(|source| SpoolError { path, source })?
             }
         };
@@ -127,7 +145,10 @@ impl Spool {
         let Some(full) = &self.segment else { return Ok(()) };
         full.file.sync_data().map_err(|source| full.error(source))?;
         let path = segment(&self.folder, full.next_seq);
-        self.segment = Some(Segment::open(&path).map_err(|source| SpoolError { path, source })?);
+        let new = Segment::open(&path).inspect_err(|_| {
+            let _there_or_not = fs::remove_file(&path);
+        });
+        self.segment = Some(new.map_err(|source| SpoolError { path, source })?);
         let segments = segments(&self.folder).map_err(|source| self.error(source))?;
         let kept = usize::try_from(self.keep / SEGMENT_LENGTH).unwrap_or(usize::MAX).max(2);
         for old in segments.iter().rev().skip(kept) {
@@ -303,7 +324,8 @@ impl SpoolReader {
     /// The file that holds the next record.
     fn current(&mut self) -> io::Result<Option<PathBuf>> {
         if self.segment.is_none() {
-            let segments = segments(&self.folder)?;
+            let mut segments = segments(&self.folder)?;
+            segments.retain(|path| fs::metadata(path).is_ok_and(|about| about.len() > 0));
             let holds = segments.iter().rposition(|path| first_seq(path).is_some_and(|first| first <= self.next_seq));
             self.segment = segments.get(holds.unwrap_or(0)).cloned();
             self.offset = 0;
@@ -423,6 +445,25 @@ mod tests {
         }
         let names: Vec<_> = segments(folder.path()).unwrap();
         assert_eq!(names, [segment(folder.path(), 3), segment(folder.path(), 4)]);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_begun_costs_no_record_and_no_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), u64::MAX);
+        spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
+        let in_the_way = segment(folder.path(), 2);
+        fs::create_dir(&in_the_way).unwrap();
+        let length = spool.segment().unwrap().file.metadata().unwrap().len();
+        spool.segment().unwrap().length = length;
+        spool.turns_at = length;
+        spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
+        fs::remove_dir(&in_the_way).unwrap();
+        // A crash between the new file's beginning and its first record.
+        fs::write(segment(folder.path(), 2), "").unwrap();
+        let mut spool = Spool::open(folder.path(), u64::MAX);
+        spool.append(entry("carol"), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(seqs(folder.path()), [1, 2, 3]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! and triggers it again.
 
 use super::notice::{self, Next};
-use super::{departure, over, sudoers};
+use super::{departure, over, residue, sudoers};
 use crate::agent::{Agent, Unwritable};
 use crate::clock;
 use crate::grant::{HeldGrant, State};
@@ -37,6 +37,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
         agent.session_opened.notify_one();
     }
     write_drop_ins(agent, now, &mut next);
+    residue::follow(agent, now);
     agent.deadline.set(next_end(agent, now), agent.ending.borrow().is_empty());
     next.0
 }
@@ -89,6 +90,7 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
     agent.writing.borrow_mut().extend(ids.iter().cloned());
     let writer = Rc::clone(agent);
     agent.work_on(async move {
+        residue::before_sudo(&writer, &ids).await;
         for id in ids {
             write_drop_in(&writer, &id).await;
             writer.writing.borrow_mut().remove(&id);

@@ -1,0 +1,180 @@
+//! What changed between two looks, in short sentences.
+
+use super::snapshot::{Fingerprint, Kind, Snapshot, beginning};
+
+/// The most sentences about what changed.
+const MOST: usize = 100;
+
+/// The longest sentence, in bytes.
+const LONGEST: usize = 250;
+
+/// What changed, sorted within each kind. Nothing where nothing changed, even where something could be seen neither time.
+pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let by_kind: Vec<(Kind, Vec<String>)> =
+        Kind::ALL.iter().map(|&kind| (kind, changes(kind, before, after))).collect();
+    if by_kind.iter().all(|(_, changes)| changes.is_empty()) {
+        return Vec::new();
+    }
+    let share = share(by_kind.iter().map(|(_, changes)| changes.len()));
+    let mut said = Vec::new();
+    let mut rest = Vec::new();
+    for (kind, changes) in by_kind {
+        if let more @ 1.. = changes.len().saturating_sub(share) {
+            rest.push(format!("and {more} more of kind {kind}"));
+        }
+        said.extend(changes.into_iter().take(share));
+    }
+    said.sort();
+    said.append(&mut rest);
+    said.extend(Kind::ALL.iter().filter_map(|&kind| never_seen(kind, before, after)));
+    if before.late {
+        said.push("the first look came only when sudo was open already: what changed before it is not here".into());
+    }
+    said.into_iter().map(clip).collect()
+}
+
+/// How many sentences each kind gets: a flood of one kind must not hide another.
+fn share(counts: impl Iterator<Item = usize> + Clone) -> usize {
+    let fits = |share: &usize| counts.clone().map(|count| count.min(*share)).sum::<usize>() <= MOST;
+    (1..=MOST).take_while(fits).last().unwrap_or(1)
+}
+
+fn changes(kind: Kind, before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let (old, new) = (before.of(kind), after.of(kind));
+    let elsewhere: Vec<String> = before
+        .homes
+        .symmetric_difference(&after.homes)
+        .map(|home| format!("{}/", home.trim_end_matches('/')))
+        .collect();
+    let in_both_looks = |name: &str| !elsewhere.iter().any(|home| name.starts_with(home.as_str()));
+    let mut changes = Vec::new();
+    for (name, now) in new.iter().filter(|(name, _)| in_both_looks(name)) {
+        match old.get(name) {
+            Some(was) if was == now => {}
+            Some(was) => changes.push(changed(kind, name, was, now)),
+            None if before.may_hide(kind, name) => {
+                changes.push(format!("found {kind} {name} where nobody looked before{}", in_brackets(&now.shown)));
+            }
+            None => changes.push(format!("added {kind} {name}{}", in_brackets(&now.shown))),
+        }
+    }
+    let gone = old.keys().filter(|name| !new.contains_key(*name) && in_both_looks(name));
+    changes.extend(gone.filter(|name| !after.may_hide(kind, name)).map(|name| format!("removed {kind} {name}")));
+    let unseen = after.unseen(kind).iter().filter(|(area, _)| !before.unseen(kind).contains_key(*area));
+    changes.extend(unseen.map(|(area, why)| format!("could not look at {kind} {area}{}", in_brackets(why))));
+    changes.sort();
+    changes
+}
+
+fn changed(kind: Kind, name: &str, was: &Fingerprint, now: &Fingerprint) -> String {
+    match (was.shown == now.shown, now.shown.as_str()) {
+        (true, _) => format!("changed {kind} {name}"),
+        (false, shown) => format!("changed {kind} {name} ({shown}; before: {})", was.shown),
+    }
+}
+
+/// What was looked at neither time belongs to a report that there is, and makes none.
+fn never_seen(kind: Kind, before: &Snapshot, after: &Snapshot) -> Option<String> {
+    let areas = after.unseen(kind).keys().filter(|area| before.unseen(kind).contains_key(*area));
+    let areas: Vec<&str> = areas.map(String::as_str).take(5).collect();
+    (!areas.is_empty()).then(|| format!("not looked at, before and after: {kind} {}", areas.join(" ")))
+}
+
+fn in_brackets(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
+fn clip(text: String) -> String {
+    if text.len() > LONGEST { format!("{}…", beginning(&text, LONGEST)) } else { text }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn snapshot(items: &[(Kind, &str, &str)]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for &(kind, name, shown) in items {
+            snapshot.add(kind, name.into(), Fingerprint { shown: shown.into(), compared: String::new() });
+        }
+        snapshot
+    }
+
+    #[test]
+    fn what_was_added_changed_and_removed_is_named() {
+        let before = snapshot(&[
+            (Kind::Crontab, "/etc/cron.d/old", ""),
+            (Kind::Group, "sudo", "members ops"),
+            (Kind::Linger, "same", ""),
+        ]);
+        let after = snapshot(&[
+            (Kind::SetuidFile, "/usr/local/bin/x", "mode 4755"),
+            (Kind::Group, "sudo", "members ops alice"),
+            (Kind::Linger, "same", ""),
+        ]);
+        assert_eq!(
+            difference(&before, &after),
+            [
+                "added setuid file /usr/local/bin/x (mode 4755)",
+                "changed group sudo (members ops alice; before: members ops)",
+                "removed crontab /etc/cron.d/old",
+            ]
+        );
+        assert!(difference(&after, &after).is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_neither_gone_nor_silently_missing() {
+        let mut before = snapshot(&[(Kind::SetuidFile, "/srv/x", ""), (Kind::SetuidFile, "/opt/y", "")]);
+        let mut after = snapshot(&[(Kind::SetuidFile, "/opt/y", "")]);
+        after.not_looked_at(Kind::SetuidFile, "/srv", "too much");
+        assert_eq!(difference(&before, &after), ["could not look at setuid file /srv (too much)"]);
+        assert_eq!(
+            difference(&after, &before),
+            ["found setuid file /srv/x where nobody looked before"],
+            "the other way around"
+        );
+        before.not_looked_at(Kind::SetuidFile, "/srv", "too much");
+        assert!(difference(&before, &after).is_empty());
+        after.add(Kind::Linger, "alice".into(), Fingerprint::default());
+        assert_eq!(
+            difference(&before, &after),
+            ["added linger alice", "not looked at, before and after: setuid file /srv"]
+        );
+    }
+
+    #[test]
+    fn a_home_that_was_looked_at_once_only_makes_no_difference() {
+        let mut before = Snapshot::default();
+        before.homes.insert("/home/far".into());
+        before.add(Kind::AuthorizedKeys, "/home/far/.ssh/authorized_keys: key".into(), Fingerprint::default());
+        assert!(difference(&before, &Snapshot::default()).is_empty());
+    }
+
+    #[test]
+    fn a_late_first_look_is_said() {
+        let mut before = Snapshot::default();
+        before.late = true;
+        let said = difference(&before, &snapshot(&[(Kind::Linger, "alice", "")]));
+        assert!(said.last().unwrap().contains("only when sudo was open already"), "{said:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_flood_of_one_kind_hides_no_other(count in 0_usize..3000, length in 1_usize..2000) {
+            let mut after = snapshot(&[(Kind::SetuidFile, "/usr/local/bin/x", ""), (Kind::Sudoers, "/etc/sudoers.d/x", "")]);
+            for number in 0..count {
+                let name = format!("/root/{}{number}", "ä".repeat(length));
+                after.add(Kind::AuthorizedKeys, name, Fingerprint::default());
+            }
+            let said = difference(&Snapshot::default(), &after);
+            prop_assert!(said.len() <= MOST + Kind::ALL.len());
+            prop_assert!(said.iter().all(|sentence| sentence.len() <= LONGEST + 3));
+            prop_assert!(said.iter().any(|sentence| sentence == "added setuid file /usr/local/bin/x"));
+            prop_assert!(said.iter().any(|sentence| sentence == "added sudoers /etc/sudoers.d/x"));
+            prop_assert_eq!(said.iter().any(|sentence| sentence.starts_with("and ")), count + 2 > MOST);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Programs that give rights to whoever starts them, in the places where programs are or where anybody can put one.
+//!
+//! The walk goes breadth first, so that what stands openly is seen before what is buried, and each folder at the top of a place has
+//! a share: nobody hides anything by filling their own home. It holds names and no descriptors, and follows no link.
+
+use super::file::{Files, Links, Meta, Type, each_entry};
+use super::snapshot::{Fingerprint, Kind, Snapshot, printable};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::collections::HashSet;
+use std::ffi::{CStr, OsStr};
+use std::fmt::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Where it looks. What other people can fill comes last.
+const PLACES: [&str; 15] = [
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local",
+    "/usr/libexec",
+    "/usr/lib",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/opt",
+    "/root",
+    "/srv",
+    "/tmp",
+    "/var/tmp",
+    "/dev/shm",
+    "/home",
+];
+
+/// The most entries that it looks at.
+const MOST: usize = 300_000;
+
+/// The most of them below one folder at the top of a place. The test need not make as many.
+const SHARE: usize = if cfg!(test) { 600 } else { 60_000 };
+
+/// Adds the setuid, setgid and capable files.
+pub fn look(files: &Files, snapshot: &mut Snapshot) {
+    let mut walk = Walk { files, snapshot, left: MOST, places: HashSet::new() };
+    for place in PLACES {
+        if let Err(why) = walk.place(Path::new(place)) {
+            walk.snapshot.not_looked_at(Kind::SetuidFile, place, &why);
+        }
+    }
+}
+
+struct Walk<'a> {
+    files: &'a Files,
+    snapshot: &'a mut Snapshot,
+    left: usize,
+    /// The places that were walked: /bin may be /usr/bin.
+    places: HashSet<(u32, u32, u64)>,
+}
+
+/// A folder that is found, by the number of its parent.
+struct Folder {
+    parent: usize,
+    /// The folder at the top of the place that it is below.
+    top: usize,
+    name: Box<OsStr>,
+    identity: (u32, u32, u64),
+    /// How many entries were looked at below a folder at the top.
+    share: usize,
+}
+
+impl Walk<'_> {
+    fn place(&mut self, place: &Path) -> Result<(), String> {
+        let Some(found) = self.files.find(place, Links::Follow)? else { return Ok(()) };
+        if found.meta.kind() != Type::Folder || !self.places.insert(found.meta.identity()) {
+            return Ok(());
+        }
+        let open = found.folder().map_err(|error| error.to_string())?;
+        let identity = found.meta.identity();
+        let mut folders = vec![Folder { parent: 0, top: 0, name: place.as_os_str().into(), identity, share: 0 }];
+        self.folder(&open, &mut folders, 0)?;
+        let mut next = 1;
+        while next < folders.len() {
+            match self.reopen(&open, &folders, next) {
+                Ok(Some(folder)) => self.folder(&folder, &mut folders, next)?,
+                Ok(None) => {}
+                Err(why) => self.unseen(&folders, next, &why),
+            }
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// Opens a folder that was found before, if it is still that folder.
+    fn reopen(&self, place: &OwnedFd, folders: &[Folder], number: usize) -> Result<Option<OwnedFd>, String> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (Some(folder), path) = (folders.get(number), path(folders, number, false)) else { return Ok(None) };
+        if folders.get(folder.top).is_none_or(|top| top.share >= SHARE) {
+            return Ok(None);
+        }
+        match rustix::fs::openat(place, &path, flags, Mode::empty()) {
+            Ok(open) => match Meta::of_open(&open) {
+                Ok(meta) if meta.identity() == folder.identity => Ok(Some(open)),
+                _ => Err("it became another folder meanwhile".into()),
+            },
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Looks at what is in an open folder.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing more of this place is looked at.
+    fn folder(&mut self, open: &OwnedFd, folders: &mut Vec<Folder>, number: usize) -> Result<(), String> {
+        self.files.time()?;
+        let top = folders.get(number).map_or(0, |folder| folder.top);
+        let mut stopped = Ok(());
+        let listed = each_entry(open, |name, kind| {
+            let share = folders.get_mut(top).map_or(SHARE, |top| {
+                top.share += 1;
+                top.share
+            });
+            self.left = self.left.saturating_sub(1);
+            if self.left == 0 {
+                stopped = Err(format!("more than {MOST} entries in all"));
+                return false;
+            }
+            if share.is_multiple_of(256) && self.files.time().is_err() {
+                stopped = self.files.time();
+                return false;
+            }
+            if share >= SHARE {
+                self.unseen(folders, top, &format!("more than {SHARE} entries"));
+                return false;
+            }
+            if matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Unknown) {
+                self.entry(open, name, folders, number);
+            }
+            true
+        });
+        stopped?;
+        if let Err(error) = listed {
+            self.unseen(folders, number, &error.to_string());
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, open: &OwnedFd, name: &CStr, folders: &mut Vec<Folder>, parent: usize) {
+        // What is gone again is nothing that was left.
+        let Ok(meta) = Meta::of(open, name) else { return };
+        let name_of = || OsStr::from_bytes(name.to_bytes());
+        match meta.kind() {
+            Type::Folder if self.files.on_local(&meta) => {
+                let top = folders.get(parent).map_or(0, |parent| parent.top);
+                // Below the place itself each folder is a top.
+                let top = if parent == 0 { folders.len() } else { top };
+                let name = name_of().into();
+                folders.push(Folder { parent, top, name, identity: meta.identity(), share: 0 });
+            }
+            Type::Regular => {
+                let capabilities = capabilities(open, name);
+                if meta.mode() & 0o6000 != 0 || capabilities.is_some() {
+                    let path = path(folders, parent, true).join(name_of());
+                    let mut shown = meta.rights();
+                    capabilities.iter().for_each(|it| _ = write!(shown, " capabilities {it}"));
+                    let fingerprint = Fingerprint { shown, compared: meta.times() };
+                    self.snapshot.add(Kind::SetuidFile, printable(path.as_os_str().as_bytes()), fingerprint);
+                }
+            }
+            // Another kind of filesystem: by design none of the look's.
+            Type::Folder | Type::Link | Type::Other => {}
+        }
+    }
+
+    fn unseen(&mut self, folders: &[Folder], number: usize, why: &str) {
+        let path = path(folders, number, true);
+        self.snapshot.not_looked_at(Kind::SetuidFile, &printable(path.as_os_str().as_bytes()), why);
+    }
+}
+
+/// The path of a folder: whole, or as seen from its place.
+fn path(folders: &[Folder], mut number: usize, whole: bool) -> PathBuf {
+    let mut names = Vec::new();
+    while let Some(folder) = folders.get(number).filter(|_| number != 0) {
+        names.push(&folder.name);
+        number = folder.parent;
+    }
+    let place = folders.first().filter(|_| whole).map(|place| &place.name);
+    let mut path = Vec::new();
+    for name in place.into_iter().chain(names.into_iter().rev()) {
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name.as_bytes());
+    }
+    std::ffi::OsString::from_vec(path).into()
+}
+
+/// The capabilities of a file, in hexadecimal (capabilities(7), "File capabilities").
+fn capabilities(folder: &OwnedFd, name: &CStr) -> Option<String> {
+    let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
+    path.extend_from_slice(name.to_bytes());
+    let mut value = [0_u8; 64];
+    match rustix::fs::lgetxattr(OsStr::from_bytes(&path), c"security.capability", &mut value) {
+        Ok(length) => Some(value.iter().take(length).fold(String::new(), |mut text, byte| {
+            _ = write!(text, "{byte:02x}");
+            text
+        })),
+        Err(Errno::RANGE) => Some("longer than any are".into()),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::time::Duration;
+
+    fn found(root: &Path, patience: Duration) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        look(&Files::below(root, patience), &mut snapshot);
+        snapshot
+    }
+
+    fn plant(root: &Path, path: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o4755)).unwrap();
+    }
+
+    #[test]
+    fn setuid_files_are_found_at_any_depth_and_links_are_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        plant(root.path(), "usr/bin/sudo");
+        plant(root.path(), "home/alice/a/b/c/d/x,y\n");
+        plant(root.path(), "var/lib/elsewhere");
+        fs::create_dir_all(root.path().join("tmp")).unwrap();
+        symlink("..", root.path().join("tmp/loop")).unwrap();
+        symlink("usr/bin", root.path().join("bin")).unwrap();
+        let snapshot = found(root.path(), Duration::from_secs(10));
+        let names: Vec<&String> = snapshot.of(Kind::SetuidFile).keys().collect();
+        assert_eq!(names, ["/home/alice/a/b/c/d/x\\x2cy\\u{a}", "/usr/bin/sudo"]);
+        assert!(snapshot.unseen(Kind::SetuidFile).is_empty());
+    }
+
+    #[test]
+    fn a_home_that_is_too_full_hides_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let full = root.path().join("home/bob/many");
+        fs::create_dir_all(&full).unwrap();
+        (0..SHARE).for_each(|number| symlink("x", full.join(number.to_string())).unwrap());
+        plant(root.path(), "home/alice/a/x");
+        plant(root.path(), "home/zoe/a/x");
+        let snapshot = found(root.path(), Duration::from_secs(30));
+        assert_eq!(snapshot.of(Kind::SetuidFile).len(), 2);
+        assert_eq!(snapshot.unseen(Kind::SetuidFile).keys().collect::<Vec<_>>(), ["/home/bob"]);
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_is_noted() {
+        let root = tempfile::tempdir().unwrap();
+        plant(root.path(), "usr/bin/sudo");
+        let snapshot = found(root.path(), Duration::ZERO);
+        assert!(snapshot.may_hide(Kind::SetuidFile, "/usr/bin/sudo"));
+    }
+}

@@ -1,0 +1,227 @@
+//! What one look at the host found: items, each with a fingerprint, and what could not be looked at.
+//!
+//! Names come from hostile files: they are made printable here, and how much a snapshot holds has an end.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+
+/// How much a snapshot holds: bytes of names and of what is shown.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// What an item takes beside its texts.
+const ITEM: usize = 128;
+
+/// The most places that it says were not looked at.
+const MOST_UNSEEN: usize = 1_000;
+
+/// The longest name of such a place, in bytes.
+const LONGEST_AREA: usize = 512;
+
+/// What can be left behind for later.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A key in `~/.ssh` (sshd(8)).
+    AuthorizedKeys,
+    /// cron(8) and anacron(8).
+    Crontab,
+    /// at(1).
+    AtJob,
+    /// sudoers(5).
+    Sudoers,
+    /// A program with the set-user-ID or set-group-ID bit, or with capabilities(7).
+    SetuidFile,
+    /// group(5).
+    Group,
+    /// passwd(5) and shadow(5).
+    Account,
+    /// A unit of somebody's own service manager.
+    UserUnit,
+    /// A unit of the host's service manager.
+    SystemUnit,
+    /// Somebody whose service manager runs without a session (loginctl(1)).
+    Linger,
+    /// A unit that exists until the next boot (systemd-run(1)).
+    TransientUnit,
+    /// pam.d(5), sshd_config(5), ld.so(8).
+    AccessFile,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::AuthorizedKeys,
+        Self::Crontab,
+        Self::AtJob,
+        Self::Sudoers,
+        Self::SetuidFile,
+        Self::Group,
+        Self::Account,
+        Self::UserUnit,
+        Self::SystemUnit,
+        Self::Linger,
+        Self::TransientUnit,
+        Self::AccessFile,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AuthorizedKeys => "authorized_keys",
+            Self::Crontab => "crontab",
+            Self::AtJob => "at job",
+            Self::Sudoers => "sudoers",
+            Self::SetuidFile => "setuid file",
+            Self::Group => "group",
+            Self::Account => "account",
+            Self::UserUnit => "user unit",
+            Self::SystemUnit => "system unit",
+            Self::Linger => "linger",
+            Self::TransientUnit => "transient unit",
+            Self::AccessFile => "access file",
+        })
+    }
+}
+
+/// What tells an item from what it was.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Fingerprint {
+    /// What the report says of it; printable.
+    pub shown: String,
+    /// What is compared beside that: a hash, times.
+    pub compared: String,
+}
+
+/// What one look at the host found.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Whether sudo was open already when it was taken.
+    pub late: bool,
+    /// Homes that were looked at for people of this grant who are not in /etc/passwd.
+    pub homes: BTreeSet<String>,
+    items: BTreeMap<Kind, BTreeMap<String, Fingerprint>>,
+    unseen: BTreeMap<Kind, BTreeMap<String, String>>,
+    #[serde(skip)]
+    bytes: usize,
+}
+
+impl Snapshot {
+    /// Adds an item. One of the same name, such as a second line for the same account, gets a number.
+    pub fn add(&mut self, kind: Kind, name: String, fingerprint: Fingerprint) {
+        self.bytes += ITEM + name.len() + fingerprint.shown.len() + fingerprint.compared.len();
+        if self.bytes > MOST_BYTES {
+            return self.not_looked_at(kind, "", "too much for one look");
+        }
+        let items = self.items.entry(kind).or_default();
+        let mut unique = name.clone();
+        let mut count = 1;
+        while items.contains_key(&unique) {
+            count += 1;
+            unique = format!("{name} (number {count})");
+        }
+        items.insert(unique, fingerprint);
+    }
+
+    /// Notes that what lies below `area` (a path, printable; all of the kind where it is empty) was not looked at.
+    pub fn not_looked_at(&mut self, kind: Kind, area: &str, why: &str) {
+        let areas = self.unseen.entry(kind).or_default();
+        // A shorter area says more, never less.
+        let area = if areas.len() < MOST_UNSEEN { beginning(area, LONGEST_AREA) } else { "" };
+        areas.entry(area.to_owned()).or_insert_with(|| why.to_owned());
+    }
+
+    /// The items of a kind.
+    pub fn of(&self, kind: Kind) -> &BTreeMap<String, Fingerprint> {
+        const NONE: &BTreeMap<String, Fingerprint> = &BTreeMap::new();
+        self.items.get(&kind).unwrap_or(NONE)
+    }
+
+    /// What of a kind was not looked at, and why.
+    pub fn unseen(&self, kind: Kind) -> &BTreeMap<String, String> {
+        const NONE: &BTreeMap<String, String> = &BTreeMap::new();
+        self.unseen.get(&kind).unwrap_or(NONE)
+    }
+
+    /// Whether the item may be there although it is not in the snapshot.
+    pub fn may_hide(&self, kind: Kind, name: &str) -> bool {
+        // Accounts and groups are not named by the file that was not looked at.
+        let by_path = !matches!(kind, Kind::Account | Kind::Group);
+        self.unseen(kind).keys().any(|area| !by_path || name.starts_with(area.as_str()))
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.items.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether nothing was found at all.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// The first bytes of a text, at most `most`, and only whole characters.
+pub fn beginning(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
+/// Bytes of a name as text that is safe to print, different for different names. A comma parts the entries of a report.
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\\' | ',' => _ = write!(text, "\\x{:02x}", u32::from(character)),
+                ' '..='~' => text.push(character),
+                _ if character.is_alphanumeric() => text.push(character),
+                _ => _ = write!(text, "{}", character.escape_unicode()),
+            }
+        }
+        for byte in chunk.invalid() {
+            _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_printable_and_stay_different() {
+        for (name, shown) in [
+            (&b"plain name-1"[..], "plain name-1"),
+            (b"a\nb\x1b[31m", "a\\u{a}b\\u{1b}[31m"),
+            (b"a,b\\", "a\\x2cb\\x5c"),
+            (b"\xff\xfe", "\\xff\\xfe"),
+            ("für\u{202e}".as_bytes(), "für\\u{202e}"),
+        ] {
+            assert_eq!(printable(name), shown);
+        }
+        assert_ne!(printable(b"a\n"), printable(b"a\\u{a}"));
+    }
+
+    #[test]
+    fn a_snapshot_comes_back_from_its_json_and_a_second_line_of_one_name_is_an_item_of_its_own() {
+        let mut snapshot = Snapshot::default();
+        for shown in ["uid 0", "uid 1"] {
+            let fingerprint = Fingerprint { shown: shown.into(), compared: String::new() };
+            snapshot.add(Kind::Account, "eve".into(), fingerprint);
+        }
+        snapshot.not_looked_at(Kind::SetuidFile, "/srv", "too much");
+        assert_eq!(snapshot.of(Kind::Account).keys().collect::<Vec<_>>(), ["eve", "eve (number 2)"]);
+        let json = serde_json::to_vec(&snapshot).unwrap();
+        let back: Snapshot = serde_json::from_slice(&json).unwrap();
+        assert_eq!(
+            (back.of(Kind::Account), back.unseen(Kind::SetuidFile)),
+            (snapshot.of(Kind::Account), snapshot.unseen(Kind::SetuidFile))
+        );
+        assert!(snapshot.may_hide(Kind::SetuidFile, "/srv/x") && !snapshot.may_hide(Kind::SetuidFile, "/usr/x"));
+    }
+}

@@ -1,0 +1,20 @@
+//! Lists that anybody may have written, as the residue report reads them: no panic, nothing that is not printable.
+#![no_main]
+
+use curfew::enforce::residue::lines;
+use curfew::enforce::residue::snapshot::{Kind, Snapshot};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &[u8]| {
+    let mut snapshot = Snapshot::default();
+    lines::keys(&mut snapshot, "/root/.ssh/authorized_keys", text);
+    lines::accounts(&mut snapshot, text);
+    lines::passwords(&mut snapshot, text);
+    lines::groups(&mut snapshot, text);
+    assert!(lines::homes(text).all(|home| home.starts_with(b"/")));
+    for kind in Kind::ALL {
+        for (name, fingerprint) in snapshot.of(kind) {
+            assert!(!name.chars().chain(fingerprint.shown.chars()).any(char::is_control));
+        }
+    }
+});

@@ -1,0 +1,211 @@
+//! What people with sudo leave behind for later is found when their sudo ends.
+
+use std::time::Duration;
+
+use curfew_tests::{Grant, Host, Release, report, wait_for};
+use serde_json::Value;
+
+on_every_release! {
+    what_root_leaves_behind_is_found_at_the_end_of_sudo,
+    a_grant_that_leaves_nothing_behind_gets_no_report,
+    a_fifo_and_a_loop_do_not_hold_up_the_report,
+    the_report_comes_also_when_the_agent_was_restarted_in_between,
+    a_first_look_that_came_late_or_was_spoiled_is_said_in_the_report,
+}
+
+/// How long after the end the second look may be over.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// What alice plants as root, in an order in which each part works.
+const PLANT: &str = r#"
+mkdir -p /root/.ssh /etc/cron.d
+echo "$(cat /etc/curfew-tests/keys/carol.pub) for-later" >> /root/.ssh/authorized_keys
+echo '* * * * * root true' > /etc/cron.d/later
+echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/later
+for place in /usr/local/bin /tmp /dev/shm /home/alice; do cp /bin/dash $place/rootsh; chmod 4755 $place/rootsh; done
+cp /bin/dash /var/tmp/capable
+perl -e '$path = shift; $name = "security.capability"; $value = pack("V5", 0x02000001, 0x80, 0, 0, 0);
+         syscall(188, $path, $name, $value, 20, 0) == 0 or die $!' /var/tmp/capable
+usermod --append --groups sudo alice
+useradd --non-unique --uid 0 --no-create-home --home-dir /root toor
+mkdir -p /home/alice/.config/systemd/user
+echo '[Service]' > /home/alice/.config/systemd/user/later.service
+echo '[Service]' > /etc/systemd/system/later.service
+mkdir -p /var/lib/systemd/linger
+touch /var/lib/systemd/linger/alice
+systemd-run --unit=later-run --on-active=1d true
+echo '# looser' >> /etc/pam.d/su
+: > /etc/ld.so.preload
+"#;
+
+/// Whether the first look at the host is stored for a grant.
+fn is_stored(host: &Host, grant: &Grant) -> bool {
+    host.has(&format!("/var/lib/curfew/residue/{}", grant.id))
+}
+
+/// Waits until the second look is over, and gives what was found.
+fn found(host: &Host, grant: &Grant) -> Vec<Value> {
+    grant.wait_end();
+    wait_for("the end of the second look", LOOK, || (!is_stored(host, grant)).then_some(()));
+    host.audit(&format!("--event residue.found --grant {}", grant.id))
+}
+
+fn assert_names(record: &Value, begins: &[&str]) {
+    let said: Vec<&str> =
+        record["residue"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+    for begin in begins {
+        assert!(said.iter().any(|sentence| sentence.starts_with(begin)), "{begin} is not in {said:#?}");
+    }
+}
+
+fn what_root_leaves_behind_is_found_at_the_end_of_sudo(release: Release) {
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
+    host.write("/tmp/plant", PLANT);
+    let grant = host.grant("alice --for 15s --login --sudo --command ALL");
+    host.drop_in();
+    assert!(is_stored(&host, &grant), "sudo opened before the host was looked at");
+    assert_eq!(host.ok(&format!("stat -c '%a %U' /var/lib/curfew/residue/{}", grant.id)), "600 root");
+    host.ssh("alice", "sudo -n bash -e /tmp/plant").expect_ok("planting");
+
+    let reports = found(&host, &grant);
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    let found = &reports[0];
+    assert_names(
+        found,
+        &[
+            "added authorized_keys /root/.ssh/authorized_keys: ssh-ed25519 SHA256:",
+            "added crontab /etc/cron.d/later",
+            "added sudoers /etc/sudoers.d/later",
+            "added setuid file /usr/local/bin/rootsh (mode 4755 owner 0:0)",
+            "added setuid file /tmp/rootsh (mode 4755 owner 0:0)",
+            "added setuid file /dev/shm/rootsh (mode 4755 owner 0:0)",
+            "added setuid file /home/alice/rootsh (mode 4755 owner 0:0)",
+            "added setuid file /var/tmp/capable (mode 755 owner 0:0 capabilities 0100000280",
+            "changed group sudo (gid 27 members ops alice; before: gid 27 members ops)",
+            "added account toor (uid 0 ",
+            "added account password of toor",
+            "added group toor",
+            "added user unit /home/alice/.config/systemd/user/later.service",
+            "added system unit /etc/systemd/system/later.service",
+            "added linger /var/lib/systemd/linger/alice",
+            "added transient unit /run/systemd/transient/later-run.service",
+            "added transient unit /run/systemd/transient/later-run.timer",
+            "changed access file /etc/pam.d/su",
+            "added access file /etc/ld.so.preload",
+        ],
+    );
+    let said = found["residue"].as_array().map(Vec::len);
+    assert_eq!(said, Some(19), "something is named that nobody left: {found:#}");
+    assert!(found["residue"].to_string().contains("carol for-later"), "{found:#}");
+    assert_eq!((&found["user"], &found["approved_by"][0]), (&"alice".into(), &"root".into()), "{found:#}");
+    assert!(found["message"].as_str().is_some_and(|it| it.contains("and 9 more")), "{found:#}");
+    let journal = wait_for("the record in the journal", Duration::from_secs(5), || {
+        host.journal("_SYSTEMD_UNIT=curfewd.service CURFEW_EVENT=residue.found").pop()
+    });
+    assert!(journal["CURFEW_RESIDUE"].as_str().is_some_and(|it| it.contains("/etc/sudoers.d/later")), "{journal:#}");
+    assert_eq!(journal["PRIORITY"], "5");
+    let looks = host.journal("_SYSTEMD_UNIT=curfewd.service").into_iter().filter_map(|entry| {
+        entry["TOOK"]
+            .as_str()
+            .filter(|_| entry["MESSAGE"].to_string().contains("looked at for residue"))
+            .map(str::to_owned)
+    });
+    let looks: Vec<String> = looks.collect();
+    assert_eq!(looks.len(), 2, "{looks:?}");
+    let entries = host.ok("find /usr /opt /root /srv /tmp /var/tmp /dev/shm /home -xdev | wc -l");
+    report(&format!("{release}: a look at the host, with {entries} entries, took {}", looks.join(", then ")));
+}
+
+fn a_grant_that_leaves_nothing_behind_gets_no_report(release: Release) {
+    let host = Host::boot(release);
+    let login = host.grant("bob --for 60s --login");
+    let grant = host.grant("alice --for 8s --login --sudo --command ALL");
+    host.drop_in();
+    let mut shell = host.login("alice");
+    shell.become_root();
+    shell.run("crontab -l; passwd --status alice; ls -R /etc/systemd >/dev/null; date > /root/notes");
+    // Other people come and go meanwhile.
+    assert_eq!(host.ssh("bob", "id -un").expect_ok("a login"), "bob");
+    let _bob = host.login("bob");
+    assert!(is_stored(&host, &grant) && !is_stored(&host, &login));
+    assert_eq!(found(&host, &grant), Vec::<Value>::new());
+    assert!(!host.ok("journalctl --no-pager -u curfewd").contains("does not cover"), "a part was not looked at");
+}
+
+fn a_fifo_and_a_loop_do_not_hold_up_the_report(release: Release) {
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
+    host.ok(
+        "mkdir -p /home/bob/many && cd /home/bob/many && seq 5000 | xargs touch && ln -s . self && ln -s /proc proc",
+    );
+    let grant = host.grant("alice --for 8s --login --sudo --command ALL");
+    host.drop_in();
+    let plant = "cd /root/.ssh && mv authorized_keys old && mkfifo authorized_keys && ln -s loop authorized_keys2 \
+                 && ln -s authorized_keys2 loop && mkdir -p /etc/cron.d && ln -s loop /etc/cron.d/loop && mkfifo /etc/cron.d/fifo /tmp/fifo \
+                 && mkdir -p /tmp/deep && cd /tmp/deep && ln -s .. up && ln -s /dev/zero /etc/sudoers.d/zero \
+                 && mkdir -p /srv/proc && mount -t proc proc /srv/proc && mount -t tmpfs tmpfs /srv && chmod 4755 -R /tmp/deep \
+                 && cp /bin/dash /home/bob/many/sh && chmod 6755 /home/bob/many/sh";
+    host.ssh("alice", &format!("sudo -n bash -ec '{plant}'")).expect_ok("planting");
+    grant.wait_end();
+    let begun = std::time::Instant::now();
+    let reports = found(&host, &grant);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_names(
+        &reports[0],
+        &[
+            "added authorized_keys /root/.ssh/authorized_keys (no regular file",
+            "added authorized_keys /root/.ssh/authorized_keys2 (link to loop)",
+            "removed authorized_keys /root/.ssh/authorized_keys: ssh-ed25519",
+            "added crontab /etc/cron.d/fifo (no regular file",
+            "added crontab /etc/cron.d/loop (link to loop)",
+            "added sudoers /etc/sudoers.d/zero (link to /dev/zero)",
+            "added setuid file /home/bob/many/sh (mode 6755",
+        ],
+    );
+    assert_eq!(host.ssh("alice", "id").status, 255, "the grant is over");
+    assert_eq!(host.ok("systemctl show --value --property=NRestarts curfewd"), "0");
+}
+
+fn the_report_comes_also_when_the_agent_was_restarted_in_between(release: Release) {
+    let mut host = Host::builder(release).config("grace = \"0s\"").boot();
+    let killed = host.grant("alice --for 10s --login --sudo --command ALL");
+    let away = host.grant("bob --for 12s --login --sudo --command ALL");
+    wait_for("both drop-ins", Duration::from_secs(5), || (host.drop_ins().len() == 2).then_some(()));
+    host.ssh("alice", "sudo -n touch /var/lib/systemd/linger/carol").expect_ok("planting");
+    host.ok("systemctl kill --signal=KILL --kill-whom=main curfewd");
+    let reports = found(&host, &killed);
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_names(&reports[0], &["added linger /var/lib/systemd/linger/carol"]);
+    assert_eq!(reports[0]["user"], "alice");
+
+    // The second ends while there is no agent, and after a boot at that.
+    assert!(is_stored(&host, &away));
+    host.power_cycle();
+    assert_eq!(found(&host, &away).len(), 1);
+    assert_eq!(host.audit("--event residue.found").len(), 2);
+
+    // Switched off, nothing is looked at.
+    host.reconfigure("residue_report = false");
+    let unwatched = host.grant("carol --for 4s --login --sudo --command ALL");
+    host.drop_in();
+    assert!(!is_stored(&host, &unwatched));
+}
+
+fn a_first_look_that_came_late_or_was_spoiled_is_said_in_the_report(release: Release) {
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
+    let late = host.grant("alice --for 10s --login --sudo --command ALL");
+    let spoiled = host.grant("bob --for 10s --login --sudo --command ALL");
+    wait_for("both drop-ins", Duration::from_secs(5), || (host.drop_ins().len() == 2).then_some(()));
+    let place = format!("/var/lib/curfew/residue/{}", late.id);
+    host.ok(&format!("rm {place} && echo '{{' > /var/lib/curfew/residue/{}", spoiled.id));
+    host.ok("systemctl reload curfewd");
+    wait_for("the look that was missing", LOOK, || is_stored(&host, &late).then_some(()));
+    host.ok("touch /var/lib/systemd/linger/carol");
+    let reports = found(&host, &late);
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_names(
+        &reports[0],
+        &["added linger /var/lib/systemd/linger/carol", "the first look came only when sudo was open"],
+    );
+    assert_names(&found(&host, &spoiled)[0], &["the first look can't be read"]);
+}
