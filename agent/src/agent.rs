@@ -10,7 +10,8 @@ use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
-use crate::enforce::sudoers;
+use crate::enforce::sudo_flavour::HostSudo;
+use crate::enforce::sudoers::{self, Fitting};
 use crate::grant::local::{self, LocalGrants};
 use crate::grant::{HeldGrant, State};
 use crate::request::peer;
@@ -20,7 +21,7 @@ use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::rc::Rc;
@@ -54,6 +55,10 @@ pub struct Agent {
     pub writing: RefCell<HashSet<String>>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
+    /// Which sudo the host runs.
+    pub sudo: HostSudo,
+    /// Which drop-ins were left there at the last look at sudo.
+    pub fitted: Cell<Option<Fitting>>,
     /// The services that are wired, as of the last look.
     wired: RefCell<HashSet<String>>,
     /// Whether, and since when, Curfew is in force.
@@ -121,6 +126,8 @@ impl Agent {
             unwritable: RefCell::default(),
             writing: RefCell::default(),
             residue: Residue::default(),
+            sudo: HostSudo::default(),
+            fitted: Cell::default(),
             wired: RefCell::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | enforcing loop | the alarm, the clock, any change | reconciles, sets the alarm, feeds the watchdog |
 //! | two servers | connections | answer PAM, answer people |
+//! | sudo watch | files named sudo* and visudo* | removes rules that are for another sudo |
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
 //! | deadline | the next end | has PID 1 keep it, too |
 //! | audit | records | makes them durable, copies them to journald |
@@ -14,6 +15,7 @@ use crate::clock::Alarm;
 use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
+use crate::enforce::sudo_watch;
 use crate::owner::Ownership;
 use crate::request::server::{Interface, serve};
 use crate::request::watch;
@@ -80,7 +82,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
             let listener = tokio::net::UnixListener::from_std(listener).map_err(system("a socket"))?;
             tokio::task::spawn_local(serve(listener, interface, Rc::clone(&agent)));
         }
-        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline] {
+        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo] {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
@@ -143,6 +145,7 @@ enum Task {
     Logind,
     Adopt,
     Deadline,
+    Sudo,
 }
 
 impl Task {
@@ -153,6 +156,7 @@ impl Task {
             Self::Logind => follow_logind(&agent).await,
             Self::Adopt => adoption::adopt_when_opened(&agent).await,
             Self::Deadline => deadline::keep_armed(&agent).await,
+            Self::Sudo => sudo_watch::follow(&agent).await,
         }
     }
 }

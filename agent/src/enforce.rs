@@ -1,7 +1,8 @@
 //! Enforcement: what should be, compared with what is, and the difference mended.
 //!
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
-//! person leaves behind when their last grant ends), `sudoers` (drop-ins), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
+//! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
+//! tells and `sudo_watch` watches), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
 //! for later). Those stand on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `ending` (killing, with proof), `processes`, `scope` and `logind`.
 
 pub mod adoption;
@@ -17,5 +18,7 @@ pub mod scope;
 pub mod sessions;
 pub mod since;
 pub mod sudo_command;
+pub mod sudo_flavour;
+pub mod sudo_watch;
 pub mod sudoers;
 pub mod terminals;

@@ -9,6 +9,7 @@ use pam::conv::Conv;
 use pam::items::{RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use std::ffi::CStr;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -33,14 +34,13 @@ pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) ->
         log(Severity::Error, "a PAM item is missing or is not UTF-8: refused");
         return PamResultCode::PAM_PERM_DENIED;
     };
-    let who = actor(&question, arguments);
-    if who.as_deref().is_some_and(|who| exempt::lists(Path::new(exempt::EXEMPT_LIST), who).unwrap_or(false)) {
+    if actor(&question, arguments).as_deref().is_some_and(|who| is_exempt(&question, who)) {
         question.exempt = true;
         note_exempt(hook, &question);
         return PamResultCode::PAM_SUCCESS;
     }
     match varlink::call(Path::new(PAM_SOCKET), hook.method(), &question, PATIENCE) {
-        Ok(answer) => obey(hook, pamh, flags, answer),
+        Ok(answer) => obey(hook, pamh, &question, flags, answer),
         Err(error) if observes(Path::new(OBSERVE_MARK)) => {
             log(
                 Severity::Notice,
@@ -82,6 +82,14 @@ fn actor(question: &PamQuestion, arguments: &[&CStr]) -> Option<String> {
     if elevates { question.ruser.clone() } else { Some(question.user.clone()) }
 }
 
+/// Whether `who` is permitted whatever the agent says: as the list has it, and root wherever another user's rights are taken. Root has
+/// them, listed for logins or not, and what runs as root on the host counts on its sudo and su.
+fn is_exempt(question: &PamQuestion, who: &str) -> bool {
+    let elevates = question.ruser.as_deref() == Some(who);
+    let takes_less = who == "root" && elevates && ELEVATION_SERVICES.contains(&question.service.as_str());
+    takes_less || exempt::lists(Path::new(exempt::EXEMPT_LIST), who).unwrap_or(false)
+}
+
 /// Tells the agent of an exempt user, for the audit and so that it leaves the session alone; or syslog, where the agent can't take it.
 fn note_exempt(hook: Hook, question: &PamQuestion) {
     let noted: Result<PamAnswer, _> =
@@ -91,17 +99,17 @@ fn note_exempt(hook: Hook, question: &PamQuestion) {
     }
 }
 
-fn obey(hook: Hook, pamh: &PamHandle, flags: PamFlag, answer: PamAnswer) -> PamResultCode {
+fn obey(hook: Hook, pamh: &PamHandle, question: &PamQuestion, flags: PamFlag, answer: PamAnswer) -> PamResultCode {
     let message = answer.message.as_deref().unwrap_or_default();
     match answer.verdict {
         Verdict::Permit => {
             if hook == Hook::OpenSession && flags & PAM_SILENT == 0 {
-                tell(pamh, PAM_TEXT_INFO, message);
+                tell(pamh, question, PAM_TEXT_INFO, message);
             }
             PamResultCode::PAM_SUCCESS
         }
         Verdict::Deny => {
-            tell(pamh, PAM_ERROR_MSG, message);
+            tell(pamh, question, PAM_ERROR_MSG, message);
             PamResultCode::PAM_PERM_DENIED
         }
     }
@@ -114,17 +122,22 @@ fn observes(mark: &Path) -> bool {
 
 fn unavailable(pamh: &PamHandle, question: &PamQuestion, error: &CallError) -> PamResultCode {
     log(Severity::Error, &format!("agent_unavailable {}: {error}", named(question)));
-    tell(pamh, PAM_ERROR_MSG, UNAVAILABLE);
+    tell(pamh, question, PAM_ERROR_MSG, UNAVAILABLE);
     PamResultCode::PAM_AUTHINFO_UNAVAIL
 }
 
-fn tell(pamh: &PamHandle, style: PamMessageStyle, message: &str) {
+fn tell(pamh: &PamHandle, question: &PamQuestion, style: PamMessageStyle, message: &str) {
     if message.is_empty() {
         return;
     }
+    let told = match pamh.get_item::<Conv<'_>>() {
+        Ok(Some(conversation)) => conversation.send(style, message).is_ok(),
+        _ => false,
+    };
+    // Without a terminal, sudo-rs passes on no message. Its standard error is the person's own, which sshd's is not.
     // A person who can't be told is answered all the same.
-    if let Ok(Some(conversation)) = pamh.get_item::<Conv<'_>>() {
-        let _ = conversation.send(style, message);
+    if !told && style == PAM_ERROR_MSG && ELEVATION_SERVICES.contains(&question.service.as_str()) {
+        let _ = writeln!(std::io::stderr(), "{message}");
     }
 }
 
@@ -159,5 +172,12 @@ mod tests {
         assert_eq!(actor(&asked("sshd", "alice", Some("root")), &[]).as_deref(), Some("alice"));
         assert_eq!(actor(&asked("doas", "root", Some("alice")), &[c"elevation"]).as_deref(), Some("alice"));
         assert_eq!(actor(&asked("kiosk", "alice", None), &[c"login"]).as_deref(), Some("alice"));
+    }
+
+    #[test]
+    fn root_needs_no_list_to_run_sudo_and_no_login_passes_for_that() {
+        assert!(is_exempt(&asked("sudo", "root", Some("root")), "root"));
+        assert!(is_exempt(&asked("su-l", "postgres", Some("root")), "root"));
+        assert!(!is_exempt(&asked("sudo", "root", Some("alice")), "alice"));
     }
 }

@@ -32,6 +32,8 @@ const PACKAGES: &[&str] = &[
 ];
 /// Run inside each new root.
 const SETUP: &str = include_str!("../root/setup.sh");
+/// Run after it where sudo-rs is to be the host's sudo.
+const SUDO_RS: &str = include_str!("../root/sudo-rs.sh");
 /// Talks to an IPC socket byte for byte.
 const VARLINK_RAW: &str = include_str!("../root/varlink-raw");
 /// The people of `root/setup.sh`, by uid from 1001 on.
@@ -54,19 +56,22 @@ impl Root {
     /// When it is not there and can't be made.
     #[must_use]
     pub fn bare(release: Release, extra: &[&str]) -> Self {
-        let packages = [PACKAGES, extra].concat().join(",");
-        let name = format!("{release}-{}", hash(&[packages.as_bytes(), SETUP.as_bytes(), VARLINK_RAW.as_bytes()]));
+        let (sudo, sudo_setup): (&[&str], &str) =
+            if release.has_sudo_rs() { (&["sudo-rs"], SUDO_RS) } else { (&[], "") };
+        let packages = [PACKAGES, sudo, extra].concat().join(",");
+        let setup = format!("{SETUP}{sudo_setup}");
+        let name = format!("{release}-{}", hash(&[packages.as_bytes(), setup.as_bytes(), VARLINK_RAW.as_bytes()]));
         let layer = made_once(&name, |place| {
             forget_old_trees(&format!("{release}-"));
             report(&format!("making a {release} root; this is done once and takes about a minute"));
             let mut mmdebstrap = Command::new("mmdebstrap");
             mmdebstrap
-                .args(["--quiet", "--variant=minbase", &format!("--include={packages}"), release.name()])
+                .args(["--quiet", "--variant=minbase", &format!("--include={packages}"), release.code_name()])
                 .arg(place);
             run(&mut mmdebstrap, MAKING).expect_ok("mmdebstrap");
             let tool = place.join("usr/local/bin/varlink-raw");
             fs::write(&tool, VARLINK_RAW).expect("the root can be written");
-            inside(place, &["/bin/sh", "-c", &format!("chmod 755 /usr/local/bin/varlink-raw\n{SETUP}")], &[]);
+            inside(place, &["/bin/sh", "-c", &format!("chmod 755 /usr/local/bin/varlink-raw\n{setup}")], &[]);
         });
         Self { layers: vec![layer] }
     }

@@ -1,22 +1,31 @@
 //! Whole hosts: real sshd, sudo, systemd, logind and journald, with the package that users install.
 //! Each module is a part of what Curfew promises; each test runs on every release.
 
-/// Makes tests of these functions, one for each release: `module::name::bookworm` and `module::name::trixie`.
+/// Makes tests of these functions, one for each release: `module::name::bookworm`, `…::trixie` and `…::trixie_sudo_rs`.
 macro_rules! on_every_release {
-    ($($name:ident,)+) => {
-        $(
-            mod $name {
-                #[test]
-                fn bookworm() {
-                    super::$name(curfew_tests::Release::Bookworm);
-                }
+    ($($name:ident,)+) => { $(on! { $name: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs })+ };
+}
 
+/// As `on_every_release!`, for what sudo-rs has no words or options for. Say which, where it is used.
+macro_rules! on_classic_sudo {
+    ($($name:ident,)+) => { $(on! { $name: bookworm Bookworm, trixie Trixie })+ };
+}
+
+/// As `on_every_release!`, for what takes a host with both sudos, or with sudo-rs.
+macro_rules! on_sudo_rs {
+    ($($name:ident,)+) => { $(on! { $name: trixie_sudo_rs TrixieSudoRs })+ };
+}
+
+macro_rules! on {
+    ($name:ident: $($test:ident $release:ident),+) => {
+        mod $name {
+            $(
                 #[test]
-                fn trixie() {
-                    super::$name(curfew_tests::Release::Trixie);
+                fn $test() {
+                    super::$name(curfew_tests::Release::$release);
                 }
-            }
-        )+
+            )+
+        }
     };
 }
 
@@ -34,6 +43,8 @@ mod hosts {
     mod reboot;
     mod refusal;
     mod residue;
+    mod sudo;
+    mod sudo_exchanged;
     mod warning;
     mod wiring;
 }

@@ -2,6 +2,7 @@
 
 use super::{CliError, Outcome, ask, is_root, print};
 use crate::config::{self, Config};
+use crate::enforce::sudoers;
 use crate::request::messages::Status;
 use crate::wiring::{self, Kind, PAM_FOLDER, SUDOERS_INCLUDE};
 use clap::Args;
@@ -52,6 +53,9 @@ impl Enable {
         module_is_there()?;
         somebody_is_exempt()?;
         wiring::remove_leftovers().map_err(failed)?;
+        // sudo-rs complains at everybody's sudo about an include of nothing.
+        let folder = Path::new(sudoers::FOLDER);
+        sudoers::make_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
         let mut done = Done::default();
         done.note(PathBuf::from(SUDOERS_INCLUDE), wiring::include_in_sudoers(true).map_err(failed)?);
         for (service, kind) in services {

@@ -27,6 +27,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     over::end_uncovered(agent, now);
     agent.grants.borrow_mut().store_again();
     agent.announce(now);
+    sudoers::fit_to_sudo(agent);
     remove_drop_ins(agent, now);
     over::note_closed(agent);
     departure::start(agent);
@@ -67,7 +68,8 @@ fn remove_drop_ins(agent: &Agent, now: Timestamp) {
 
 /// Writes the drop-ins that are missing, one after the other, in a task of its own. What failed is tried again after a while.
 fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
-    if !agent.in_force.borrow().holds() {
+    // Once sudo has told which one it is, it goes on.
+    if agent.sudo.is_asked() || !agent.in_force.borrow().holds() {
         return;
     }
     let grants = agent.grants.borrow();
@@ -101,9 +103,11 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
 async fn write_drop_in(agent: &Agent, id: &str) {
     let Some(held) = agent.grants.borrow().find(id).cloned() else { return };
     let password = agent.config.borrow().sudo_password;
-    let checked = sudoers::check(Path::new(sudoers::FOLDER), &held, password).await;
-    // It may have been revoked, or switched off, while visudo looked: from here on nothing waits.
+    let sudo = agent.sudo.identity();
+    let checked = sudoers::check(&agent.sudo, Path::new(sudoers::FOLDER), &held, password).await;
+    // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
     let still_wanted = agent.in_force.borrow().holds()
+        && agent.sudo.identity() == sudo
         && sudoers::wanted(agent.grants.borrow().held(), clock::now()).any(|held| held.grant.id.as_str() == id);
     let path = Path::new(sudoers::FOLDER).join(id);
     if !still_wanted || path.exists() {

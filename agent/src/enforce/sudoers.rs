@@ -2,27 +2,32 @@
 //!
 //! A grant is hostile input to a sudoers file. Its values can't hold what sudoers would take for more (see
 //! `curfew_protocol::grant`), users are written by number, and the host's own visudo(8) has to accept the file before it counts.
+//!
+//! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
 
+use super::sudo_flavour::{self, Flavour, HostSudo, Standing};
+use crate::agent::Agent;
 use crate::grant::{HeldGrant, State};
+use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
 use nix::unistd::User;
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::rc::Rc;
 
 /// Where the drop-ins are.
 pub const FOLDER: &str = "/run/curfew/sudoers.d";
 
-/// How long visudo may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The first line of a drop-in tells for which sudo it is.
+const FOR_CLASSIC: &str = ", for classic sudo. ";
+const FOR_RS: &str = ", for sudo-rs. ";
 
-/// Where visudo may be.
-const VISUDO: [&str; 2] = ["/usr/sbin/visudo", "/usr/bin/visudo"];
+/// The largest user id that sudo-rs 0.2.5 reads: a rule with a longer one is for nobody, and its visudo has no objection.
+const LARGEST_UID_OF_RS: u32 = 999_999_999;
 
 /// Why a drop-in was not written; sudo gives nothing by this grant then.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +48,17 @@ pub enum SudoersError {
         /// What the system says.
         source: io::Error,
     },
+    /// Which sudo would read the rules can't be told.
+    #[error("which sudo the host runs can't be told: {0}")]
+    Sudo(String),
+    /// sudo-rs has no words for it.
+    #[error("sudo-rs can't be told {what}; {mend}")]
+    NotForRs {
+        /// What the grant asks for.
+        what: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// visudo did not accept the rules.
     #[error("visudo refuses the rules: {0}")]
     Refused(String),
@@ -58,10 +74,14 @@ pub fn wanted(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &Hel
 
 /// Removes every drop-in but those of `wanted`, and returns the names of those that went.
 pub fn remove_unwanted(folder: &Path, wanted: &HashSet<&str>) -> Vec<String> {
+    remove(folder, |name| !wanted.contains(name))
+}
+
+fn remove(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     // A name with a dot is one that is being written; sudo skips it.
-    let unwanted: Vec<String> = names.filter(|name| !name.contains('.') && !wanted.contains(name.as_str())).collect();
+    let unwanted: Vec<String> = names.filter(|name| !name.contains('.') && unwanted(name)).collect();
     unwanted
         .into_iter()
         .filter(|name| match fs::remove_file(folder.join(name)) {
@@ -85,23 +105,109 @@ pub fn remove_leftovers(folder: &Path) {
     }
 }
 
+/// Makes the drop-ins' folder where it is gone: without it, sudo-rs complains at everybody's sudo.
+///
+/// # Errors
+///
+/// What mkdir(2) says.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir(folder)?;
+    // Whatever the umask says.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
+}
+
+/// Which drop-ins may be in the folder, by the sudo that they are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fitting {
+    /// Whatever is there: it was right when the last agent stopped, and nothing else is known yet.
+    All,
+    /// Those for this one.
+    Only(Flavour),
+    /// None.
+    None,
+}
+
+impl Fitting {
+    fn to(standing: &Standing) -> Self {
+        match standing {
+            Standing::Known(flavour) => Self::Only(*flavour),
+            Standing::Asked { again: false } => Self::All,
+            // Until it is known which one came, nobody's sudo complains about rules for sudo-rs.
+            Standing::Asked { again: true } => Self::Only(Flavour::Rs),
+            Standing::Unknown(_) => Self::None,
+        }
+    }
+
+    fn has(self, flavour: Option<Flavour>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(one) => flavour == Some(one),
+            Self::None => false,
+        }
+    }
+}
+
+/// Compares the drop-ins with the sudo that the host runs now, and removes at once those that are for another. What is missing then
+/// is written by the enforcing loop. Looks into the files only when something changed.
+pub fn fit_to_sudo(agent: &Rc<Agent>) {
+    let folder = Path::new(FOLDER);
+    if let Err(error) = make_folder(folder) {
+        tracing::error!("{FOLDER} is gone and could not be made: {error}");
+    }
+    let fitting = Fitting::to(&sudo_flavour::look(agent));
+    if agent.fitted.replace(Some(fitting)) == Some(fitting) {
+        return;
+    }
+    for id in remove(folder, |name| !fitting.has(flavour_of(&folder.join(name)))) {
+        let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
+        agent.write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
+    }
+    try_again(agent);
+}
+
+/// Has the drop-ins that could not be written tried again at the next look.
+pub fn try_again(agent: &Agent) {
+    agent.unwritable.borrow_mut().values_mut().for_each(|failed| failed.again_at = Timestamp::UNIX_EPOCH);
+}
+
+/// The sudo that a drop-in was written for.
+fn flavour_of(path: &Path) -> Option<Flavour> {
+    let mut head = Vec::new();
+    fs::File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+    let head = String::from_utf8_lossy(&head);
+    let line = head.lines().next()?;
+    match (line.contains(FOR_CLASSIC), line.contains(FOR_RS)) {
+        (true, false) => Some(Flavour::Classic),
+        (false, true) => Some(Flavour::Rs),
+        _ => None,
+    }
+}
+
 /// Writes the rules of `held` beside their place and has visudo check them. [`Checked::put`] puts them there.
 ///
 /// # Errors
 ///
 /// [`SudoersError`]; nothing is in place then.
-pub async fn check(folder: &Path, held: &HeldGrant, password: bool) -> Result<Checked, SudoersError> {
+pub async fn check(sudo: &HostSudo, folder: &Path, held: &HeldGrant, password: bool) -> Result<Checked, SudoersError> {
+    let flavour = match sudo.standing() {
+        Standing::Known(flavour) => flavour,
+        Standing::Asked { .. } => return Err(SudoersError::Sudo("it has not answered yet".into())),
+        Standing::Unknown(problem) => return Err(SudoersError::Sudo(problem)),
+    };
     let user = held.grant.user.clone();
     let uid = tokio::task::spawn_blocking(move || uid_of(&user))
         .await
         .map_err(|error| SudoersError::Visudo(error.to_string()))??;
     let path = folder.join(held.grant.id.as_str());
     let file = |source| SudoersError::File { path: path.clone(), source };
-    let rules = rules(held, uid, password);
+    let rules = rules(held, uid, password, flavour)?;
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
     new.write_all(rules.as_bytes()).map_err(file)?;
-    ask_visudo(new.path()).await?;
+    ask_visudo(&sudo.visudo(flavour).await.map_err(SudoersError::Visudo)?, new.path()).await?;
     Ok(Checked { new, path })
 }
 
@@ -134,17 +240,44 @@ fn uid_of(user: &LoginName) -> Result<u32, SudoersError> {
 }
 
 /// The drop-in of a grant.
-fn rules(held: &HeldGrant, uid: u32, password: bool) -> String {
+fn rules(held: &HeldGrant, uid: u32, password: bool, flavour: Flavour) -> Result<String, SudoersError> {
     let grant = &held.grant;
-    let Some(sudo) = &grant.sudo else { return String::new() };
+    let Some(sudo) = &grant.sudo else { return Ok(String::new()) };
+    let (written_for, limit) = match flavour {
+        Flavour::Classic => (FOR_CLASSIC, format!("NOTAFTER={} ", last_second(grant.window.not_after()))),
+        // It has no NOTAFTER: the end is ours and PAM's alone.
+        Flavour::Rs => {
+            fits_rs(uid, &sudo.run_as)?;
+            (FOR_RS, String::new())
+        }
+    };
     let run_as = sudo.run_as.iter().map(run_as).collect::<Vec<_>>().join(", ");
-    let not_after = last_second(grant.window.not_after());
     let tag = if password { "PASSWD" } else { "NOPASSWD" };
     let rule = |command: &curfew_protocol::grant::Command| {
-        format!("#{uid} ALL=({run_as}) NOTAFTER={not_after} {tag}: {}\n", command.to_sudoers())
+        format!("#{uid} ALL=({run_as}) {limit}{tag}: {}\n", command.to_sudoers())
     };
-    let head = format!("# Curfew: grant {}. Written while it is live, and removed at its end.\n", grant.id);
-    head + &sudo.commands.iter().map(rule).collect::<String>()
+    let head = format!("# Curfew: grant {}{written_for}Written while it is live, and removed at its end.\n", grant.id);
+    Ok(head + &sudo.commands.iter().map(rule).collect::<String>())
+}
+
+/// Refuses what the visudo of sudo-rs accepts and sudo-rs reads as something else. 0.2.5 takes `"root@example.org"` for root: it ends
+/// a name before the first character that it does not know.
+fn fits_rs(uid: u32, run_as: &[LoginName]) -> Result<(), SudoersError> {
+    if uid > LARGEST_UID_OF_RS {
+        let what = format!("of a user with the id {uid}");
+        return Err(SudoersError::NotForRs { what, mend: "it reads nine digits" });
+    }
+    let fits = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    };
+    match run_as.iter().find(|name| !fits(name.as_str())) {
+        Some(name) => Err(SudoersError::NotForRs {
+            what: format!("to run commands as {name}"),
+            mend: "it knows no names with @ or +, nor with _ at the beginning",
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A name that sudoers can only take for a user's: what could be an alias is quoted.
@@ -161,19 +294,13 @@ fn last_second(not_after: Timestamp) -> String {
     last.strftime("%Y%m%d%H%M%SZ").to_string()
 }
 
-async fn ask_visudo(path: &Path) -> Result<(), SudoersError> {
-    let visudo = VISUDO.iter().find(|visudo| Path::new(visudo).exists());
-    let visudo = visudo.ok_or_else(|| SudoersError::Visudo(format!("there is none at {}", VISUDO.join(" or "))))?;
-    let mut command = tokio::process::Command::new(visudo);
-    command.arg("-cf").arg(path).stdin(Stdio::null()).env_clear().kill_on_drop(true);
-    match tokio::time::timeout(PATIENCE, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => Ok(()),
-        Ok(Ok(output)) => {
-            let said = [output.stderr, output.stdout].concat();
-            Err(SudoersError::Refused(String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ")))
-        }
-        Ok(Err(error)) => Err(SudoersError::Visudo(error.to_string())),
-        Err(_) => Err(SudoersError::Visudo(format!("it took longer than {PATIENCE:?}"))),
+async fn ask_visudo(visudo: &Path, rules: &Path) -> Result<(), SudoersError> {
+    let said = sudo_flavour::run(visudo, "visudo", &["-cf".as_ref(), rules.as_os_str()]).await;
+    let said = said.map_err(SudoersError::Visudo)?;
+    if said.success {
+        Ok(())
+    } else {
+        Err(SudoersError::Refused(said.text.split_whitespace().collect::<Vec<_>>().join(" ")))
     }
 }
 
@@ -196,18 +323,77 @@ mod tests {
     fn rules_name_the_user_by_number_and_end_with_the_grant() {
         let held = held(json!({"run_as": ["root", "www-data"], "commands": ["/usr/bin/id", "/bin/a b=c"]}));
         assert_eq!(
-            rules(&held, 1001, false),
-            "# Curfew: grant g1. Written while it is live, and removed at its end.\n\
+            rules(&held, 1001, false, Flavour::Classic).unwrap(),
+            "# Curfew: grant g1, for classic sudo. Written while it is live, and removed at its end.\n\
              #1001 ALL=(root, www-data) NOTAFTER=20261121202959Z NOPASSWD: /usr/bin/id\n\
              #1001 ALL=(root, www-data) NOTAFTER=20261121202959Z NOPASSWD: /bin/a b\\=c\n"
         );
-        assert!(rules(&held, 1001, true).contains(" PASSWD: "));
+        assert!(rules(&held, 1001, true, Flavour::Classic).unwrap().contains(" PASSWD: "));
+    }
+
+    #[test]
+    fn rules_for_sudo_rs_have_nothing_that_it_does_not_know() {
+        let held = held(json!({"run_as": ["root", "Bob"], "commands": ["/usr/bin/id"]}));
+        assert_eq!(
+            rules(&held, 1001, true, Flavour::Rs).unwrap(),
+            "# Curfew: grant g1, for sudo-rs. Written while it is live, and removed at its end.\n\
+             #1001 ALL=(root, \"Bob\") PASSWD: /usr/bin/id\n"
+        );
+    }
+
+    #[test]
+    fn what_sudo_rs_would_read_as_something_else_is_refused() {
+        for name in ["root@corp.example", "root+x", "_apt"] {
+            let held = held(json!({"run_as": ["bob", name], "commands": ["ALL"]}));
+            let refused = rules(&held, 1001, true, Flavour::Rs).unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
+            assert!(rules(&held, 1001, true, Flavour::Classic).is_ok());
+        }
+        let held = held(json!({"run_as": ["root"], "commands": ["ALL"]}));
+        assert!(rules(&held, 1_234_500_500, true, Flavour::Rs).is_err());
+        assert!(rules(&held, 999_999_999, true, Flavour::Rs).is_ok());
+    }
+
+    #[test]
+    fn a_drop_in_tells_which_sudo_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g1");
+        let held = held(json!({"run_as": ["root"], "commands": ["ALL"]}));
+        for flavour in [Flavour::Classic, Flavour::Rs] {
+            fs::write(&path, rules(&held, 1001, true, flavour).unwrap()).unwrap();
+            assert_eq!(flavour_of(&path), Some(flavour));
+        }
+        fs::write(folder.path().join("old"), "# Curfew: grant g1. Written while it is live.\n").unwrap();
+        assert_eq!(flavour_of(&folder.path().join("old")), None);
+        assert_eq!(flavour_of(&folder.path().join("none")), None);
+    }
+
+    #[test]
+    fn while_sudo_is_asked_again_only_what_every_sudo_accepts_stays() {
+        let stays = |standing: Standing, flavour| Fitting::to(&standing).has(Some(flavour));
+        assert!(stays(Standing::Known(Flavour::Classic), Flavour::Classic));
+        assert!(!stays(Standing::Known(Flavour::Classic), Flavour::Rs));
+        assert!(!stays(Standing::Known(Flavour::Rs), Flavour::Classic));
+        assert!(stays(Standing::Asked { again: false }, Flavour::Classic));
+        assert!(!stays(Standing::Asked { again: true }, Flavour::Classic));
+        assert!(stays(Standing::Asked { again: true }, Flavour::Rs));
+        assert!(!stays(Standing::Unknown(String::new()), Flavour::Rs));
+    }
+
+    #[test]
+    fn the_folder_is_made_again_for_root_and_its_group() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("sudoers.d");
+        make_folder(&folder).unwrap();
+        make_folder(&folder).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 
     #[test]
     fn a_run_as_name_is_never_an_alias() {
         let held = held(json!({"run_as": ["ADMINS", "a@b.example"], "commands": ["ALL"]}));
-        assert!(rules(&held, 1, false).contains("ALL=(\"ADMINS\", \"a@b.example\") "));
+        let rules = rules(&held, 1, false, Flavour::Classic).unwrap();
+        assert!(rules.contains("ALL=(\"ADMINS\", \"a@b.example\") "));
     }
 
     #[test]

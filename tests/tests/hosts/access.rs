@@ -114,7 +114,7 @@ fn status_and_why_tell_what_holds_and_what_comes_next(release: Release) {
 
     let status = host.status();
     assert_eq!(status["mode"], "enforce");
-    assert_eq!(status["host"], release.name());
+    assert_eq!(status["host"], release.code_name());
     assert!(status["set"].is_null());
     assert_eq!(status["grants"][0]["id"], grant.id.as_str());
     assert_eq!(status["grants"][0]["state"], "live");

@@ -12,7 +12,7 @@ on_every_release! {
 
 fn a_bare_host_lets_people_in_by_key_and_password_and_out_again(release: Release) {
     let host = Host::builder(release).without_package().boot();
-    assert_eq!(host.ok("hostname"), release.name());
+    assert_eq!(host.ok("hostname"), release.code_name());
     for user in ["alice", "first.last", "root"] {
         assert_eq!(host.ssh(user, "id -un").expect_ok("ssh"), user);
     }

@@ -89,5 +89,5 @@ fn measure(plan: &Plan) -> Report {
     progress(&format!("watching {} sessions end", plan.sessions));
     // Its own grants must be the only ones that cover the user whose sessions are to end.
     let endings = Endings::measure(&host, "bob", plan.sessions);
-    Report { machine: Machine::this(RELEASE.name()), fresh_process, same_process, memory, sizes, endings }
+    Report { machine: Machine::this(RELEASE.code_name()), fresh_process, same_process, memory, sizes, endings }
 }
