@@ -120,11 +120,19 @@ impl Running {
         Output { status: shell_status(status), stdout: self.stdout(), stderr: self.stderr(), took }
     }
 
+    /// Stops it and all that it started in its process group, until it is killed: it takes no processor from here on.
+    pub fn freeze(&self) {
+        let _ = killpg(self.group(), Signal::SIGSTOP);
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
     /// Kills it and all that it started in its process group.
     pub fn kill(&mut self) {
         if self.is_alive() {
-            let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
-            let _ = killpg(group, Signal::SIGKILL);
+            let _ = killpg(self.group(), Signal::SIGKILL);
             let _ = self.child.wait();
         }
     }

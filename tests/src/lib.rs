@@ -6,6 +6,8 @@
 //!   journald, sshd and sudo, a private network, its own processes and cgroup.
 //! - [`ssh`] logs in to it, [`shell`] types at a terminal in it, [`process`] watches what runs in it,
 //!   [`journal`] reads what it wrote down and [`curfew`] speaks to the product under test.
+//! - [`gate`] halts logins on their way through PAM, [`load`] sets people who mean harm on the agent, [`crash`] kills it at a
+//!   chosen step.
 //!
 //! A test binary must run under `tests/run`, which gives it private mounts and processes: whatever ends the
 //! run (a failed test, Ctrl-C, SIGKILL), the hosts end with it.
@@ -13,9 +15,12 @@
 pub mod builder;
 pub mod cgroup;
 pub mod command;
+pub mod crash;
 pub mod curfew;
+pub mod gate;
 pub mod host;
 pub mod journal;
+pub mod load;
 pub mod overlay;
 pub mod process;
 pub mod release;
@@ -28,6 +33,7 @@ pub use builder::HostBuilder;
 pub use command::{Output, Running};
 pub use curfew::{Grant, assert_refused};
 pub use host::Host;
+pub use process::Process;
 pub use release::Release;
 pub use shell::Shell;
 pub use wait::{until, wait_for};

@@ -33,6 +33,13 @@ impl Process {
     pub fn in_session(&self) -> bool {
         self.cgroup.contains("/session-")
     }
+
+    /// Whether a login of `user` started it, whoever it runs as now; their service manager is none.
+    #[must_use]
+    pub fn in_login_of(&self, user: &str) -> bool {
+        let uid = uid(user);
+        self.login_uid == Some(uid) && !self.cgroup.contains(&format!("/user@{uid}.service"))
+    }
 }
 
 impl Host {
@@ -51,11 +58,8 @@ impl Host {
     /// What login sessions of `user` run, whoever it runs as now; their service manager is left out.
     #[must_use]
     pub fn session_processes(&self, user: &str) -> Vec<Process> {
-        let uid = uid(user);
         let mut processes = self.processes();
-        processes.retain(|process| {
-            process.login_uid == Some(uid) && !process.cgroup.contains(&format!("/user@{uid}.service"))
-        });
+        processes.retain(|process| process.in_login_of(user));
         processes
     }
 

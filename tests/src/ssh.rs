@@ -26,10 +26,22 @@ impl Host {
         self.spawn(&format!("exec sshpass -p {user}-pw {client} {user}@127.0.0.1 {}", quoted(command))).finish(LOGIN)
     }
 
+    /// As [`Host::ssh`], beside the test.
+    #[must_use]
+    pub fn ssh_stay_and_run(&self, user: &str, command: &str) -> Running {
+        self.spawn(&format!("exec ssh {} {user}@127.0.0.1 {}", options(user), quoted(command)))
+    }
+
     /// A client that stays, such as `-N` or `-N -L …`.
     #[must_use]
     pub fn ssh_stay(&self, user: &str, arguments: &str) -> Running {
         self.spawn(&format!("exec ssh {} {arguments} {user}@127.0.0.1", options(user)))
+    }
+
+    /// `ssh -tt USER@host COMMAND`, which stays: a command on a terminal of its own.
+    #[must_use]
+    pub fn ssh_on_terminal(&self, user: &str, command: &str) -> Running {
+        self.spawn(&format!("exec ssh {} -tt {user}@127.0.0.1 {}", options(user), quoted(command)))
     }
 
     /// `scp FROM TO`, where one of them is `USER@host:PATH`.

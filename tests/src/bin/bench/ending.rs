@@ -1,83 +1,196 @@
-//! From a grant's `not_after` to the death of the last process that its session started.
+//! From a grant's `not_after` to the death of the last process that its sessions started: one session and many at once, with
+//! the agent alive and with it dead.
+//!
+//! With the agent dead, a timer of PID 1's (`curfew-end-*.timer`) is to end the sessions. The agent is masked first, since systemd
+//! would start it again at once, and the agent that is back would end them.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::fmt::{self, Display};
 use std::time::{Duration, SystemTime};
 
-use curfew_tests::{Grant, Host, Output};
+use curfew_tests::{Grant, Host, Running, wait_for};
+use serde_json::{Value, json};
 
-use crate::statistics::{largest, median};
+use crate::death::Watched;
+use crate::report::rounded;
+use crate::statistics::{largest, quantile};
 
-/// How long each grant holds. The host's default grace is longer, so the session is asked to end at once.
-const WINDOW: &str = "3s";
-/// What the session does: it ignores every request to end, at the shell and in its child, and must be killed.
+/// Who logs in: nobody else's grants may cover them, and so many share the sessions that no limit of a user's is reached.
+const PEOPLE: [&str; 5] = ["bob", "carol", "dave", "ops", "first.last"];
+/// What covers people while they log in, however long that takes.
+const LOGGING_IN: &str = "10m";
+/// What covers them once all are in. The host's default grace is longer, so the sessions are asked to end at once.
+const WINDOW: &str = "2s";
+/// What a session does: it ignores every request to end, at the shell and in its child, and must be killed.
 const STUBBORN: &str = "trap '' HUP TERM INT QUIT; echo ready; sleep 600";
-/// When the session's processes are listed, before the end.
-const HEAD_START: Duration = Duration::from_millis(400);
+/// How long all logins of a round may take.
+const LOGINS: Duration = Duration::from_secs(120);
+/// When the agent is killed, before the end.
+const KILLED_BEFORE: Duration = Duration::from_millis(1000);
+/// When the sessions' processes are listed, before the end: that takes a while where there are many.
+const LISTED_BEFORE: Duration = Duration::from_millis(700);
 /// How long after the end they may be watched.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How late sessions ended.
+/// What the agent is when the window ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Agent {
+    Alive,
+    Dead,
+}
+
+impl Agent {
+    /// For the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// What is to be measured.
+#[derive(Clone, Copy)]
+pub struct Series {
+    pub agent: Agent,
+    /// Sessions that end at once.
+    pub sessions: usize,
+    pub rounds: usize,
+}
+
+/// How late the sessions of a series ended.
 pub struct Endings {
-    /// Milliseconds after `not_after`, session by session.
+    pub series: Series,
+    /// Milliseconds from `not_after` to the last process of all sessions dead, round by round.
     pub late_ms: Vec<f64>,
+    /// Why there are no more.
+    pub problem: Option<String>,
 }
 
 impl Endings {
-    /// Lets `user` log in `count` times, each time for [`WINDOW`].
-    pub fn measure(host: &Host, user: &str, count: usize) -> Self {
-        Self { late_ms: (0..count).map(|_| one_session(host, user)).collect() }
-    }
-
-    pub fn median(&self) -> f64 {
-        median(&self.late_ms).expect("there was a session")
-    }
-
-    pub fn worst(&self) -> f64 {
-        largest(&self.late_ms).expect("there was a session")
-    }
-}
-
-fn one_session(host: &Host, user: &str) -> f64 {
-    let grant = host.grant(&format!("{user} --for {WINDOW} --login"));
-    let mut shell = host.login(user);
-    shell.type_text(&format!("{STUBBORN}\n"));
-    shell.see("\nready", Duration::from_secs(2));
-
-    let late = death_of_the_last(host, user, &grant);
-    let Output { status, .. } = shell.finish(PATIENCE);
-    assert_ne!(status, 0, "the session was killed, it did not end by itself");
-    late
-}
-
-/// Milliseconds from the grant's end to the end of the last of the session's processes.
-fn death_of_the_last(host: &Host, user: &str, grant: &Grant) -> f64 {
-    let end = SystemTime::from(grant.not_after);
-    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-    std::thread::sleep(left.saturating_sub(HEAD_START));
-
-    let list = || host.session_processes(user).into_iter().map(|process| process.pid).collect::<BTreeSet<_>>();
-    let mut watched = list();
-    assert!(!watched.is_empty(), "the session lives shortly before the end");
-    loop {
-        watched.retain(|pid| is_alive(*pid));
-        let now = SystemTime::now();
-        if watched.is_empty() {
-            // Whatever it started since the list was made counts as well.
-            watched = list();
-            if watched.is_empty() {
-                return milliseconds(end, now);
+    /// Measures the series; a round in which nothing ended the sessions is its last one.
+    pub fn measure(host: &Host, series: Series) -> Self {
+        let mut endings = Self { series, late_ms: Vec::new(), problem: None };
+        for _ in 0..series.rounds {
+            match one_round(host, &series) {
+                Ok(late) => endings.late_ms.push(late),
+                Err(problem) => {
+                    endings.problem = Some(problem);
+                    break;
+                }
             }
         }
-        assert!(now < end + PATIENCE, "still alive long after the end: {watched:?}");
-        std::thread::sleep(Duration::from_micros(50));
+        endings
+    }
+
+    /// The quantile of all rounds; more than anything where a round did not end.
+    pub fn quantile(&self, share: f64) -> f64 {
+        match self.problem {
+            Some(_) => f64::INFINITY,
+            None => quantile(&self.late_ms, share).expect("there was a round"),
+        }
+    }
+
+    /// As an object.
+    pub fn to_json(&self) -> Value {
+        let figure = |figure: Option<f64>| figure.map(rounded);
+        json!({
+            "agent": self.series.agent.name(), "sessions": self.series.sessions, "rounds": self.late_ms.len(),
+            "p50": figure(quantile(&self.late_ms, 0.5)), "p99": figure(quantile(&self.late_ms, 0.99)),
+            "max": figure(largest(&self.late_ms)), "error": self.problem,
+            "runs": self.late_ms.iter().copied().map(rounded).collect::<Vec<_>>(),
+        })
     }
 }
 
-/// Whether the process exists and is no zombie, by proc_pid_stat(5): the state follows the name's closing bracket.
-fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+impl Display for Endings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Series { agent, sessions, .. } = self.series;
+        write!(f, "  {:<28}", format!("agent {}, {sessions} session(s)", agent.name()))?;
+        match &self.problem {
+            Some(problem) => writeln!(f, " {problem}"),
+            None => {
+                let [p50, p99] = [0.5, 0.99].map(|share| self.quantile(share));
+                writeln!(f, " {p50:>9.1} {p99:>9.1} {:>9}", self.late_ms.len())
+            }
+        }
+    }
+}
+
+fn one_round(host: &Host, series: &Series) -> Result<f64, String> {
+    let people = &PEOPLE[..series.sessions.min(PEOPLE.len())];
+    let (clients, long) = log_in(host, people, series.sessions);
+    if series.agent == Agent::Dead {
+        host.ok("systemctl mask --runtime --quiet curfewd.service");
+    }
+    let end = SystemTime::from(grant_the_same_end(host, people).not_after);
+    revoke(host, &long);
+
+    if series.agent == Agent::Dead {
+        sleep_until(end - KILLED_BEFORE);
+        host.ok("systemctl kill --signal=KILL curfewd.service");
+    }
+    sleep_until(end - LISTED_BEFORE);
+    let watched = Watched::sessions_of(host, people);
+    assert!(watched.count() >= series.sessions, "{} processes live shortly before the end", watched.count());
+    assert!(SystemTime::now() < end, "the sessions were listed before the end");
+    // The clients are strangers elsewhere; what they would do about the end is not to take this host's time.
+    clients.iter().for_each(Running::freeze);
+    let dead = watched.last_death(end + PATIENCE);
+    let agent_stayed = agent_lives(host) == (series.agent == Agent::Alive);
+
+    if series.agent == Agent::Dead {
+        bring_back(host, people);
+    }
+    assert!(agent_stayed, "the agent was {} all along", series.agent.name());
+    dead.map(|dead| milliseconds(end, dead)).ok_or_else(|| format!("nothing ended the sessions within {PATIENCE:?}"))
+}
+
+/// Logs people in, each in turn, until there are `count` sessions. Gives the clients, and the grants that let them in.
+fn log_in(host: &Host, people: &[&str], count: usize) -> (Vec<Running>, Vec<Grant>) {
+    let grants = people.iter().map(|user| host.grant(&format!("{user} --for {LOGGING_IN} --login"))).collect();
+    let mut clients: Vec<Running> =
+        people.iter().cycle().take(count).map(|user| host.ssh_on_terminal(user, STUBBORN)).collect();
+    wait_for("everybody to be in", LOGINS, || {
+        let in_or_alive = |client: &mut Running| {
+            assert!(client.is_alive(), "a login ended: {}{}", client.stdout(), client.stderr());
+            client.stdout().contains("ready")
+        };
+        clients.iter_mut().all(in_or_alive).then_some(())
+    });
+    (clients, grants)
+}
+
+/// A grant for each, all with the same end; gives one of them.
+fn grant_the_same_end(host: &Host, people: &[&str]) -> Grant {
+    // Ends are on whole seconds: now and then, one passes in between.
+    for _ in 0..10 {
+        let mut grants = people.iter().map(|user| host.grant(&format!("{user} --for {WINDOW} --login")));
+        let first = grants.next().expect("somebody is there");
+        if grants.all(|grant| grant.not_after == first.not_after) {
+            return first;
+        }
+    }
+    panic!("the grants never had the same end");
+}
+
+fn revoke(host: &Host, grants: &[Grant]) {
+    let ids: Vec<&str> = grants.iter().map(|grant| grant.id.as_str()).collect();
+    host.ok(&format!("for id in {}; do curfew revoke $id --reason 'all are in'; done", ids.join(" ")));
+}
+
+fn agent_lives(host: &Host) -> bool {
+    host.run("systemctl is-active --quiet curfewd.service").success()
+}
+
+/// Starts the agent again and waits until it has ended what the dead one left.
+fn bring_back(host: &Host, people: &[&str]) {
+    host.ok("systemctl unmask --runtime --quiet curfewd.service && systemctl reset-failed 'curfewd.*'");
+    host.start_agent();
+    wait_for("the sessions to be gone", PATIENCE, || (Watched::sessions_of(host, people).count() == 0).then_some(()));
+}
+
+fn sleep_until(time: SystemTime) {
+    std::thread::sleep(time.duration_since(SystemTime::now()).unwrap_or_default());
 }
 
 /// From `from` to `to`, negative when that was earlier.
@@ -85,16 +198,5 @@ fn milliseconds(from: SystemTime, to: SystemTime) -> f64 {
     match to.duration_since(from) {
         Ok(after) => after.as_secs_f64() * 1000.0,
         Err(before) => before.duration().as_secs_f64() * -1000.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_is_alive_and_one_that_cannot_be_is_not() {
-        assert!(is_alive(std::process::id()));
-        assert!(!is_alive(u32::MAX));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use curfew_tests::Host;
+use curfew_tests::{Host, Process};
 
 /// The longest that adding the grants may take.
 const GRANTING: Duration = Duration::from_secs(900);
@@ -53,31 +53,37 @@ pub fn add_grants(host: &Host, user: &str, count: usize) -> f64 {
     seconds
 }
 
+/// The agent's process.
+pub fn agent(host: &Host) -> Process {
+    let pid = host.ok("systemctl show --property=MainPID --value curfewd.service");
+    let found = host.processes().into_iter().find(|process| process.inner_pid.to_string() == pid);
+    found.unwrap_or_else(|| panic!("the agent runs as {pid}"))
+}
+
 /// The agent's share of memory.
 pub fn agent_memory(host: &Host) -> u64 {
-    let agents = memory_of(host, "/usr/sbin/curfewd");
-    assert_eq!(agents.len(), 1, "one agent runs: {agents:?}");
-    agents[0].1
+    memory_of(&agent(host)).1
 }
 
 /// The shares of SSSD's processes.
 pub fn sssd_memory(host: &Host) -> Vec<(String, u64)> {
-    let processes = [memory_of(host, "/usr/sbin/sssd"), memory_of(host, "/usr/libexec/sssd/")].concat();
+    let found = [processes_of(host, "/usr/sbin/sssd"), processes_of(host, "/usr/libexec/sssd/")].concat();
+    let processes: Vec<_> = found.iter().map(memory_of).collect();
     assert!(processes.len() >= 4, "SSSD runs as a monitor, a backend and two responders: {processes:?}");
     processes
 }
 
-/// Name and share of the processes whose command lines begin so.
-fn memory_of(host: &Host, command: &str) -> Vec<(String, u64)> {
-    let processes = host.processes().into_iter().filter(|process| process.command.starts_with(command));
-    processes
-        .map(|process| {
-            let program = process.command.split(' ').next().unwrap_or_default();
-            let name = program.rsplit('/').next().unwrap_or_default().to_owned();
-            let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).expect("it still runs");
-            (name, pss(&rollup))
-        })
-        .collect()
+/// The processes whose command lines begin so.
+fn processes_of(host: &Host, command: &str) -> Vec<Process> {
+    host.processes().into_iter().filter(|process| process.command.starts_with(command)).collect()
+}
+
+/// Name and share of a process.
+fn memory_of(process: &Process) -> (String, u64) {
+    let program = process.command.split(' ').next().unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or_default().to_owned();
+    let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).expect("it still runs");
+    (name, pss(&rollup))
 }
 
 /// The `Pss` of a proc_pid_smaps_rollup(5).

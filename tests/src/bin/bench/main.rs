@@ -1,27 +1,41 @@
-//! What Curfew costs, measured beside its peers in one run on one throwaway host; `tests/bench` runs it.
+//! What Curfew costs, measured beside its peers in one run on throwaway hosts; `tests/bench` runs it.
 //!
 //! - [`checks`]: one PAM account check, through [`peers`] that range from a module that only permits to SSSD,
 //!   and the floor, which is the least that any agent could cost;
 //! - [`footprint`]: the agent's memory beside SSSD's, and the module's size beside its neighbours';
-//! - [`ending`]: how long after its grant a session's last process is dead;
-//! - [`report`]: the figures, what they should be at most, and whether they are.
+//! - [`ending`]: how long after its grant a session's last process is dead, for one and for many at once, with the agent alive and
+//!   with it dead; [`death`] waits for it;
+//! - [`rate`]: checks a second, beside a bare echo; [`question`] asks;
+//! - [`crowd`]: how long PAM waits while a crowd stands on the public socket, and what the agent holds for it;
+//! - [`idle`]: how often the agent wakes with nothing to do;
+//! - [`report`]: the figures, what they should be ([`aim`]), and whether they are.
 
+mod aim;
 mod checks;
+mod crowd;
+mod death;
 mod ending;
 mod footprint;
+mod idle;
 mod machine;
 mod peers;
+mod question;
+mod rate;
 mod report;
 mod statistics;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use curfew_tests::{Host, Release, report as progress};
 
 use crate::checks::{Checks, Processes};
-use crate::ending::Endings;
+use crate::crowd::Crowd;
+use crate::ending::{Agent, Endings, Series};
 use crate::footprint::{Memory, Sizes};
+use crate::idle::Idle;
 use crate::machine::Machine;
+use crate::rate::Rates;
 use crate::report::Report;
 
 /// The host's release.
@@ -36,11 +50,44 @@ struct Plan {
     /// Grants in the agent's store.
     grants: usize,
     /// Sessions that are watched to their ends.
-    sessions: usize,
+    endings: [Series; 4],
+    /// Rounds of checks a second, and how long each is, in milliseconds.
+    rates: (usize, usize),
+    /// Answers that are timed with a crowd on the public socket.
+    crowd_samples: usize,
+    /// How long the idle agent is watched: whole periods of its look every 30 s.
+    idle: Duration,
 }
 
-const FULL: Plan = Plan { rounds: 40, grants: 1000, sessions: 10 };
-const QUICK: Plan = Plan { rounds: 4, grants: 50, sessions: 2 };
+const FULL: Plan = Plan {
+    rounds: 40,
+    grants: 1000,
+    endings: series([(1, 40, 20), (50, 6, 5)]),
+    rates: (10, 500),
+    crowd_samples: 4000,
+    idle: Duration::from_secs(60),
+};
+const QUICK: Plan = Plan {
+    rounds: 4,
+    grants: 50,
+    endings: series([(1, 2, 1), (20, 1, 1)]),
+    rates: (2, 200),
+    crowd_samples: 500,
+    idle: Duration::from_secs(30),
+};
+
+/// Sessions at once, and the rounds with the agent alive and with it dead.
+const fn series([one, many]: [(usize, usize, usize); 2]) -> [Series; 4] {
+    const fn with(agent: Agent, sessions: usize, rounds: usize) -> Series {
+        Series { agent, sessions, rounds }
+    }
+    [
+        with(Agent::Alive, one.0, one.1),
+        with(Agent::Alive, many.0, many.1),
+        with(Agent::Dead, one.0, one.2),
+        with(Agent::Dead, many.0, many.2),
+    ]
+}
 
 fn main() -> ExitCode {
     let (mut json, mut check, mut plan) = (false, false, FULL);
@@ -61,14 +108,21 @@ fn main() -> ExitCode {
     } else {
         println!("\n{report}");
     }
-    if check && !report.meets_its_aims() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    for problem in report.problems() {
+        eprintln!("bench: {problem}");
+    }
+    let failed = report.problems().next().is_some() || check && !report.meets_its_aims();
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn measure(plan: &Plan) -> Report {
-    progress(&format!("booting a {RELEASE} host with Curfew and SSSD"));
+    progress(&format!("booting two {RELEASE} hosts: one to idle, one with Curfew and SSSD"));
+    let idle = Idle::boot(RELEASE);
     let host = Host::builder(RELEASE).with_packages(&["sssd-common"]).boot();
     peers::install(&host, USER);
 
+    // An idle host disturbs nothing that is timed meanwhile, and nothing here wakes its agent.
+    let idle = idle.watch();
     progress(&format!("adding {} grants", plan.grants));
     let seconds_to_grant = footprint::add_grants(&host, USER, plan.grants);
     let agent_at_rest = footprint::agent_memory(&host);
@@ -86,8 +140,20 @@ fn measure(plan: &Plan) -> Report {
         sssd: footprint::sssd_memory(&host),
     };
 
-    progress(&format!("watching {} sessions end", plan.sessions));
-    // Its own grants must be the only ones that cover the user whose sessions are to end.
-    let endings = Endings::measure(&host, "bob", plan.sessions);
-    Report { machine: Machine::this(RELEASE.code_name()), fresh_process, same_process, memory, sizes, endings }
+    progress(&format!("watching the idle agent until {:?} are over", plan.idle));
+    let wakes = idle.finish(plan.idle);
+
+    let endings = plan.endings.map(|series| {
+        let Series { agent, sessions, rounds } = series;
+        progress(&format!("watching {sessions} session(s) end {rounds} time(s), the agent {}", agent.name()));
+        Endings::measure(&host, series)
+    });
+    progress("timing answers with a crowd on the public socket");
+    let crowd = Crowd::measure(&host, USER, plan.crowd_samples);
+    // Last, since its audit is the longest.
+    progress("counting checks a second");
+    let (rounds, milliseconds) = plan.rates;
+    let rates = Rates::measure(&host, USER, rounds, milliseconds);
+    let machine = Machine::this(RELEASE.code_name());
+    Report { machine, fresh_process, same_process, memory, sizes, endings, rates, crowd, wakes }
 }

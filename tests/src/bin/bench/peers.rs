@@ -51,6 +51,8 @@ pub fn install(host: &Host, user: &str) {
     host.ok(&format!("mkdir -p {FOLDER}/pam"));
     compile(host, "pam_client.c", "pam_client", &["-lpam"]);
     compile(host, "echo_server.c", "echo_server", &[]);
+    compile(host, "question_client.c", "question_client", &[]);
+    compile(host, "crowd.c", "crowd", &[]);
     // Kept mapped as pam_curfew.so is: in one process, neither is loaded again for each transaction.
     compile(host, "pam_floor.c", "pam_floor.so", &["-shared", "-fPIC", "-Wl,-z,nodelete", "-lpam"]);
     for Peer { name, module, .. } in &PEERS {
