@@ -10,8 +10,8 @@ use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
-use crate::enforce::sudo_flavour::HostSudo;
-use crate::enforce::sudoers::{self, Fitting};
+use crate::enforce::sudo_flavour::{Flavour, HostSudo};
+use crate::enforce::sudoers;
 use crate::grant::local::{self, LocalGrants};
 use crate::grant::{HeldGrant, State};
 use crate::request::peer;
@@ -57,8 +57,8 @@ pub struct Agent {
     pub residue: Residue,
     /// Which sudo the host runs.
     pub sudo: HostSudo,
-    /// Which drop-ins were left there at the last look at sudo.
-    pub fitted: Cell<Option<Fitting>>,
+    /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
+    pub fitted: Cell<Option<Option<Flavour>>>,
     /// The services that are wired, as of the last look.
     wired: RefCell<HashSet<String>>,
     /// Whether, and since when, Curfew is in force.

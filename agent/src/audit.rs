@@ -12,9 +12,9 @@ use crate::clock;
 use crate::journal::Journal;
 use curfew_protocol::audit::Entry;
 use spool::{Spool, SpoolReader};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Where the spool is.
@@ -41,6 +41,7 @@ pub struct Audit {
     folder: PathBuf,
     to_sync: Notify,
     to_copy: Notify,
+    last_written: Cell<Instant>,
 }
 
 impl Audit {
@@ -48,7 +49,13 @@ impl Audit {
     /// in memory, and everything else goes on: an end does not wait for its record.
     pub fn open(folder: &Path, keep: u64) -> Self {
         let spool = Spool::open(folder, keep);
-        Self { spool: RefCell::new(spool), folder: folder.into(), to_sync: Notify::new(), to_copy: Notify::new() }
+        Self {
+            spool: RefCell::new(spool),
+            folder: folder.into(),
+            to_sync: Notify::new(),
+            to_copy: Notify::new(),
+            last_written: Cell::new(Instant::now()),
+        }
     }
 
     /// Records what happened, now. A full disk delays a record; it does not lose it or its number.
@@ -56,6 +63,7 @@ impl Audit {
         if let Err(error) = self.spool.borrow_mut().append(entry, clock::now()) {
             tracing::error!("an audit record waits to be written: {error}");
         }
+        self.last_written.set(Instant::now());
         self.to_sync.notify_one();
         self.to_copy.notify_one();
     }
@@ -94,7 +102,9 @@ impl Audit {
                     if copied == 0 {
                         self.to_copy.notified().await;
                     }
-                    tokio::time::sleep(if copied < BATCH { GATHERED } else { TURN }).await;
+                    // While records come, somebody waits for answers.
+                    let busy = self.last_written.get().elapsed() < GATHERED;
+                    tokio::time::sleep(if copied < BATCH || busy { GATHERED } else { TURN }).await;
                 }
                 Err(error) => {
                     tracing::debug!("journald takes no record now: {error}");

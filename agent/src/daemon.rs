@@ -11,13 +11,14 @@
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
-use crate::clock::Alarm;
+use crate::clock::{self, Alarm};
 use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
 use crate::enforce::sudo_watch;
 use crate::owner::Ownership;
-use crate::request::server::{Interface, serve};
+use crate::request::pam_socket::PamSocket;
+use crate::request::server::serve;
 use crate::request::watch;
 use crate::{deadline, descriptors};
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -77,11 +78,11 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let alarm = Alarm::new().map_err(system("no timer"))?;
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
-        for (listener, interface) in [(sockets.pam, Interface::Pam), (sockets.agent, Interface::Agent)] {
-            listener.set_nonblocking(true).map_err(system("a socket"))?;
-            let listener = tokio::net::UnixListener::from_std(listener).map_err(system("a socket"))?;
-            tokio::task::spawn_local(serve(listener, interface, Rc::clone(&agent)));
-        }
+        let pam = PamSocket::new(sockets.pam).map_err(system("PAM's socket"))?;
+        sockets.agent.set_nonblocking(true).map_err(system("the public socket"))?;
+        let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
+        tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
+        tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
         for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo] {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
@@ -166,7 +167,11 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
     let [mut term, mut interrupt] = stop;
     let mut ready = false;
     loop {
-        if let Some(Err(error)) = reconcile(agent).map(|next| alarm.set(next)) {
+        // The regular look is the alarm's, too: one wake instead of the several that a timer of the event loop takes.
+        let regular = clock::now() + LONGEST_PAUSE;
+        let next = reconcile(agent).map_or(regular, |next| next.min(regular));
+        let alarmed = alarm.set(next);
+        if let Err(error) = &alarmed {
             tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }
         agent.looked.notify_waiters();
@@ -182,7 +187,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
                 tracing::error!("the alarm failed: {error}");
             },
             () = agent.changed.notified() => {}
-            () = tokio::time::sleep(LONGEST_PAUSE) => {}
+            () = tokio::time::sleep(LONGEST_PAUSE), if alarmed.is_err() => {}
             _ = term.read(&mut a) => return,
             _ = interrupt.read(&mut b) => return,
         }

@@ -33,12 +33,17 @@ impl<S: Subscriber> Layer<S> for JournalLayer {
         let mut line = Line::default();
         event.record(&mut line);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = line.message + &line.fields;
+        let mut text = line.message;
+        for (name, value) in &line.fields {
+            let _ = write!(text, " {name}={value}");
+        }
         if state.dropped > 0 {
             let _ = write!(text, " ({} messages before this one were dropped)", state.dropped);
         }
         let mut message = Message::new(SYSLOG_IDENTIFIER, priority(*event.metadata().level()), &text);
-        message.put("TARGET", event.metadata().target());
+        for (name, value) in &line.fields {
+            message.put(&name.to_uppercase(), value);
+        }
         if state.journal.is_none() {
             state.journal = Journal::connect().ok();
         }
@@ -62,19 +67,22 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// The text of an event, and its fields behind it.
+/// The text of an event, and its fields, which go behind it and into fields of their own.
 #[derive(Default)]
 struct Line {
     message: String,
-    fields: String,
+    fields: Vec<(&'static str, String)>,
 }
 
 impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string does not fail.
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => self.fields.push((name, format!("{value:?}"))),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests: what PAM asks and what people ask, who they are, and what is answered.
 //!
-//! `server` takes connections and bounds them, `peer` says who is at the other end, `pam` and `admin` answer, and `decision` is
+//! `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam` and `admin` answer, and `decision` is
 //! the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
@@ -8,6 +8,7 @@ pub mod admin;
 pub mod decision;
 pub mod messages;
 pub mod pam;
+pub mod pam_socket;
 pub mod peer;
 pub mod server;
 pub mod system_account;

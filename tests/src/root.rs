@@ -29,6 +29,12 @@ const PACKAGES: &[&str] = &[
     "sudo",
     "iproute2",
     "procps",
+    // What people leave for later runs here.
+    "cron",
+    "at",
+    // What tests break hosts with.
+    "perl",
+    "strace",
 ];
 /// Run inside each new root.
 const SETUP: &str = include_str!("../root/setup.sh");

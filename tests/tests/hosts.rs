@@ -34,8 +34,10 @@ mod hosts {
     mod agent_down;
     mod attack;
     mod audit;
+    mod background;
     mod crash;
     mod deadline;
+    mod departure;
     mod end;
     mod harness;
     mod hostile_grant;

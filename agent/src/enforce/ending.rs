@@ -19,6 +19,7 @@ pub struct Ending {
     target: Target,
     killed: HashMap<ProcessId, String>,
     left: Vec<Process>,
+    in_killed_groups: HashSet<ProcessId>,
     frozen: bool,
     empty_passes: u8,
     done_at: Option<Timestamp>,
@@ -47,7 +48,15 @@ pub enum Target {
 impl Ending {
     /// An ending that has not struck yet.
     pub fn new(target: Target) -> Self {
-        Self { target, killed: HashMap::new(), left: Vec::new(), frozen: false, empty_passes: 0, done_at: None }
+        Self {
+            target,
+            killed: HashMap::new(),
+            left: Vec::new(),
+            in_killed_groups: HashSet::new(),
+            frozen: false,
+            empty_passes: 0,
+            done_at: None,
+        }
     }
 
     /// What it ends.
@@ -68,29 +77,40 @@ impl Ending {
         }
     }
 
-    /// Kills what of it is in `table`, and what came since.
-    pub fn strike(&mut self, table: &Table) {
-        let Ok(found) = self.target.find(table) else {
+    /// Takes note of what was found of it.
+    fn note(&mut self, found: io::Result<Vec<Process>>) {
+        let Ok(found) = found else {
             // What can't be seen may be there.
             self.empty_passes = 0;
             return;
         };
         self.empty_passes = if found.is_empty() { self.empty_passes + 1 } else { 0 };
-        let groups = self.target.groups();
         if self.empty_passes >= 2 {
             self.done_at = Some(clock::now());
-            groups.iter().for_each(Scope::thaw);
+            self.target.groups().iter().for_each(Scope::thaw);
         }
-        let killed = groups.iter().filter(|group| !found.is_empty() && kill(group)).count();
-        let group_killed = killed > 0 && killed == groups.len();
         for process in &found {
             self.killed.entry(process.id).or_insert_with(|| process.name.clone());
-            // The group's kill reaches what is in the group; what left it is reached one by one.
-            if !group_killed || process.id.lives() {
-                process.signal(Signal::SIGKILL);
-            }
         }
         self.left = found;
+    }
+
+    /// Kills the control groups, where it has any: at once, with whatever is forked meanwhile.
+    fn strike_groups(&mut self, table: &Table) {
+        self.in_killed_groups.clear();
+        for group in self.target.groups().iter().filter(|_| !self.left.is_empty()) {
+            let members = group.processes(table).unwrap_or_default();
+            if kill(group) {
+                self.in_killed_groups.extend(members);
+            }
+        }
+    }
+
+    /// Kills what is in none of them, one by one.
+    fn strike_rest(&self) {
+        self.left.iter().filter(|process| !self.in_killed_groups.contains(&process.id)).for_each(|process| {
+            process.signal(Signal::SIGKILL);
+        });
     }
 
     /// Whether anything was there to kill.
@@ -122,11 +142,20 @@ fn kill(group: &Scope) -> bool {
     killed
 }
 
-/// Strikes at all of them, with one look at the processes.
+/// Strikes at all of them, with one look at the processes. Everything is found before anything is killed: what dies takes the
+/// processor from who looks.
 pub fn strike_all(endings: &mut [Ending]) {
-    endings.iter_mut().for_each(Ending::freeze);
+    let mut endings: Vec<&mut Ending> = endings.iter_mut().filter(|ending| !ending.is_done()).collect();
+    endings.iter_mut().for_each(|ending| ending.freeze());
     match Table::read() {
-        Ok(table) => endings.iter_mut().filter(|ending| !ending.is_done()).for_each(|ending| ending.strike(&table)),
+        Ok(table) => {
+            for ending in &mut endings {
+                let found = ending.target.find(&table);
+                ending.note(found);
+            }
+            endings.iter_mut().for_each(|ending| ending.strike_groups(&table));
+            endings.iter().for_each(|ending| ending.strike_rest());
+        }
         Err(error) => tracing::error!("the processes can't be listed: {error}"),
     }
 }
@@ -169,8 +198,8 @@ impl Target {
 /// What the user's manager runs, and what carries their login uid outside of any session and of the system's own units: a service under
 /// the same uid is not theirs, and neither is what a container numbers alike.
 fn find_left_of_person(uid: u32, table: &Table) -> io::Result<Vec<Process>> {
-    let managed: HashSet<ProcessId> = match Scope::of_user_manager(uid) {
-        Some(manager) => manager.processes()?.into_iter().collect(),
+    let managed = match Scope::of_user_manager(uid) {
+        Some(manager) => manager.processes(table)?,
         None => HashSet::new(),
     };
     let left = |process: &&Process| {
@@ -184,7 +213,7 @@ fn find_left_of_person(uid: u32, table: &Table) -> io::Result<Vec<Process>> {
 fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
     let mut wanted = table.tree(session.leader);
     if let Some(scope) = session.scope() {
-        wanted.extend(scope.processes()?);
+        wanted.extend(scope.processes(table)?);
     }
     let own = |process: &&Process| {
         wanted.contains(&process.id)

@@ -43,6 +43,9 @@ pub struct Process {
 /// The value of an audit session or login uid that was never set.
 const UNSET: u32 = u32::MAX;
 
+/// A file of /proc that is shorter than this comes in one read(2), in bytes.
+const ONE_READ: usize = 4096;
+
 /// The longest command line that is read, in bytes.
 const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
 
@@ -96,9 +99,19 @@ fn describe(
     }))
 }
 
-/// A file of a process; none if the process is gone.
+/// A file of a process; none if the process is gone. /proc gives a short file whole in one read(2), and every process is read at an end.
 fn read_of(pid: i32, file: &str) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(format!("/proc/{pid}/{file}")) {
+    let read = || {
+        let mut file = File::open(format!("/proc/{pid}/{file}"))?;
+        let mut bytes = vec![0; ONE_READ];
+        let length = file.read(&mut bytes)?;
+        bytes.truncate(length);
+        if length == ONE_READ {
+            file.read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    };
+    match read() {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
@@ -188,6 +201,18 @@ impl Table {
     /// The parent of `process`.
     pub fn parent(&self, process: &Process) -> Option<&Process> {
         self.processes.get(&process.parent)
+    }
+
+    /// The process that has this number now, as it was read or as it is.
+    ///
+    /// # Errors
+    ///
+    /// That /proc can't be read.
+    pub fn by_pid(&self, pid: i32) -> io::Result<Option<ProcessId>> {
+        match self.processes.get(&pid) {
+            Some(process) => Ok(Some(process.id)),
+            None => Ok(Process::read(pid)?.map(|process| process.id)),
+        }
     }
 
     fn holds(&self, id: ProcessId) -> Option<&Process> {

@@ -68,8 +68,7 @@ fn remove_drop_ins(agent: &Agent, now: Timestamp) {
 
 /// Writes the drop-ins that are missing, one after the other, in a task of its own. What failed is tried again after a while.
 fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
-    // Once sudo has told which one it is, it goes on.
-    if agent.sudo.is_asked() || !agent.in_force.borrow().holds() {
+    if !agent.in_force.borrow().holds() {
         return;
     }
     let grants = agent.grants.borrow();
@@ -103,6 +102,7 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
 async fn write_drop_in(agent: &Agent, id: &str) {
     let Some(held) = agent.grants.borrow().find(id).cloned() else { return };
     let password = agent.config.borrow().sudo_password;
+    agent.sudo.settled().await;
     let sudo = agent.sudo.identity();
     let checked = sudoers::check(&agent.sudo, Path::new(sudoers::FOLDER), &held, password).await;
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.

@@ -1,7 +1,8 @@
 //! Control groups (cgroups(7)): a session's scope, in which logind keeps all that a login started, and a user's manager, which
 //! keeps what outlives the sessions (systemd.scope(5), user@.service(5)).
 
-use super::processes::{Process, ProcessId};
+use super::processes::{ProcessId, Table};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,12 +70,12 @@ impl Scope {
     /// # Errors
     ///
     /// That it can't be read, which does not mean that it is empty.
-    pub fn processes(&self) -> io::Result<Vec<ProcessId>> {
+    pub fn processes(&self, table: &Table) -> io::Result<HashSet<ProcessId>> {
         let mut pids = Vec::new();
         collect(&self.path, &mut pids)?;
-        let mut processes = Vec::with_capacity(pids.len());
+        let mut processes = HashSet::with_capacity(pids.len());
         for pid in pids {
-            processes.extend(Process::read(pid)?.map(|process| process.id));
+            processes.extend(table.by_pid(pid)?);
         }
         Ok(processes)
     }

@@ -1,19 +1,17 @@
 //! Which sudo the host runs: the classic one or sudo-rs. They accept different rules, and print what they don't accept at everybody's
 //! sudo.
 //!
-//! `/usr/bin/sudo` is followed through links, diversions and alternatives to a file, and that file is asked for its `--version`. The
-//! answer is remembered for as long as it is the same file; nothing is run at a look. [`look`] begins the asking, and the answer
-//! wakes the enforcing loop. The visudo(8) that checks our rules is found in the same way, and has to be of the same flavour.
+//! `/usr/bin/sudo` is followed through links, diversions and alternatives to a file, and told by what stands in it; the answer is remembered
+//! for as long as it is the same file. It is not run: as root, a classic `sudo --version` opens sudoers, and mails root when it can't. The
+//! visudo(8) that checks our rules is found in the same way, and has to be of the same flavour.
 
-use crate::agent::Agent;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -26,7 +24,16 @@ const VISUDO_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/bin"];
 /// What visudo may be called: by itself, and where both are installed.
 const VISUDO_NAMES: [&str; 3] = ["visudo", "visudo-rs", "visudo.ws"];
 
-/// How long a program may take to answer.
+/// What stands in the classic programs alone: what sudo and visudo say of their versions.
+const MARKS_OF_CLASSIC: [&[u8]; 2] = [b"Sudo version %s", b"%s grammar version %d"];
+
+/// What stands in the programs of sudo-rs.
+const MARK_OF_RS: &[u8] = b"sudo-rs";
+
+/// The longest program that is looked through, in bytes.
+const LONGEST_PROGRAM: u64 = 32 * 1024 * 1024;
+
+/// How long visudo may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much of what a program says is read from each of its streams.
@@ -35,10 +42,7 @@ const LONGEST_ANSWER: u64 = 16 * 1024;
 /// How long there may be no sudo before that counts: a package manager or an administrator takes one away to put another there.
 const EXCHANGED_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long after a failure a program is asked again.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
-
-/// How many answers are remembered.
+/// How many files are remembered.
 const REMEMBERED: usize = 16;
 
 /// A sudo, by the rules that it accepts.
@@ -57,20 +61,6 @@ impl fmt::Display for Flavour {
             Self::Rs => "sudo-rs",
         })
     }
-}
-
-/// What the host's sudo is at a look.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Standing {
-    /// It is this one.
-    Known(Flavour),
-    /// It is being asked. `again` where another one was known before.
-    Asked {
-        /// Whether it changed while this agent ran.
-        again: bool,
-    },
-    /// It can't be told, for this reason.
-    Unknown(String),
 }
 
 /// A file, as far as that it is still the same one can be told without reading it.
@@ -100,20 +90,10 @@ impl Identity {
     }
 }
 
-/// What was told of the host's programs, and what is there now.
+/// The host's sudo, and what is known of the files that were.
 #[derive(Debug, Default)]
 pub struct HostSudo {
-    told: RefCell<Vec<Answer>>,
-    asking: Cell<bool>,
-    known_once: Cell<bool>,
-}
-
-#[derive(Debug)]
-struct Answer {
-    /// None: there was no such file.
-    file: Option<Identity>,
-    flavour: Result<Flavour, String>,
-    at: Instant,
+    known: RefCell<Vec<(Identity, Result<Flavour, String>)>>,
 }
 
 impl HostSudo {
@@ -122,64 +102,39 @@ impl HostSudo {
         Identity::of(Path::new(SUDO)).ok()
     }
 
-    /// What it is, as far as that is known.
-    pub fn standing(&self) -> Standing {
-        match self.told(self.identity().as_ref()) {
-            Some(Ok(flavour)) => Standing::Known(flavour),
-            Some(Err(problem)) => Standing::Unknown(problem),
-            None => Standing::Asked { again: self.known_once.get() },
-        }
+    /// Which one it is now.
+    ///
+    /// # Errors
+    ///
+    /// Why that can't be told.
+    pub fn flavour(&self) -> Result<Flavour, String> {
+        self.flavour_of(Identity::of(Path::new(SUDO)).map_err(|error| format!("{SUDO}: {error}"))?)
     }
 
-    /// Whether it has not told yet what it is.
-    pub fn is_asked(&self) -> bool {
-        matches!(self.standing(), Standing::Asked { .. })
-    }
-
-    fn told(&self, file: Option<&Identity>) -> Option<Result<Flavour, String>> {
-        let told = self.told.borrow();
-        let answer = told.iter().find(|answer| answer.file.as_ref() == file)?;
-        let holds = answer.flavour.is_ok() || answer.at.elapsed() < ASKED_AGAIN_AFTER;
-        holds.then(|| answer.flavour.clone())
-    }
-
-    fn remember(&self, file: Option<Identity>, flavour: Result<Flavour, String>) {
-        let mut told = self.told.borrow_mut();
-        // That there was none says nothing about the next time.
-        told.retain(|answer| answer.file.is_some() && answer.file != file);
-        let surplus = (told.len() + 1).saturating_sub(REMEMBERED);
-        told.drain(..surplus);
-        told.push(Answer { file, flavour, at: Instant::now() });
-    }
-
-    /// Asks what is there now, and remembers the answer.
-    async fn ask(&self) {
+    /// Waits a moment where there is none: another may be on its way.
+    pub async fn settled(&self) {
         let missed = Instant::now();
         while self.identity().is_none() && missed.elapsed() < EXCHANGED_WITHIN {
             tokio::time::sleep(EXCHANGED_WITHIN / 50).await;
         }
-        match Identity::of(Path::new(SUDO)) {
-            Ok(file) => {
-                let flavour = self.flavour_of(&file, "sudo").await;
-                self.known_once.set(self.known_once.get() || flavour.is_ok());
-            }
-            Err(error) => self.remember(None, Err(format!("{SUDO}: {error}"))),
-        }
     }
 
-    /// What `file` is by its own word, asked where it is not known.
-    async fn flavour_of(&self, file: &Identity, name: &str) -> Result<Flavour, String> {
-        if let Some(told) = self.told(Some(file)) {
-            return told;
+    fn flavour_of(&self, file: Identity) -> Result<Flavour, String> {
+        let known = self.known.borrow().iter().find(|(known, _)| *known == file).map(|(_, flavour)| flavour.clone());
+        if let Some(flavour) = known {
+            return flavour;
         }
-        let flavour = match run(&file.path, name, &["--version".as_ref()]).await {
-            Ok(said) => told_by(&said.text).ok_or_else(|| {
-                let line = said.text.lines().next().unwrap_or_default().chars().take(80).collect::<String>();
-                format!("{} --version says neither sudo nor sudo-rs: {line:?}", file.path.display())
-            }),
-            Err(problem) => Err(format!("{} --version: {problem}", file.path.display())),
+        let flavour = match read_program(&file.path) {
+            Ok(program) => {
+                told_by(&program).ok_or_else(|| format!("{} is neither sudo nor sudo-rs", file.path.display()))
+            }
+            // It may be readable at the next look.
+            Err(error) => return Err(format!("{}: {error}", file.path.display())),
         };
-        self.remember(Some(file.clone()), flavour.clone());
+        let mut known = self.known.borrow_mut();
+        let surplus = (known.len() + 1).saturating_sub(REMEMBERED);
+        known.drain(..surplus);
+        known.push((file, flavour.clone()));
         flavour
     }
 
@@ -188,13 +143,14 @@ impl HostSudo {
     /// # Errors
     ///
     /// That the host has none.
-    pub async fn visudo(&self, flavour: Flavour) -> Result<PathBuf, String> {
+    pub fn visudo(&self, flavour: Flavour) -> Result<PathBuf, String> {
         let beside = self.identity().and_then(|sudo| sudo.path.parent().map(Path::to_owned));
         let folders: Vec<PathBuf> = VISUDO_FOLDERS.iter().map(PathBuf::from).chain(beside).collect();
         for path in folders.iter().flat_map(|folder| VISUDO_NAMES.map(|name| folder.join(name))) {
             let Ok(file) = Identity::of(&path) else { continue };
-            if self.flavour_of(&file, "visudo").await == Ok(flavour) {
-                return Ok(file.path);
+            let path = file.path.clone();
+            if self.flavour_of(file) == Ok(flavour) {
+                return Ok(path);
             }
         }
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -202,30 +158,19 @@ impl HostSudo {
     }
 }
 
-/// Has the host's sudo asked where it is not known what it is; the answer wakes the enforcing loop.
-pub fn look(agent: &Rc<Agent>) -> Standing {
-    let standing = agent.sudo.standing();
-    if matches!(standing, Standing::Asked { .. }) && !agent.sudo.asking.replace(true) {
-        let agent = Rc::clone(agent);
-        tokio::task::spawn_local(async move {
-            agent.sudo.ask().await;
-            agent.sudo.asking.set(false);
-            agent.changed.notify_one();
-        });
-    }
-    standing
+fn read_program(path: &Path) -> io::Result<Vec<u8>> {
+    let mut program = Vec::new();
+    File::open(path)?.take(LONGEST_PROGRAM).read_to_end(&mut program)?;
+    Ok(program)
 }
 
-/// The flavour that the `--version` of a sudo or a visudo tells.
-fn told_by(version: &str) -> Option<Flavour> {
-    let line = |begin: &str| version.lines().any(|line| line.starts_with(begin));
-    // Classic visudo has a second line; the visudo of sudo-rs has taken over the first.
-    if line("Sudo version ") || line("visudo grammar version ") {
+/// The flavour of a sudo or a visudo, by what stands in it.
+fn told_by(program: &[u8]) -> Option<Flavour> {
+    let has = |mark: &[u8]| program.windows(mark.len()).any(|part| part == mark);
+    if MARKS_OF_CLASSIC.iter().any(|mark| has(mark)) {
         Some(Flavour::Classic)
-    } else if line("sudo-rs ") || line("visudo-rs ") || line("visudo version 0.") {
-        Some(Flavour::Rs)
     } else {
-        None
+        has(MARK_OF_RS).then_some(Flavour::Rs)
     }
 }
 
@@ -277,23 +222,20 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn each_sudo_and_each_visudo_is_told_by_its_version() {
-        for (version, flavour) in [
-            ("Sudo version 1.9.16p2\nConfigure options: --with-all-insults\n", Some(Flavour::Classic)),
-            ("sudo: unable to resolve host x\nSudo version 1.9.13p3\n", Some(Flavour::Classic)),
-            ("visudo version 1.9.16p2\nvisudo grammar version 50\n", Some(Flavour::Classic)),
-            ("sudo-rs 0.2.5\n", Some(Flavour::Rs)),
-            ("visudo version 0.2.5\n", Some(Flavour::Rs)),
-            ("visudo-rs 0.2.8\n", Some(Flavour::Rs)),
-            ("doas 6.8\n", None),
+    fn each_program_is_told_by_what_stands_in_it() {
+        for (program, flavour) in [
+            ("\x7fELF\0Sudo version %s\n\0", Some(Flavour::Classic)),
+            ("\x7fELF\0%s grammar version %d\n\0 like sudo-rs", Some(Flavour::Classic)),
+            ("\x7fELF\0sudo-rs 0.2.5\n", Some(Flavour::Rs)),
+            ("#!/bin/sh\nexec doas \"$@\"\n", None),
             ("", None),
         ] {
-            assert_eq!(told_by(version), flavour, "{version:?}");
+            assert_eq!(told_by(program.as_bytes()), flavour, "{program:?}");
         }
     }
 
     #[test]
-    fn what_others_can_write_is_not_run() {
+    fn what_others_can_write_is_no_sudo() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sudo");
         fs::write(&path, "").unwrap();
@@ -311,21 +253,25 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_for_its_file_and_a_missing_file_is_asked_for_anew() {
+    fn a_file_is_looked_through_once_for_as_long_as_it_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sudo");
+        let write = |text: &str| {
+            let new = path.with_extension("new");
+            fs::write(&new, text).unwrap();
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(&new, &path).unwrap();
+            Identity::of(&path).unwrap()
+        };
         let sudo = HostSudo::default();
-        let file = |inode| Identity { path: SUDO.into(), device: 1, inode, changed: (0, 0), size: 1 };
-        sudo.remember(Some(file(1)), Ok(Flavour::Classic));
-        sudo.remember(Some(file(2)), Ok(Flavour::Rs));
-        assert_eq!(sudo.told(Some(&file(1))), Some(Ok(Flavour::Classic)));
-        assert_eq!(sudo.told(Some(&file(2))), Some(Ok(Flavour::Rs)));
-        assert_eq!(sudo.told(Some(&file(3))), None);
-        sudo.remember(None, Err("none".into()));
-        assert!(sudo.told(None).is_some());
-        sudo.remember(Some(file(4)), Ok(Flavour::Rs));
-        assert_eq!(sudo.told(None), None);
-        for inode in 5..100 {
-            sudo.remember(Some(file(inode)), Ok(Flavour::Rs));
+        let first = write("sudo-rs");
+        assert_eq!(sudo.flavour_of(first.clone()), Ok(Flavour::Rs));
+        let second = write("Sudo version %s");
+        assert_eq!(sudo.flavour_of(second), Ok(Flavour::Classic));
+        assert_eq!(sudo.flavour_of(first), Ok(Flavour::Rs));
+        for number in 0..100 {
+            assert!(sudo.flavour_of(write(&format!("{number}"))).is_err());
         }
-        assert_eq!(sudo.told.borrow().len(), REMEMBERED);
+        assert_eq!(sudo.known.borrow().len(), REMEMBERED);
     }
 }

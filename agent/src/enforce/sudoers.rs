@@ -5,7 +5,7 @@
 //!
 //! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
 
-use super::sudo_flavour::{self, Flavour, HostSudo, Standing};
+use super::sudo_flavour::{self, Flavour, HostSudo};
 use crate::agent::Agent;
 use crate::grant::{HeldGrant, State};
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -17,7 +17,6 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 /// Where the drop-ins are.
 pub const FOLDER: &str = "/run/curfew/sudoers.d";
@@ -119,49 +118,18 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
 }
 
-/// Which drop-ins may be in the folder, by the sudo that they are for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fitting {
-    /// Whatever is there: it was right when the last agent stopped, and nothing else is known yet.
-    All,
-    /// Those for this one.
-    Only(Flavour),
-    /// None.
-    None,
-}
-
-impl Fitting {
-    fn to(standing: &Standing) -> Self {
-        match standing {
-            Standing::Known(flavour) => Self::Only(*flavour),
-            Standing::Asked { again: false } => Self::All,
-            // Until it is known which one came, nobody's sudo complains about rules for sudo-rs.
-            Standing::Asked { again: true } => Self::Only(Flavour::Rs),
-            Standing::Unknown(_) => Self::None,
-        }
-    }
-
-    fn has(self, flavour: Option<Flavour>) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(one) => flavour == Some(one),
-            Self::None => false,
-        }
-    }
-}
-
 /// Compares the drop-ins with the sudo that the host runs now, and removes at once those that are for another. What is missing then
 /// is written by the enforcing loop. Looks into the files only when something changed.
-pub fn fit_to_sudo(agent: &Rc<Agent>) {
+pub fn fit_to_sudo(agent: &Agent) {
     let folder = Path::new(FOLDER);
     if let Err(error) = make_folder(folder) {
         tracing::error!("{FOLDER} is gone and could not be made: {error}");
     }
-    let fitting = Fitting::to(&sudo_flavour::look(agent));
-    if agent.fitted.replace(Some(fitting)) == Some(fitting) {
+    let flavour = agent.sudo.flavour().ok();
+    if agent.fitted.replace(Some(flavour)) == Some(flavour) {
         return;
     }
-    for id in remove(folder, |name| !fitting.has(flavour_of(&folder.join(name)))) {
+    for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
         agent.write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
     }
@@ -192,11 +160,7 @@ fn flavour_of(path: &Path) -> Option<Flavour> {
 ///
 /// [`SudoersError`]; nothing is in place then.
 pub async fn check(sudo: &HostSudo, folder: &Path, held: &HeldGrant, password: bool) -> Result<Checked, SudoersError> {
-    let flavour = match sudo.standing() {
-        Standing::Known(flavour) => flavour,
-        Standing::Asked { .. } => return Err(SudoersError::Sudo("it has not answered yet".into())),
-        Standing::Unknown(problem) => return Err(SudoersError::Sudo(problem)),
-    };
+    let flavour = sudo.flavour().map_err(SudoersError::Sudo)?;
     let user = held.grant.user.clone();
     let uid = tokio::task::spawn_blocking(move || uid_of(&user))
         .await
@@ -207,7 +171,7 @@ pub async fn check(sudo: &HostSudo, folder: &Path, held: &HeldGrant, password: b
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
     new.write_all(rules.as_bytes()).map_err(file)?;
-    ask_visudo(&sudo.visudo(flavour).await.map_err(SudoersError::Visudo)?, new.path()).await?;
+    ask_visudo(&sudo.visudo(flavour).map_err(SudoersError::Visudo)?, new.path()).await?;
     Ok(Checked { new, path })
 }
 
@@ -366,18 +330,6 @@ mod tests {
         fs::write(folder.path().join("old"), "# Curfew: grant g1. Written while it is live.\n").unwrap();
         assert_eq!(flavour_of(&folder.path().join("old")), None);
         assert_eq!(flavour_of(&folder.path().join("none")), None);
-    }
-
-    #[test]
-    fn while_sudo_is_asked_again_only_what_every_sudo_accepts_stays() {
-        let stays = |standing: Standing, flavour| Fitting::to(&standing).has(Some(flavour));
-        assert!(stays(Standing::Known(Flavour::Classic), Flavour::Classic));
-        assert!(!stays(Standing::Known(Flavour::Classic), Flavour::Rs));
-        assert!(!stays(Standing::Known(Flavour::Rs), Flavour::Classic));
-        assert!(stays(Standing::Asked { again: false }, Flavour::Classic));
-        assert!(!stays(Standing::Asked { again: true }, Flavour::Classic));
-        assert!(stays(Standing::Asked { again: true }, Flavour::Rs));
-        assert!(!stays(Standing::Unknown(String::new()), Flavour::Rs));
     }
 
     #[test]

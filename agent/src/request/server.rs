@@ -1,13 +1,11 @@
-//! The two Varlink sockets: connections taken, bounded and answered.
+//! The public Varlink socket: connections taken, bounded and answered.
 //!
-//! Anybody may connect to the public one, so what one peer can make the agent hold is bounded: connections a user, bytes a message,
-//! seconds of silence, seconds of not reading. PAM's own socket is apart, and nobody but root gets to it.
+//! Anybody may connect, so what one peer can make the agent hold is bounded: connections a user, bytes a message, seconds of
+//! silence, seconds of not reading. PAM's own socket is apart (`pam_socket`), and nobody but root gets to it.
 
 use super::admin;
-use super::pam;
 use super::peer::Peer;
 use crate::agent::Agent;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -24,7 +22,7 @@ use zlink::connection::socket::{self, ReadResult};
 use zlink::{Connection, Reply};
 
 /// The longest message of root, in bytes: a grant, and a little more.
-const LONGEST_MESSAGE: usize = 128 * 1024;
+pub const LONGEST_MESSAGE: usize = 128 * 1024;
 
 /// The longest message of anybody else, who only asks.
 const LONGEST_QUESTION: usize = 8 * 1024;
@@ -36,19 +34,10 @@ const MOST_CONNECTIONS: usize = 1024;
 const MOST_A_USER: usize = 64;
 
 /// How long a connection may be silent.
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// How long a peer may take to read its answer.
 const LONGEST_WRITE: Duration = Duration::from_secs(5);
-
-/// Which of the two sockets.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Interface {
-    /// `io.curfew.Pam`: sshd and sudo ask.
-    Pam,
-    /// `io.curfew.Agent`: people ask.
-    Agent,
-}
 
 /// A Varlink call, before its method and parameters are looked at. Public for the fuzzer.
 #[derive(Debug, Deserialize)]
@@ -85,7 +74,7 @@ impl ErrorReply {
     }
 
     /// The message is no Varlink call.
-    fn malformed(problem: &str) -> Self {
+    pub fn malformed(problem: &str) -> Self {
         Self {
             error: "io.curfew.Agent.MalformedMessage",
             parameters: json!({"detail": format!("the message is no call: {problem}")}),
@@ -118,7 +107,7 @@ pub fn parameters<T: for<'de> Deserialize<'de>>(call: &RawCall) -> Result<T, Err
 }
 
 /// Takes connections from `listener` for good.
-pub async fn serve(listener: UnixListener, interface: Interface, agent: Rc<Agent>) {
+pub async fn serve(listener: UnixListener, agent: Rc<Agent>) {
     let open: Rc<RefCell<HashMap<u32, usize>>> = Rc::default();
     loop {
         let stream = match listener.accept().await {
@@ -135,7 +124,7 @@ pub async fn serve(listener: UnixListener, interface: Interface, agent: Rc<Agent
         let agent = Rc::clone(&agent);
         tokio::task::spawn_local(async move {
             let _place = place;
-            answer_all(stream, credentials, interface, &agent).await;
+            answer_all(stream, credentials, &agent).await;
         });
         // Who is here is answered before the next one is looked for.
         tokio::task::yield_now().await;
@@ -175,15 +164,13 @@ impl Drop for Place {
 }
 
 /// Answers the calls of one connection, one after the other.
-async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface, agent: &Rc<Agent>) {
+async fn answer_all(stream: UnixStream, credentials: UCred, agent: &Rc<Agent>) {
     let Some(pid) = credentials.pid() else { return };
     let mut peer = Peer { pid, uid: credentials.uid(), groups: Vec::new() };
     let longest = if peer.is_root() { LONGEST_MESSAGE } else { LONGEST_QUESTION };
     let mut connection = Connection::new(Bounded { stream, longest });
-    if interface == Interface::Agent {
-        let Ok(all) = connection.peer_credentials().await else { return };
-        peer.groups = all.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect();
-    }
+    let Ok(all) = connection.peer_credentials().await else { return };
+    peer.groups = all.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect();
     loop {
         let received = tokio::time::timeout(LONGEST_SILENCE, connection.receive_call::<RawCall>()).await;
         let call = match received {
@@ -199,26 +186,11 @@ async fn answer_all(stream: UnixStream, credentials: UCred, interface: Interface
             }
             Ok(Err(_)) | Err(_) => return,
         };
-        // PAM has its own patience: who has hung up was refused, and is not judged.
-        if interface == Interface::Pam && has_hung_up(connection.read().read_half().as_fd()) {
-            return;
-        }
-        let answer = match interface {
-            Interface::Pam => pam::answer(agent, &peer, call.method()),
-            Interface::Agent => admin::answer(agent, &peer, call.method()).await,
-        };
+        let answer = admin::answer(agent, &peer, call.method()).await;
         if !call.oneway() && !reply(&mut connection, answer).await {
             return;
         }
     }
-}
-
-/// Whether nobody is at the other end any more (poll(2)).
-fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
-    let mut asked = [PollFd::new(socket, PollFlags::empty())];
-    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
-    poll(&mut asked, PollTimeout::ZERO).is_ok()
-        && asked.iter().filter_map(PollFd::revents).any(|events| events.intersects(gone))
 }
 
 /// Sends an answer; `false` if the peer did not take it.

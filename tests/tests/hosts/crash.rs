@@ -26,7 +26,7 @@ struct Told {
 }
 
 fn an_agent_that_is_killed_at_any_step_of_writing_keeps_its_word(release: Release) {
-    let host = Host::builder(release).exempt(&["ops"]).with_packages(&["perl", "strace"]).boot();
+    let host = Host::builder(release).exempt(&["ops"]).boot();
     host.make_mortal();
     let _covered = host.grant("bob --for 600s --login");
     let mut bob = host.login("bob");
@@ -82,7 +82,7 @@ fn grant_and_revoke(host: &Host, reason: &str) -> Told {
 fn enabling_and_disabling_that_are_killed_leave_every_file_whole(release: Release) {
     const FILES: &str =
         "cd /etc && find pam.d sudoers.d | sort && find pam.d sudoers.d -type f -exec sha256sum {} + | sort";
-    let host = Host::builder(release).exempt(&["ops"]).with_packages(&["perl", "strace"]).not_enabled().boot();
+    let host = Host::builder(release).exempt(&["ops"]).not_enabled().boot();
     let _covered = host.grant("bob --for 600s --login");
     let plain = host.ok(FILES);
     host.ok("curfew enable");

@@ -111,7 +111,7 @@ fn thirty_logins_at_once_at_a_hung_agent_are_refused_in_time(release: Release) {
 }
 
 fn a_swarm_at_the_public_socket_slows_no_login_and_fills_no_memory(release: Release) {
-    let host = Host::builder(release).exempt(&["ops"]).with_packages(&["perl", "strace"]).boot();
+    let host = Host::builder(release).exempt(&["ops"]).boot();
     let _grant = host.grant("alice --for 300s --login");
     let calm = host.ask_pam("alice", 300);
     let normal = host.ssh("alice", "true").took;

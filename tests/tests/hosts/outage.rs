@@ -30,8 +30,7 @@ struct Outage {
 }
 
 fn host(release: Release) -> Host {
-    let packages = &["perl", "strace"];
-    Host::builder(release).exempt(&["ops"]).config("grace = \"0s\"").with_packages(packages).boot()
+    Host::builder(release).exempt(&["ops"]).config("grace = \"0s\"").boot()
 }
 
 /// Bob, who may be in all the time.

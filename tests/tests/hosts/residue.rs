@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_secs(15);
 
 /// What alice plants as root, in an order in which each part works.
 const PLANT: &str = r#"
+umask 022
 mkdir -p /root/.ssh /etc/cron.d
 echo "$(cat /etc/curfew-tests/keys/carol.pub) for-later" >> /root/.ssh/authorized_keys
 echo '* * * * * root true' > /etc/cron.d/later
@@ -32,7 +33,7 @@ mkdir -p /home/alice/.config/systemd/user
 echo '[Service]' > /home/alice/.config/systemd/user/later.service
 echo '[Service]' > /etc/systemd/system/later.service
 mkdir -p /var/lib/systemd/linger
-touch /var/lib/systemd/linger/alice
+touch /var/lib/systemd/linger/carol
 systemd-run --unit=later-run --on-active=1d true
 echo '# looser' >> /etc/pam.d/su
 : > /etc/ld.so.preload
@@ -87,7 +88,7 @@ fn what_root_leaves_behind_is_found_at_the_end_of_sudo(release: Release) {
             "added group toor",
             "added user unit /home/alice/.config/systemd/user/later.service",
             "added system unit /etc/systemd/system/later.service",
-            "added linger /var/lib/systemd/linger/alice",
+            "added linger /var/lib/systemd/linger/carol",
             "added transient unit /run/systemd/transient/later-run.service",
             "added transient unit /run/systemd/transient/later-run.timer",
             "changed access file /etc/pam.d/su",

@@ -24,7 +24,7 @@ print $count;
 "#;
 
 fn a_spool_whose_next_file_can_not_be_begun_has_no_gap_and_no_double(release: Release) {
-    let host = Host::builder(release).exempt(&["ops"]).with_packages(&["perl", "strace"]).boot();
+    let host = Host::builder(release).exempt(&["ops"]).boot();
     host.make_mortal();
     let _grant = host.grant("bob --for 600s --login");
     host.write("/root/fill", FILL);
