@@ -65,6 +65,8 @@ pub struct Agent {
     pub in_force: RefCell<InForce>,
     /// People of whom something ended, to be looked at.
     pub departing: RefCell<BTreeSet<String>>,
+    /// People who are being looked at.
+    pub seen_off: RefCell<HashSet<String>>,
     /// The next end, for PID 1 to keep.
     pub deadline: Deadline,
     /// logind.
@@ -131,6 +133,7 @@ impl Agent {
             wired: RefCell::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),
+            seen_off: RefCell::default(),
             deadline: Deadline::default(),
             logind: Logind::default(),
             changed: Notify::new(),

@@ -15,52 +15,78 @@ use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Where logind remembers who lingers (loginctl(1)).
 const LINGERING: &str = "/var/lib/systemd/linger";
 
-/// Looks at the people of whom something ended since the last look, in a task of its own.
+/// How long after the user database did not answer it is asked again.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Looks at the people of whom something ended since the last look, in a task of its own. Who is being looked at has to wait for the next.
 pub fn start(agent: &Rc<Agent>) {
-    if agent.in_force.borrow().holds() && !agent.departing.borrow().is_empty() {
-        let people = std::mem::take(&mut *agent.departing.borrow_mut());
-        agent.work_on(see_off(Rc::clone(agent), people.into_iter().collect()));
+    if !agent.in_force.borrow().holds() {
+        return;
+    }
+    let mut seen_off = agent.seen_off.borrow_mut();
+    let mut departing = agent.departing.borrow_mut();
+    let people: Vec<String> = departing.iter().filter(|user| !seen_off.contains(*user)).cloned().collect();
+    if !people.is_empty() {
+        departing.retain(|user| seen_off.contains(user));
+        seen_off.extend(people.iter().cloned());
+        let doorman = Rc::clone(agent);
+        agent.work_on(async move {
+            see_off(&doorman, &people).await;
+            doorman.seen_off.borrow_mut().retain(|user| !people.contains(user));
+        });
     }
 }
 
 /// Ends what is left of those who have departed, and audits what that was.
-async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
+async fn see_off(agent: &Agent, people: &[String]) {
     let mut endings = Vec::new();
-    for user in &people {
-        if let Some(ending) = ending_of(&agent, user).await {
-            endings.push(ending);
+    let mut unknown = Vec::new();
+    for user in people {
+        match ending_of(agent, user).await {
+            Ok(ending) => endings.extend(ending),
+            Err(problem) => {
+                tracing::error!(
+                    user,
+                    "what is left of a person can't be told, since they can't be looked up: {problem}"
+                );
+                unknown.push(user.clone());
+            }
         }
     }
     if !endings.is_empty() {
         ending::strike_all(&mut endings);
         ending::follow_up(&mut endings).await;
         for ending in endings.iter().filter(|ending| ending.killed_any()) {
-            report(&agent, ending).await;
+            report(agent, ending).await;
         }
     }
-    for user in &people {
-        end_lingering(&agent, user).await;
+    for user in people {
+        end_lingering(agent, user).await;
+    }
+    if !unknown.is_empty() {
+        tokio::time::sleep(TRIED_AGAIN_AFTER).await;
+        agent.departing.borrow_mut().extend(unknown);
     }
 }
 
 /// What is to be ended of `user`; none where something of theirs may go on.
-async fn ending_of(agent: &Agent, user: &str) -> Option<Ending> {
-    last_end(agent, user, clock::now())?;
-    let uid = match agent.user_id(user).await {
-        Ok(uid) => uid?,
-        Err(problem) => {
-            tracing::error!(user, "what is left of a person can't be told, since they can't be looked up: {problem}");
-            agent.departing.borrow_mut().insert(user.to_owned());
-            return None;
-        }
-    };
+///
+/// # Errors
+///
+/// What the user database says, or that it took too long.
+async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> {
+    if last_end(agent, user, clock::now()).is_none() {
+        return Ok(None);
+    }
+    let Some(uid) = agent.user_id(user).await? else { return Ok(None) };
     // Root's own things are everybody's, whoever else has that number; and a grant may have come meanwhile.
-    last_end(agent, user, clock::now()).filter(|_| uid != 0 && !goes_on(agent, user, uid))?;
-    Some(Ending::new(Target::Person { user: user.to_owned(), uid }))
+    let departed = last_end(agent, user, clock::now()).is_some() && uid != 0 && !goes_on(agent, user, uid);
+    Ok(departed.then(|| Ending::new(Target::Person { user: user.to_owned(), uid })))
 }
 
 /// When the person's last login grant ended; none where they have one, never had, or are exempt.

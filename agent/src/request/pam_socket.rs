@@ -49,29 +49,39 @@ impl PamSocket {
     /// Takes connections for good.
     pub async fn serve(self, agent: Rc<Agent>) {
         loop {
-            if let Err(error) = self.take_some(&agent).await {
-                // Out of descriptors, most likely: let some connections end first.
-                tracing::warn!("a connection of PAM could not be taken: {error}");
-                tokio::time::sleep(PAUSE).await;
+            match self.take_some(&agent).await {
+                Ok(Crowd::Gone) => {}
+                // Everything else has its turn before those who still wait.
+                Ok(Crowd::Waits) => tokio::task::yield_now().await,
+                Err(error) => {
+                    // Out of descriptors, most likely: let some connections end first.
+                    tracing::warn!("a connection of PAM could not be taken: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
-            tokio::task::yield_now().await;
         }
     }
 
-    async fn take_some(&self, agent: &Rc<Agent>) -> io::Result<()> {
+    async fn take_some(&self, agent: &Rc<Agent>) -> io::Result<Crowd> {
         let mut ready = self.ready.readable().await?;
         for _ in 0..MOST_IN_A_ROW {
             match self.listener.accept() {
                 Ok((stream, _)) => take(stream, agent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
-                    return Ok(());
+                    return Ok(Crowd::Gone);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(Crowd::Waits)
     }
+}
+
+/// Whether somebody may still wait to be taken.
+enum Crowd {
+    Gone,
+    Waits,
 }
 
 fn take(stream: UnixStream, agent: &Rc<Agent>) {
