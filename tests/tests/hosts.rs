@@ -41,6 +41,7 @@ mod hosts {
     mod end;
     mod harness;
     mod hostile_grant;
+    mod limits;
     mod load;
     mod malformed;
     mod observe;
