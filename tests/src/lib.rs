@@ -15,6 +15,7 @@
 pub mod builder;
 pub mod cgroup;
 pub mod command;
+pub mod compile;
 pub mod crash;
 pub mod curfew;
 pub mod gate;

@@ -44,6 +44,7 @@ mod hosts {
     mod limits;
     mod load;
     mod malformed;
+    mod model;
     mod observe;
     mod outage;
     mod race;

@@ -35,6 +35,8 @@ pub enum Target {
         ended: Elevation,
         /// The first processes of the runs that another grant covers.
         covered: Vec<ProcessId>,
+        /// The first processes of the logins that it runs in: root's as well, and not its work.
+        leaders: Vec<ProcessId>,
     },
     /// What of a person is left outside of their sessions: their service manager, and what else carries their login uid.
     Person {
@@ -180,7 +182,7 @@ impl Target {
     pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
         match self {
             Self::Session(session) => find_session(session, table),
-            Self::Elevation { ended, covered } => Ok(find_elevated(table, ended, covered)),
+            Self::Elevation { ended, covered, leaders } => Ok(find_elevated(table, ended, covered, leaders)),
             Self::Person { uid, .. } => find_left_of_person(*uid, table),
         }
     }
@@ -223,22 +225,33 @@ fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
 }
 
 /// What the run of sudo or su started, and what of another user's rights is left in its session since then: not the login, not
-/// what the run was started from, not what was there before it, and not the runs that go on.
-fn find_elevated(table: &Table, ended: &Elevation, covered: &[ProcessId]) -> Vec<Process> {
-    let mut spared: HashSet<ProcessId> = table.ancestors(ended.root);
-    for &root in covered {
-        spared.extend(table.tree(root));
-        spared.extend(table.ancestors(root));
-    }
-    let started = table.tree(ended.root);
-    let left_behind = |process: &Process| {
+/// what the run was started from, not what was there before it and what that started, and not the runs that go on.
+fn find_elevated(table: &Table, ended: &Elevation, covered: &[ProcessId], leaders: &[ProcessId]) -> Vec<Process> {
+    let elevated = |process: &Process| {
         ended.audit_session.is_some()
             && process.audit_session == ended.audit_session
-            && process.id.start >= ended.root.start
             && ended.uid.is_some_and(|uid| process.euid != uid)
             && process.login_uid != Some(process.euid)
-            && !spared.contains(&process.id)
     };
+    let mut spared: HashSet<ProcessId> = table.ancestors(ended.root);
+    // Once the run itself is dead, nothing tells its ancestors any more, and start times are as coarse as 10 ms.
+    spared.extend(leaders);
+    let older = |process: &&Process| process.id.start < ended.root.start && elevated(process);
+    // A program that let somebody in has the person's own processes below it, and they may adopt what a dead run leaves (prctl(2),
+    // PR_SET_CHILD_SUBREAPER): that hides nothing.
+    let own: HashSet<ProcessId> = table.iter().filter(|it| Some(it.euid) == ended.uid).map(|it| it.id).collect();
+    let before: Vec<ProcessId> = table.iter().filter(older).map(|it| it.id).filter(|it| !spared.contains(it)).collect();
+    let before = before.into_iter().filter(|&root| table.tree(root).is_disjoint(&own));
+    let before: Vec<ProcessId> = before.collect();
+    for &root in covered {
+        spared.extend(table.ancestors(root));
+    }
+    for &root in covered.iter().chain(&before) {
+        spared.extend(table.tree(root));
+    }
+    let started = table.tree(ended.root);
+    let left_behind =
+        |process: &Process| elevated(process) && process.id.start >= ended.root.start && !spared.contains(&process.id);
     let doomed = |process: &&Process| started.contains(&process.id) || left_behind(process);
     table.iter().filter(doomed).cloned().collect()
 }
@@ -299,8 +312,13 @@ mod tests {
     }
 
     fn doomed_of(table: Vec<Process>, ended: &Elevation, covered: &[ProcessId]) -> Vec<i32> {
+        doomed_beside(table, ended, covered, &[id(10)])
+    }
+
+    fn doomed_beside(table: Vec<Process>, ended: &Elevation, covered: &[ProcessId], leaders: &[ProcessId]) -> Vec<i32> {
         let table: Table = table.into_iter().collect();
-        let mut pids: Vec<i32> = find_elevated(&table, ended, covered).iter().map(|process| process.id.pid).collect();
+        let mut pids: Vec<i32> =
+            find_elevated(&table, ended, covered, leaders).iter().map(|process| process.id.pid).collect();
         pids.sort_unstable();
         pids
     }
@@ -322,9 +340,32 @@ mod tests {
     }
 
     #[test]
+    fn the_process_that_let_somebody_in_is_spared_though_it_started_with_the_run() {
+        let gone = Elevation { root: ProcessId { pid: 99, start: 10 }, ..elevation(99) };
+        assert_eq!(doomed(&gone, &[id(13), id(17)]), [16]);
+    }
+
+    #[test]
     fn what_was_there_before_the_run_is_not_its_work() {
         let gone = Elevation { root: ProcessId { pid: 99, start: 17 }, ..elevation(99) };
         assert!(doomed(&gone, &[id(13), id(17)]).is_empty());
+    }
+
+    #[test]
+    fn what_the_person_adopts_of_a_dead_run_is_its_work() {
+        // alice's bash 12 adopted 50, which 99 left, and nobody knows that sshd 10 let her in.
+        let mut table = table();
+        table.push(process(50, 12, 0, 5));
+        let gone = Elevation { root: ProcessId { pid: 99, start: 18 }, ..elevation(99) };
+        assert_eq!(doomed_beside(table, &gone, &[id(13), id(17)], &[]), [50]);
+    }
+
+    #[test]
+    fn what_older_root_shells_start_is_not_its_work() {
+        // bash 14 is from before Curfew was in force, and is left alone: so is what is started in it after the run.
+        let mut table: Vec<Process> = table().into_iter().filter(|it| it.id.pid != 15).collect();
+        table.push(process(50, 14, 0, 5));
+        assert_eq!(doomed_of(table, &elevation(17), &[]), [17, 18]);
     }
 
     #[test]

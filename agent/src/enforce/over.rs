@@ -42,7 +42,9 @@ fn finished(sessions: &Sessions, ending: &HashSet<ProcessId>) -> (Vec<Session>, 
 
 fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Target {
     let others = sessions.elevations().iter().filter(|other| other.root != ended.root && covered(other));
-    Target::Elevation { ended: ended.clone(), covered: others.map(|other| other.root).collect() }
+    let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == ended.audit_session;
+    let leaders = sessions.sessions().iter().filter(same).map(|session| session.leader).collect();
+    Target::Elevation { ended: ended.clone(), covered: others.map(|other| other.root).collect(), leaders }
 }
 
 /// Kills what no grant covers, and follows it up in a task of its own.

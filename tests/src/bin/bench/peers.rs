@@ -1,12 +1,8 @@
 //! The peers of an account check, set up in a host: a PAM configuration folder for each, and what stands
 //! behind it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use curfew_tests::command::run;
 use curfew_tests::{Host, wait_for};
 
 /// Where the host keeps what the benchmark brings.
@@ -49,12 +45,13 @@ simple_allow_users = ";
 /// Makes every peer answer in `host`; each permits `user`.
 pub fn install(host: &Host, user: &str) {
     host.ok(&format!("mkdir -p {FOLDER}/pam"));
-    compile(host, "pam_client.c", "pam_client", &["-lpam"]);
-    compile(host, "echo_server.c", "echo_server", &[]);
-    compile(host, "question_client.c", "question_client", &[]);
-    compile(host, "crowd.c", "crowd", &[]);
+    host.compile("pam_client.c", &format!("{FOLDER}/pam_client"), &["-lpam"]);
+    host.compile("echo_server.c", &format!("{FOLDER}/echo_server"), &[]);
+    host.compile("question_client.c", &format!("{FOLDER}/question_client"), &[]);
+    host.compile("crowd.c", &format!("{FOLDER}/crowd"), &[]);
     // Kept mapped as pam_curfew.so is: in one process, neither is loaded again for each transaction.
-    compile(host, "pam_floor.c", "pam_floor.so", &["-shared", "-fPIC", "-Wl,-z,nodelete", "-lpam"]);
+    let floor = &["-shared", "-fPIC", "-Wl,-z,nodelete", "-lpam"];
+    host.compile("pam_floor.c", &format!("{FOLDER}/pam_floor.so"), floor);
     for Peer { name, module, .. } in &PEERS {
         // Without `other`, libpam would write a complaint to the log in every transaction.
         let folder = format!("{FOLDER}/pam/{name}");
@@ -73,14 +70,4 @@ fn start_sssd(host: &Host, user: &str) {
     wait_for("SSSD to answer for the user", Duration::from_secs(20), || {
         host.run(&format!("getent --service=sss passwd {user}")).success().then_some(())
     });
-}
-
-/// Compiles one of `tests/peers` into the host's folder.
-fn compile(host: &Host, source: &str, name: &str, options: &[&str]) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(source);
-    let binary: PathBuf = host.path(&format!("{FOLDER}/{name}"));
-    let mut cc = Command::new("cc");
-    cc.args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&binary).arg(&source).args(options);
-    run(&mut cc, Duration::from_secs(60)).expect_ok(&format!("cc {}", source.display()));
-    assert!(fs::metadata(&binary).is_ok(), "the compiler left no {}", binary.display());
 }

@@ -1,0 +1,176 @@
+//! Curfew as a page of rules: who is granted what from when until when, who is in, and what of that may go on.
+//!
+//! It knows nothing of how the product does it. Times are milliseconds; grants, logins and runs of sudo are numbered as they come.
+
+use crate::people::{Door, Doors, Person, Sudo, Wanted};
+
+/// When every sequence begins: 2026-11-21T20:00:00.25Z.
+pub const BEGINNING: i64 = 1_795_291_200_250;
+
+#[derive(Clone, Debug)]
+pub struct Grant {
+    pub to: Person,
+    pub login: Option<Doors>,
+    pub sudo: Option<Sudo>,
+    begin: i64,
+    pub end: i64,
+    pub revoked: bool,
+    /// The agent has looked while it held, or when it was over: a clock that is set back changes neither.
+    seen_begun: bool,
+    pub seen_over: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub who: Person,
+    door: Door,
+    /// Ends with its grant: not what opened while Curfew only observed, and nothing of exempt people's.
+    governed: bool,
+    /// Its end came, by Curfew.
+    pub over: bool,
+    /// Whoever logged in has logged out. What they left running goes on.
+    pub logged_out: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub login: usize,
+    wanted: Wanted,
+    governed: bool,
+    pub over: bool,
+    /// The command has ended by itself.
+    pub finished: bool,
+    /// The grants of that time, where none covered the very command: the run needs all of them.
+    pinned: Option<Vec<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    Enforce,
+    Observe,
+}
+
+/// What should be.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    pub now: i64,
+    pub grants: Vec<Grant>,
+    pub logins: Vec<Login>,
+    pub runs: Vec<Run>,
+    /// The mode in force, and what stands in the file: none for what can't be used.
+    pub mode: Mode,
+    pub file: Option<Mode>,
+    pub up: bool,
+    /// What the last question was to be answered.
+    pub answer: bool,
+}
+
+impl Grant {
+    pub fn is_live(&self, now: i64) -> bool {
+        let begun = self.seen_begun || self.begin <= now;
+        begun && now < self.end && !self.revoked && !self.seen_over
+    }
+
+    pub fn is_over(&self, now: i64) -> bool {
+        now >= self.end || self.revoked || self.seen_over
+    }
+}
+
+impl Reference {
+    pub fn new() -> Self {
+        let (mode, file) = (Mode::Enforce, Some(Mode::Enforce));
+        let (grants, logins, runs) = Default::default();
+        Self { now: BEGINNING, grants, logins, runs, mode, file, up: true, answer: true }
+    }
+
+    fn live(&self, who: Person) -> impl Iterator<Item = (usize, &Grant)> {
+        self.grants.iter().enumerate().filter(move |(_, grant)| grant.to == who && grant.is_live(self.now))
+    }
+
+    /// Whether a live grant opens this door.
+    pub fn is_covered(&self, who: Person, door: Door) -> bool {
+        self.live(who).any(|(_, grant)| grant.login.is_some_and(|doors| doors.opens(door)))
+    }
+
+    /// Whether a live grant gives any sudo: which, sudo itself judges.
+    pub fn has_sudo(&self, who: Person) -> bool {
+        self.live(who).any(|(_, grant)| grant.sudo.is_some())
+    }
+
+    pub fn lets_in(&self, who: Person, door: Door) -> bool {
+        self.mode == Mode::Observe || who.is_exempt() || self.is_covered(who, door)
+    }
+
+    pub fn lets_sudo(&self, who: Person) -> bool {
+        self.mode == Mode::Observe || who.is_exempt() || self.has_sudo(who)
+    }
+
+    fn covers_run(&self, run: &Run) -> bool {
+        let who = self.logins[run.login].who;
+        match &run.pinned {
+            Some(all) => all.iter().all(|&grant| self.grants[grant].is_live(self.now)),
+            None => self.live(who).any(|(_, grant)| grant.sudo.is_some_and(|sudo| sudo.covers(run.wanted))),
+        }
+    }
+
+    /// A grant from the last whole second on, until so many whole seconds after the next.
+    pub fn grant(&mut self, to: Person, seconds: u32, login: Option<Doors>, sudo: Option<Sudo>) {
+        let begin = self.now.div_euclid(1000) * 1000;
+        let end = (self.now + 999).div_euclid(1000) * 1000 + i64::from(seconds) * 1000;
+        let (revoked, seen_begun, seen_over) = (false, false, false);
+        self.grants.push(Grant { to, login, sudo, begin, end, revoked, seen_begun, seen_over });
+        self.answer = true;
+    }
+
+    /// Only what has not ended can be revoked.
+    pub fn revoke(&mut self, grant: usize) {
+        self.answer = !self.grants[grant].is_over(self.now);
+        self.grants[grant].revoked |= self.answer;
+    }
+
+    pub fn log_in(&mut self, who: Person, door: Door) {
+        self.answer = self.lets_in(who, door);
+        if self.answer {
+            let governed = self.mode == Mode::Enforce && !who.is_exempt();
+            self.logins.push(Login { who, door, governed, over: false, logged_out: false });
+        }
+    }
+
+    pub fn run_sudo(&mut self, login: usize, wanted: Wanted) {
+        let who = self.logins[login].who;
+        self.answer = self.lets_sudo(who);
+        if self.answer {
+            let governed = self.mode == Mode::Enforce && !who.is_exempt();
+            let mut run = Run { login, wanted, governed, over: false, finished: false, pinned: None };
+            if !self.covers_run(&run) {
+                run.pinned = Some(self.live(who).filter(|(_, it)| it.sudo.is_some()).map(|(it, _)| it).collect());
+            }
+            self.runs.push(run);
+        }
+    }
+
+    /// The agent reads its file; one that can't be used changes nothing.
+    pub fn configure(&mut self) {
+        self.mode = self.file.unwrap_or(self.mode);
+    }
+
+    /// The agent looks: what is over now is over for good.
+    pub fn look(&mut self) {
+        for grant in &mut self.grants {
+            grant.seen_over |= grant.is_over(self.now);
+            grant.seen_begun |= grant.begin <= self.now;
+        }
+        if self.mode == Mode::Observe {
+            self.logins.iter_mut().for_each(|login| login.governed = false);
+            self.runs.iter_mut().for_each(|run| run.governed = false);
+        }
+        for number in 0..self.logins.len() {
+            let login = &self.logins[number];
+            self.logins[number].over |= login.governed && !self.is_covered(login.who, login.door);
+        }
+        for number in 0..self.runs.len() {
+            let run = &self.runs[number];
+            self.runs[number].over |= self.logins[run.login].over || (run.governed && !self.covers_run(run));
+        }
+    }
+}

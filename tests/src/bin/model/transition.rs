@@ -1,0 +1,291 @@
+//! What can happen: acts of people and operators, steps of the clock, and the deaths of the agent.
+
+use crate::people::{Command, DOORS, Door, Doors, Person, Sudo, Wanted};
+use crate::reference::{BEGINNING, Mode, Reference};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest_state_machine::ReferenceStateMachine;
+
+/// How far from its beginning the clock goes, in milliseconds: grants that ended a week ago are forgotten.
+const FARTHEST: i64 = 3 * 24 * 3600 * 1000;
+
+/// The most logins and runs of sudo that are open at a time.
+const MOST_OPEN: usize = 5;
+
+/// An act, and what becomes of the agent then.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    pub act: Act,
+    pub then: Then,
+}
+
+#[derive(Clone, Debug)]
+pub enum Act {
+    Grant {
+        to: Person,
+        seconds: u32,
+        login: Option<Doors>,
+        sudo: Option<Sudo>,
+    },
+    Revoke(usize),
+    Clock(Step),
+    /// With `scope`, in a control group such as logind makes.
+    Login {
+        who: Person,
+        door: Door,
+        scope: bool,
+    },
+    Logout(usize),
+    Sudo {
+        login: usize,
+        wanted: Wanted,
+    },
+    /// A run of sudo starts another program.
+    SudoForks(usize),
+    /// A run of sudo ends by itself, and leaves its programs.
+    SudoEnds(usize),
+    /// None writes a file that can't be used.
+    Configure(Option<Mode>),
+    /// An agent that is down is started.
+    Start,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// By so many milliseconds.
+    By(i64),
+    /// To the end of a grant, and so many milliseconds on.
+    ToTheEnd(usize, i64),
+}
+
+/// What becomes of the agent.
+#[derive(Clone, Copy, Debug)]
+pub enum Then {
+    /// It does what there is to do.
+    Settles,
+    /// It does that, and is stopped.
+    Stops,
+    /// It dies at once.
+    Dies,
+    /// It looks, and dies so many milliseconds later, whatever it is at.
+    DiesAtWork(u8),
+}
+
+impl Step {
+    fn time(self, reference: &Reference) -> i64 {
+        match self {
+            Self::By(step) => reference.now + step,
+            Self::ToTheEnd(grant, step) => reference.grants[grant].end + step,
+        }
+    }
+}
+
+impl ReferenceStateMachine for Reference {
+    type State = Self;
+    type Transition = Transition;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        Just(Self::new()).boxed()
+    }
+
+    fn transitions(state: &Self) -> BoxedStrategy<Transition> {
+        let act = if state.up { acts(state) } else { acts_without_agent(state) };
+        let transition = (act, then(20), then(12)).prop_map(|(act, mostly_lives, often_dies)| {
+            // What was confirmed, and who runs what, is what a death must not undo.
+            let then = if matches!(act, Act::Revoke(_) | Act::Grant { .. } | Act::Sudo { .. }) {
+                often_dies
+            } else {
+                mostly_lives
+            };
+            Transition { act, then }
+        });
+        transition.boxed()
+    }
+
+    fn preconditions(state: &Self, transition: &Transition) -> bool {
+        let grants = state.grants.len();
+        match transition.act {
+            Act::Grant { .. } => state.up,
+            Act::Revoke(grant) => state.up && grant < grants,
+            Act::Clock(Step::ToTheEnd(grant, _)) if grant >= grants => false,
+            Act::Clock(step) => (step.time(state) - BEGINNING).abs() < FARTHEST,
+            Act::Login { .. } => state.up && logins(state).len() < MOST_OPEN,
+            Act::Sudo { login, .. } => state.up && logins(state).contains(&login) && runs(state).len() < MOST_OPEN,
+            Act::Logout(login) => logins(state).contains(&login),
+            Act::SudoForks(run) | Act::SudoEnds(run) => runs(state).contains(&run),
+            Act::Configure(_) => true,
+            Act::Start => !state.up,
+        }
+    }
+
+    fn apply(mut state: Self, transition: &Transition) -> Self {
+        match transition.act {
+            Act::Grant { to, seconds, login, sudo } => state.grant(to, seconds, login, sudo),
+            Act::Revoke(grant) => state.revoke(grant),
+            Act::Clock(step) => state.now = step.time(&state),
+            Act::Login { who, door, .. } => state.log_in(who, door),
+            Act::Logout(login) => state.logins[login].logged_out = true,
+            Act::Sudo { login, wanted } => state.run_sudo(login, wanted),
+            Act::SudoForks(_) => {}
+            Act::SudoEnds(run) => state.runs[run].finished = true,
+            Act::Configure(mode) => {
+                state.file = mode;
+                if state.up {
+                    state.configure();
+                }
+            }
+            Act::Start => {
+                state.up = true;
+                state.configure();
+            }
+        }
+        if state.up && !matches!(transition.then, Then::Dies) {
+            state.look();
+        }
+        state.up &= matches!(transition.then, Then::Settles);
+        state
+    }
+}
+
+/// The grants that hold.
+fn live(state: &Reference) -> Vec<usize> {
+    (0..state.grants.len()).filter(|&grant| state.grants[grant].is_live(state.now)).collect()
+}
+
+/// Whether it gives sudo to somebody of whom something runs by sudo.
+fn has_runs(state: &Reference, grant: usize) -> bool {
+    let grant = &state.grants[grant];
+    grant.sudo.is_some() && runs(state).into_iter().any(|run| state.logins[state.runs[run].login].who == grant.to)
+}
+
+/// The logins in which somebody sits.
+fn logins(state: &Reference) -> Vec<usize> {
+    (0..state.logins.len()).filter(|&it| !state.logins[it].over && !state.logins[it].logged_out).collect()
+}
+
+/// The runs of sudo that run.
+fn runs(state: &Reference) -> Vec<usize> {
+    (0..state.runs.len()).filter(|&it| !state.runs[it].over && !state.runs[it].finished).collect()
+}
+
+fn then(lives: u32) -> impl Strategy<Value = Then> {
+    prop_oneof![
+        lives => Just(Then::Settles),
+        1 => Just(Then::Stops),
+        1 => Just(Then::Dies),
+        2 => (0..25_u8).prop_map(Then::DiesAtWork),
+    ]
+}
+
+/// What can happen, weighted so that most of it has a chance to.
+fn acts(state: &Reference) -> BoxedStrategy<Act> {
+    let mut acts = vec![(4, grant().boxed()), (3, clock(state)), (1, configure()), (1, login().boxed())];
+    let live = live(state);
+    let doors: Vec<(Person, Door)> = Person::GRANTEES
+        .into_iter()
+        .flat_map(|who| DOORS.into_iter().map(move |door| (who, door)))
+        .filter(|(who, door)| state.is_covered(*who, *door))
+        .collect();
+    if !doors.is_empty() {
+        let login = (select(doors), any::<bool>()).prop_map(|((who, door), scope)| Act::Login { who, door, scope });
+        acts.push((4, login.boxed()));
+    }
+    let in_without_sudo: Vec<Person> = logins(state).into_iter().map(|login| state.logins[login].who).collect();
+    let in_without_sudo: Vec<Person> = in_without_sudo.into_iter().filter(|who| !state.lets_sudo(*who)).collect();
+    if !in_without_sudo.is_empty() {
+        acts.push((6, grant_of(select(in_without_sudo), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
+    }
+    let behind_runs: Vec<usize> = live.iter().copied().filter(|&grant| has_runs(state, grant)).collect();
+    if !behind_runs.is_empty() {
+        acts.push((3, select(behind_runs.clone()).prop_map(Act::Revoke).boxed()));
+        let end = select(behind_runs).prop_map(|grant| Act::Clock(Step::ToTheEnd(grant, 0)));
+        acts.push((3, end.boxed()));
+    }
+    if !state.grants.is_empty() {
+        acts.push((1, (0..state.grants.len()).prop_map(Act::Revoke).boxed()));
+    }
+    if !live.is_empty() {
+        acts.push((1, select(live).prop_map(Act::Revoke).boxed()));
+    }
+    let granted = |login: &usize| state.has_sudo(state.logins[*login].who);
+    let (granted, others): (Vec<usize>, Vec<usize>) = logins(state).into_iter().partition(granted);
+    for (weight, logins) in [(6, granted), (1, others)].into_iter().filter(|(_, logins)| !logins.is_empty()) {
+        let wanted = (command(), prop::bool::weighted(0.2));
+        let wanted = wanted.prop_map(|(command, www_data)| Wanted { command, www_data });
+        let sudo = (select(logins), wanted).prop_map(|(login, wanted)| Act::Sudo { login, wanted });
+        acts.push((weight, sudo.boxed()));
+    }
+    acts.extend(what_people_end(state));
+    prop::strategy::Union::new_weighted(acts).boxed()
+}
+
+fn acts_without_agent(state: &Reference) -> BoxedStrategy<Act> {
+    let mut acts = vec![(8, Just(Act::Start).boxed()), (3, clock(state)), (1, configure())];
+    acts.extend(what_people_end(state));
+    prop::strategy::Union::new_weighted(acts).boxed()
+}
+
+fn what_people_end(state: &Reference) -> Vec<(u32, BoxedStrategy<Act>)> {
+    let mut acts = Vec::new();
+    if !logins(state).is_empty() {
+        acts.push((1, select(logins(state)).prop_map(Act::Logout).boxed()));
+    }
+    if !runs(state).is_empty() {
+        acts.push((1, select(runs(state)).prop_map(Act::SudoEnds).boxed()));
+        acts.push((1, select(runs(state)).prop_map(Act::SudoForks).boxed()));
+    }
+    acts
+}
+
+fn grant() -> impl Strategy<Value = Act> {
+    let services = prop_oneof![3 => Just(None), 1 => Just(Some("sshd")), 1 => Just(Some("login"))];
+    let doors = (services, prop::bool::weighted(0.2)).prop_map(|(service, inside)| Doors { service, inside });
+    let access = prop_oneof![
+        3 => doors.clone().prop_map(|doors| (Some(doors), None)),
+        2 => (doors, sudo()).prop_map(|(doors, sudo)| (Some(doors), Some(sudo))),
+        1 => sudo().prop_map(|sudo| (None, Some(sudo))),
+    ];
+    // Most of one person's, so that there is a union to speak of.
+    grant_of(prop_oneof![3 => Just(Person::Alice), 1 => Just(Person::Bob)], access)
+}
+
+fn grant_of(
+    to: impl Strategy<Value = Person>,
+    access: impl Strategy<Value = (Option<Doors>, Option<Sudo>)>,
+) -> impl Strategy<Value = Act> {
+    let seconds = prop_oneof![1..90_u32, 60..4 * 3600_u32];
+    (to, seconds, access).prop_map(|(to, seconds, (login, sudo))| Act::Grant { to, seconds, login, sudo })
+}
+
+fn sudo() -> impl Strategy<Value = Sudo> + Clone {
+    let sudo = (prop::option::weighted(0.5, command()), prop::bool::weighted(0.3));
+    sudo.prop_map(|(command, www_data)| Sudo { command: command.filter(|it| *it != Command::Shell), www_data })
+}
+
+fn login() -> impl Strategy<Value = Act> {
+    let who = prop_oneof![3 => select(&Person::GRANTEES[..]), 1 => Just(Person::Ops), 1 => Just(Person::Root)];
+    (who, select(&DOORS[..]), any::<bool>()).prop_map(|(who, door, scope)| Act::Login { who, door, scope })
+}
+
+fn command() -> impl Strategy<Value = Command> + Clone {
+    select(&[Command::Shell, Command::Id, Command::Sleep][..])
+}
+
+fn clock(state: &Reference) -> BoxedStrategy<Act> {
+    let by = prop_oneof![-5_000..5_000_i64, -600_000..600_000_i64, -7_200_000..7_200_000_i64].prop_map(Step::By);
+    let mut steps = vec![(2, by.boxed())];
+    let around = || select(&[-1000, -1, 0, 1, 1000][..]);
+    for (weight, grants) in [(5, live(state)), (1, (0..state.grants.len()).collect())] {
+        if !grants.is_empty() {
+            let to_the_end = (select(grants), around()).prop_map(|(grant, step)| Step::ToTheEnd(grant, step));
+            steps.push((weight, to_the_end.boxed()));
+        }
+    }
+    prop::strategy::Union::new_weighted(steps).prop_map(Act::Clock).boxed()
+}
+
+fn configure() -> BoxedStrategy<Act> {
+    prop_oneof![3 => Just(Some(Mode::Enforce)), 2 => Just(Some(Mode::Observe)), 1 => Just(None)]
+        .prop_map(Act::Configure)
+        .boxed()
+}

@@ -1,0 +1,38 @@
+//! Whatever happens in any order: the model of `tests/src/bin/model`, in a host whose own agent is away.
+
+use std::fs;
+use std::time::Duration;
+
+use curfew_tests::{Host, Release, report};
+
+on_every_release! {
+    whatever_happens_in_any_order_what_is_promised_holds,
+}
+
+const FOLDER: &str = "/opt/curfew-model";
+
+/// A sequence takes a third of a second; one that fails is made shorter for a minute.
+const LONGEST: Duration = Duration::from_secs(300);
+
+fn whatever_happens_in_any_order_what_is_promised_holds(release: Release) {
+    let host = Host::boot(release);
+    host.stop_agent();
+    host.ok("systemctl mask --quiet curfewd.socket curfewd.service curfew-sweep.service");
+    host.ok(&format!("mkdir {FOLDER} && truncate --size=8 {FOLDER}/clock"));
+    host.compile("wall_clock.c", &format!("{FOLDER}/wall_clock.so"), &["-shared", "-fPIC"]);
+    host.compile("stand_in.c", &format!("{FOLDER}/sshd"), &[]);
+    host.ok(&format!("cp {FOLDER}/sshd {FOLDER}/sudo && chmod 4755 {FOLDER}/sudo"));
+    fs::copy(env!("CARGO_BIN_EXE_model"), host.path(&format!("{FOLDER}/model"))).expect("the model can be copied");
+
+    let passed: String = std::env::vars()
+        .filter(|(name, _)| name.starts_with("PROPTEST_"))
+        .fold(String::new(), |passed, (name, value)| format!("{passed} --setenv={name}='{value}'"));
+    let longer = if passed.is_empty() { 1 } else { 100 };
+    let model = host.spawn(&format!(
+        "systemd-run --quiet --wait --pipe --collect --unit=curfew-model --property=TasksMax=infinity{passed} \
+         --setenv=LD_PRELOAD={FOLDER}/wall_clock.so --setenv=CURFEW_MODEL_CLOCK={FOLDER}/clock {FOLDER}/model"
+    ));
+    let output = model.finish(LONGEST * longer);
+    assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
+    report(&format!("{release}: {}", output.stdout.trim()));
+}
