@@ -125,7 +125,11 @@ impl Ending {
         let survivors = match (self.is_done(), self.left.len()) {
             (true, _) => "0".to_owned(),
             (false, 0) => "unknown: the processes can't be listed".to_owned(),
-            (false, count) => format!("{count}: {}", processes::tally(self.left.iter().map(|it| it.name.as_str()))),
+            (false, count) => {
+                let whys: Vec<String> =
+                    self.left.iter().map(|it| format!("{} ({})", it.name, it.why_alive())).collect();
+                format!("{count}: {}", processes::tally(whys.iter().map(String::as_str)))
+            }
         };
         let latency = self.done_at.unwrap_or_else(clock::now).duration_since(ended).as_millis();
         entry
@@ -269,7 +273,7 @@ mod tests {
 
     fn process(pid: i32, parent: i32, euid: u32, session: u32) -> Process {
         let (name, audit_session) = (format!("p{pid}"), Some(session));
-        Process { id: id(pid), parent, name, euid, tty: 0, audit_session, login_uid: Some(1001) }
+        Process { id: id(pid), parent, name, state: 'S', euid, tty: 0, audit_session, login_uid: Some(1001) }
     }
 
     fn elevation(root: i32) -> Elevation {
@@ -321,6 +325,15 @@ mod tests {
             find_elevated(&table, ended, covered, leaders).iter().map(|process| process.id.pid).collect();
         pids.sort_unstable();
         pids
+    }
+
+    #[test]
+    fn survivors_are_named_with_why_they_live() {
+        let mut ending = Ending::new(Target::Person { user: "alice".into(), uid: 1001 });
+        ending.note(Ok(vec![Process { state: 'D', ..process(7, 1, 0, 5) }, process(8, 1, 0, 5)]));
+        let entry = ending.report(Entry::new(curfew_protocol::audit::Event::SessionTerminated), Timestamp::UNIX_EPOCH);
+        let survivors = entry.text(Field::Survivors);
+        assert_eq!(survivors.as_deref(), Some("2: p7 (waits in the kernel):1 p8 (has not died yet):1"));
     }
 
     #[test]

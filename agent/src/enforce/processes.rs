@@ -30,6 +30,8 @@ pub struct Process {
     pub parent: i32,
     /// The name of its program, at most 15 bytes.
     pub name: String,
+    /// What it does, as proc_pid_stat(5) writes it: `R`, `S`, `D` …
+    pub state: char,
     /// Its effective user id.
     pub euid: u32,
     /// The device number of its controlling terminal; 0 for none.
@@ -68,6 +70,16 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> bool {
         self.id.signal(signal)
     }
+
+    /// Why KILL has not ended it yet.
+    pub fn why_alive(&self) -> &'static str {
+        match self.state {
+            'D' => "waits in the kernel",
+            'T' | 't' => "is stopped",
+            'Z' => "has threads left",
+            _ => "has not died yet",
+        }
+    }
 }
 
 /// `None` where the text makes no sense; `Some(None)` for a process that has ended and waits to be reaped.
@@ -92,6 +104,7 @@ fn describe(
         id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
         parent: fields.get(1)?.parse().ok()?,
         name,
+        state: fields.first()?.chars().next()?,
         euid: uids.split_ascii_whitespace().nth(1)?.parse().ok()?,
         tty: fields.get(4)?.parse().ok()?,
         audit_session,

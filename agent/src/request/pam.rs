@@ -18,9 +18,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
-/// The PAM service of a user's own service manager (user@.service(5)).
-const USER_MANAGER: &str = "systemd-user";
-
 /// The longest command that is audited, in bytes.
 const LONGEST_COMMAND: usize = 1024;
 
@@ -138,8 +135,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
             }
         }
     };
-    // The user's manager is no session of its own: it is ended when the person departs.
-    if hook == Hook::OpenSession && question.service != USER_MANAGER {
+    if hook == Hook::OpenSession {
         // A session that opens is watched, whatever the answer: a refused one does not always end by itself.
         let opened = watch::Opened { grant, background: matches!(request, Request::Background { .. }) };
         if let Err(error) = watch::session(agent, peer, question, opened, now) {

@@ -78,6 +78,12 @@ fn lingering_ends_with_the_last_grant_and_nothing_comes_back_at_the_next_boot(re
     longer.wait_end();
     host.power_cycle();
     assert!(!host.has("/var/lib/systemd/linger/bob") && host.has("/var/lib/systemd/linger/carol"));
+    let at = |unit: &str, what: &str| -> u64 {
+        let shown = host.ok(&format!("systemctl show --value --property={what}Monotonic {unit}"));
+        shown.trim().parse().expect("microseconds since the boot")
+    };
+    let swept = at("curfew-sweep.service", "ExecMainExitTimestamp");
+    assert!(swept > 0 && swept <= at("ssh.service", "ExecMainStartTimestamp"), "sshd was there before the sweep");
     let managers = host.ok("systemctl list-units --plain --no-legend 'user@*.service'");
     assert!(managers.contains("user@1003.service") && !managers.contains("user@1002.service"), "{managers}");
     host.audited("grant.ended", |record| record["grant"] == longer.id.as_str());

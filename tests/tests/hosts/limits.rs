@@ -21,6 +21,7 @@ fn a_service_that_root_started_outlives_sudo_and_is_reported(release: Release) {
     let grant = host.grant("alice --for 6s --login --sudo --command ALL");
     host.drop_in();
     host.ssh("alice", "sudo -n systemd-run --quiet --unit=hers sleep 900").expect_ok("a service of root's");
+    grant.wait_end();
     let found = host.audited("residue.found", |record| record["grant"] == grant.id.as_str());
     assert!(found["residue"].to_string().contains("transient unit /run/systemd/transient/hers.service"), "{found}");
     assert!(runs(&host, "sleep 900"));

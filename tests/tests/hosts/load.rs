@@ -50,7 +50,9 @@ fn fifty_sessions_whose_grants_end_in_the_same_second_are_dead_and_audited(relea
     }
     assert!(bob.run("echo in").contains("in"));
     let ended = wait_for("fifty records", SOON, || {
-        let ended = host.audit("--event session.terminated");
+        let mut ended = host.audit("--event session.terminated");
+        // Beside the logins, what ran outside of them has records of its own.
+        ended.retain(|record| record["service"] == "sshd");
         (ended.len() >= 50).then_some(ended)
     });
     assert_eq!(ended.len(), 50);
