@@ -4,7 +4,6 @@ use crate::audit::{self, Audit};
 use crate::clock;
 use crate::config::{self, Config, ConfigError, Mode};
 use crate::deadline::Deadline;
-use crate::durable;
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
@@ -12,15 +11,15 @@ use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
 use crate::enforce::sudoers;
+use crate::grant::State;
+use crate::grant::announced::Announced;
 use crate::grant::local::{self, LocalGrants};
-use crate::grant::{HeldGrant, State};
 use crate::request::peer;
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -29,9 +28,6 @@ use tokio::sync::Notify;
 
 /// The configuration that was last usable.
 const LAST_GOOD_CONFIG: &str = "/var/lib/curfew/agent.toml.last-good";
-
-/// Which grants the audit has seen begin and end.
-const ANNOUNCED: &str = "/var/lib/curfew/announced.json";
 
 /// One running agent.
 pub struct Agent {
@@ -93,10 +89,6 @@ pub struct Unwritable {
     pub again_at: Timestamp,
 }
 
-/// Which grants the audit has seen begin and end, by id.
-#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
-struct Announced(BTreeMap<String, State>);
-
 /// Why an agent can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -146,27 +138,14 @@ impl Agent {
         agent.resume();
         agent.note_config_problem(problem);
         agent.note_store_problems();
-        agent.note_unheard_of();
+        agent.announced.borrow().note_unheard_of(agent.grants.borrow().held(), &agent.audit);
         Ok(agent)
-    }
-
-    /// Audits the grants of which the audit has not heard: an agent that was killed had stored them, and no more.
-    fn note_unheard_of(&self) {
-        let announced = self.announced.borrow();
-        let grants = self.grants.borrow();
-        for held in grants.held().iter().filter(|held| !announced.0.contains_key(held.grant.id.as_str())) {
-            self.audit.write(held.entry(Event::LocalGranted));
-            self.audit.write(held.entry(Event::GrantReceived));
-        }
     }
 
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
         sudoers::remove_leftovers(Path::new(sudoers::FOLDER));
-        let announced = self.announced.borrow();
-        for held in self.grants.borrow_mut().held_mut() {
-            held.reached = announced.0.get(held.grant.id.as_str()).copied();
-        }
+        self.announced.borrow().resume(self.grants.borrow_mut().held_mut());
         let grants = self.grants.borrow();
         let ended = grants.held().iter().filter(|held| held.state(clock::now()) == State::Ended);
         self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
@@ -240,30 +219,8 @@ impl Agent {
 
     /// Audits the grants that began or ended since the last look.
     pub fn announce(&self, now: Timestamp) {
-        let mut grants = self.grants.borrow_mut();
-        let mut announced = self.announced.borrow_mut();
-        let mut latest = BTreeMap::new();
-        for held in grants.held_mut() {
-            let id = held.grant.id.as_str();
-            let before = announced.0.get(id).copied();
-            let state = held.state(now);
-            held.reached = Some(state);
-            match (before, state) {
-                (Some(State::Coming) | None, State::Live) => self.audit.write(held.entry(Event::GrantStarted)),
-                (Some(State::Ended), _) => {}
-                (_, State::Ended) => {
-                    self.departing.borrow_mut().insert(held.grant.user.to_string());
-                    self.audit.write(ended(held));
-                }
-                _ => {}
-            }
-            latest.insert(id.to_owned(), state);
-        }
-        let latest = Announced(latest);
-        if *announced != latest {
-            *announced = latest;
-            announced.save();
-        }
+        let ended = self.announced.borrow_mut().follow(self.grants.borrow_mut().held_mut(), now, &self.audit);
+        self.departing.borrow_mut().extend(ended);
     }
 
     /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.
@@ -360,24 +317,5 @@ fn mark_observe(observes: bool) {
     let marked = if observes { std::fs::write(mark, "") } else { std::fs::remove_file(mark) };
     if let Err(error) = marked {
         tracing::error!("whether the agent only observes could not be marked in {OBSERVE_MARK}: {error}");
-    }
-}
-
-fn ended(held: &HeldGrant) -> Entry {
-    held.entry(Event::GrantEnded).with(Field::End, held.end_word())
-}
-
-impl Announced {
-    fn load() -> Self {
-        std::fs::read(ANNOUNCED).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-    }
-
-    /// Not synced: a mark that is lost means an event written twice, not one missed.
-    fn save(&self) {
-        let bytes = serde_json::to_vec(self).map_err(std::io::Error::from);
-        let saved = bytes.and_then(|bytes| durable::write_unsynced(Path::new(ANNOUNCED), &bytes));
-        if let Err(error) = saved {
-            tracing::error!(path = ANNOUNCED, "which grants began and ended could not be written down: {error}");
-        }
     }
 }

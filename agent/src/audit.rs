@@ -6,12 +6,14 @@
 
 pub mod journald;
 pub mod query;
+pub mod reader;
 pub mod spool;
 
 use crate::clock;
 use crate::journal::Journal;
 use curfew_protocol::audit::Entry;
-use spool::{Spool, SpoolReader};
+use reader::SpoolReader;
+use spool::Spool;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `local` keeps the ones that root made here. A decision sees only [`HeldGrant`]s and never asks where they are from.
+//! `local` keeps the ones that root made here, `announced` what the audit has heard of them. A decision sees only [`HeldGrant`]s and never asks where they are from.
 
+pub mod announced;
 pub mod local;
 
 use curfew_protocol::audit::{Entry, Event, Field};

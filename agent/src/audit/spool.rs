@@ -1,14 +1,13 @@
-//! The spool: audit records as lines of JSON in files that only grow, named by the number of their first record.
+//! The spool's writing end: audit records as lines of JSON in files that only grow, named by the number of their first record.
 //!
 //! One process writes it, the agent. A line that a crash cut short is set aside when the spool is opened again, and its number is
 //! given to the next record, so that numbers have no gap.
 
-use crate::durable;
 use curfew_protocol::audit::{Entry, Record};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -217,7 +216,8 @@ pub fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn first_seq(path: &Path) -> Option<u64> {
+/// The number that a file of the spool is named by.
+pub fn first_seq(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(".jsonl")?;
     if name.len() == 20 { name.parse().ok() } else { None }
 }
@@ -257,118 +257,10 @@ fn mend(path: &Path) -> io::Result<(u64, u64)> {
     Ok((next, good as u64))
 }
 
-/// One line of the spool.
-pub struct Line {
-    /// The record; none where the line is not one.
-    pub record: Option<Record>,
-    length: u64,
-}
-
-/// The reading end of the copy to journald: it remembers how far it came, over restarts.
-pub struct SpoolReader {
-    folder: PathBuf,
-    next_seq: u64,
-    segment: Option<PathBuf>,
-    offset: u64,
-}
-
-impl SpoolReader {
-    /// Goes on behind the last record that was passed; from the beginning where none was. After a power loss, the mark may be
-    /// ahead of the spool, whose last number is `last` where that is known.
-    pub fn resume(folder: &Path, last: Option<u64>) -> Self {
-        let passed =
-            fs::read_to_string(mark_path(folder)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u64);
-        let passed = passed.min(last.unwrap_or(u64::MAX));
-        Self { folder: folder.into(), next_seq: passed.saturating_add(1), segment: None, offset: 0 }
-    }
-
-    /// The next lines, `most` at the most, without passing them.
-    ///
-    /// # Errors
-    ///
-    /// What reading the files says.
-    pub fn peek(&mut self, most: usize) -> io::Result<Vec<Line>> {
-        loop {
-            let Some(path) = self.current()? else { return Ok(Vec::new()) };
-            let lines = read_lines(&path, self.offset, most)?;
-            if let Some(behind) =
-                lines.iter().position(|line| line.record.as_ref().is_none_or(|it| it.seq >= self.next_seq))
-            {
-                self.offset += lines.iter().take(behind).map(|line| line.length).sum::<u64>();
-                return Ok(lines.into_iter().skip(behind).collect());
-            }
-            let skipped: u64 = lines.iter().map(|line| line.length).sum();
-            self.offset += skipped;
-            if skipped == 0 && !self.step(&path)? {
-                return Ok(Vec::new());
-            }
-        }
-    }
-
-    /// Passes a line of the last [`peek`](Self::peek).
-    pub fn pass(&mut self, line: &Line) {
-        self.offset += line.length;
-        if let Some(record) = &line.record {
-            self.next_seq = record.seq + 1;
-        }
-    }
-
-    /// Writes down how far it came. A mark that a crash loses means a record copied twice, with the same number.
-    pub fn remember(&self) {
-        let mark = format!("{}\n", self.next_seq - 1);
-        if let Err(error) = durable::write_unsynced(&mark_path(&self.folder), mark.as_bytes()) {
-            tracing::debug!("how far the journal has the audit could not be written down: {error}");
-        }
-    }
-
-    /// The file that holds the next record.
-    fn current(&mut self) -> io::Result<Option<PathBuf>> {
-        if self.segment.is_none() {
-            let mut segments = segments(&self.folder)?;
-            segments.retain(|path| fs::metadata(path).is_ok_and(|about| about.len() > 0));
-            let holds = segments.iter().rposition(|path| first_seq(path).is_some_and(|first| first <= self.next_seq));
-            self.segment = segments.get(holds.unwrap_or(0)).cloned();
-            self.offset = 0;
-        }
-        Ok(self.segment.clone())
-    }
-
-    /// Goes on to the file behind `path`, if there is one.
-    fn step(&mut self, path: &Path) -> io::Result<bool> {
-        let next = segments(&self.folder)?.into_iter().find(|other| other.as_path() > path);
-        if next.is_some() {
-            self.segment = next;
-            self.offset = 0;
-            return Ok(true);
-        }
-        Ok(false)
-    }
-}
-
-fn mark_path(folder: &Path) -> PathBuf {
-    folder.join("journald.mark")
-}
-
-fn read_lines(path: &Path, offset: u64, most: usize) -> io::Result<Vec<Line>> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut reader = BufReader::new(file);
-    let mut lines = Vec::new();
-    let mut bytes = Vec::new();
-    while lines.len() < most {
-        bytes.clear();
-        let length = reader.by_ref().take(1024 * 1024).read_until(b'\n', &mut bytes)?;
-        if !bytes.ends_with(b"\n") {
-            break;
-        }
-        lines.push(Line { record: serde_json::from_slice(&bytes).ok(), length: length as u64 });
-    }
-    Ok(lines)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use super::super::reader::SpoolReader;
     use super::*;
     use curfew_protocol::audit::{Event, Field};
 
@@ -377,7 +269,7 @@ mod tests {
     }
 
     fn seqs(folder: &Path) -> Vec<u64> {
-        let mut reader = SpoolReader { folder: folder.into(), next_seq: 1, segment: None, offset: 0 };
+        let mut reader = SpoolReader::resume(folder, Some(0));
         let mut seqs = Vec::new();
         loop {
             let lines = reader.peek(3).unwrap();

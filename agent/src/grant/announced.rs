@@ -1,0 +1,75 @@
+//! Which grants the audit has seen begin and end: kept over restarts, so that each is audited once, and none goes back.
+
+use super::{HeldGrant, State};
+use crate::audit::Audit;
+use crate::durable;
+use curfew_protocol::audit::{Event, Field};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where that is kept.
+const PATH: &str = "/var/lib/curfew/announced.json";
+
+/// How far each grant had come when the audit last heard of it, by id.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Announced(BTreeMap<String, State>);
+
+impl Announced {
+    /// What the last agent left. What can't be read means events written twice, not missed.
+    pub fn load() -> Self {
+        std::fs::read(PATH).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Lets the grants go on from where they had come.
+    pub fn resume(&self, grants: &mut [HeldGrant]) {
+        for held in grants {
+            held.reached = self.0.get(held.grant.id.as_str()).copied();
+        }
+    }
+
+    /// Audits the grants of which the audit has not heard: an agent that was killed had stored them, and no more.
+    pub fn note_unheard_of(&self, grants: &[HeldGrant], audit: &Audit) {
+        for held in grants.iter().filter(|held| !self.0.contains_key(held.grant.id.as_str())) {
+            audit.write(held.entry(Event::LocalGranted));
+            audit.write(held.entry(Event::GrantReceived));
+        }
+    }
+
+    /// Audits the grants that began or ended since the last look, and returns whose ended.
+    pub fn follow(&mut self, grants: &mut [HeldGrant], now: Timestamp, audit: &Audit) -> Vec<String> {
+        let mut latest = BTreeMap::new();
+        let mut departing = Vec::new();
+        for held in grants {
+            let id = held.grant.id.as_str();
+            let before = self.0.get(id).copied();
+            let state = held.state(now);
+            held.reached = Some(state);
+            match (before, state) {
+                (Some(State::Coming) | None, State::Live) => audit.write(held.entry(Event::GrantStarted)),
+                (Some(State::Ended), _) => {}
+                (_, State::Ended) => {
+                    departing.push(held.grant.user.to_string());
+                    audit.write(held.entry(Event::GrantEnded).with(Field::End, held.end_word()));
+                }
+                _ => {}
+            }
+            latest.insert(id.to_owned(), state);
+        }
+        if self.0 != latest {
+            self.0 = latest;
+            self.save();
+        }
+        departing
+    }
+
+    /// Not synced: a mark that is lost means an event written twice, not one missed.
+    fn save(&self) {
+        let bytes = serde_json::to_vec(self).map_err(std::io::Error::from);
+        let saved = bytes.and_then(|bytes| durable::write_unsynced(Path::new(PATH), &bytes));
+        if let Err(error) = saved {
+            tracing::error!(path = PATH, "which grants began and ended could not be written down: {error}");
+        }
+    }
+}
