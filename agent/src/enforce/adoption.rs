@@ -77,7 +77,7 @@ fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
 }
 
 /// Adopts the logins that the agent does not know though the kernel does: at a start, since the last agent may have been unable to keep what
-/// it knew. logind is asked first, since it remembers where they came from; else any live grant of the person covers them.
+/// it knew. logind is asked first, since it remembers where they came from; else any live login grant of the person covers them.
 pub async fn adopt_unknown(agent: &Rc<Agent>) {
     if unknown_heads(agent).is_empty() {
         return;
@@ -94,7 +94,8 @@ pub async fn adopt_unknown(agent: &Rc<Agent>) {
             uid: Some(uid),
             logind_id: Scope::of_process(head.id.pid).map(|(id, _)| id),
             opened_us: started_us(&head),
-            background: true,
+            background: agent.config.borrow().background_services.iter().any(|name| name == service),
+            from_unknown: true,
             ..headed_by(&head, user)
         };
         adopt(agent, session, "found by the kernel's audit session");
@@ -164,6 +165,7 @@ fn headed_by(leader: &Process, user: String) -> Session {
         closed: false,
         exempt: false,
         background: false,
+        from_unknown: false,
     }
 }
 

@@ -67,9 +67,12 @@ pub struct Session {
     /// It opened as an exempt user's, and is never ended.
     #[serde(default)]
     pub exempt: bool,
-    /// It goes on under any grant: a job that was left for later, or a login of which it is not known where it came from.
+    /// It is a job that was left for later, and goes on under any grant.
     #[serde(default)]
     pub background: bool,
+    /// It is not known any more where it came from: it goes on under any login grant.
+    #[serde(default)]
+    pub from_unknown: bool,
 }
 
 /// Whether something may go on.
@@ -147,6 +150,9 @@ impl Session {
     pub fn request(&self) -> Request<'_> {
         if self.background {
             return Request::Background { user: &self.user };
+        }
+        if self.from_unknown {
+            return Request::Stay { user: &self.user, service: &self.service };
         }
         Request::Login { user: &self.user, service: &self.service, from: self.rhost.as_deref() }
     }
@@ -345,6 +351,7 @@ mod tests {
             closed: false,
             exempt: false,
             background: false,
+            from_unknown: false,
         }
     }
 

@@ -21,6 +21,13 @@ pub enum Request<'a> {
         /// The address that it comes from; none on a console.
         from: Option<&'a str>,
     },
+    /// To stay, having logged in from where nobody knows any more: a live login grant covers it, whatever its sources.
+    Stay {
+        /// Who.
+        user: &'a str,
+        /// The PAM service.
+        service: &'a str,
+    },
     /// To run what was left for later: any live grant of the person covers it.
     Background {
         /// Whose job it is.
@@ -206,6 +213,10 @@ fn misfit(request: &Request<'_>, held: &HeldGrant) -> Option<Misfit> {
             Some(login) if grant.user.as_str() == *user => login_misfit(login, service, *from),
             _ => Some(Misfit::Person),
         },
+        Request::Stay { user, service } => match &grant.login {
+            Some(login) if grant.user.as_str() == *user => service_misfit(login, service),
+            _ => Some(Misfit::Person),
+        },
         Request::Background { user } if grant.user.as_str() == *user => None,
         Request::Background { .. } => Some(Misfit::Person),
         Request::Elevation { user, scope } => match &grant.sudo {
@@ -216,13 +227,18 @@ fn misfit(request: &Request<'_>, held: &HeldGrant) -> Option<Misfit> {
 }
 
 fn login_misfit(login: &LoginAccess, service: &str, from: Option<&str>) -> Option<Misfit> {
-    if !login.services.is_empty() && !login.services.iter().any(|granted| granted.as_str() == service) {
-        return Some(Misfit::Service);
+    if let Some(misfit) = service_misfit(login, service) {
+        return Some(misfit);
     }
     // A host name instead of an address, or none at all, lies in no network.
     let address: Option<IpAddr> = from.and_then(|from| from.split('%').next()).and_then(|from| from.parse().ok());
     let inside = |address| login.from.iter().any(|network| network.contains(address));
     if !login.from.is_empty() && !address.is_some_and(inside) { Some(Misfit::Source) } else { None }
+}
+
+fn service_misfit(login: &LoginAccess, service: &str) -> Option<Misfit> {
+    let granted = login.services.is_empty() || login.services.iter().any(|granted| granted.as_str() == service);
+    if granted { None } else { Some(Misfit::Service) }
 }
 
 fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> {
@@ -293,6 +309,18 @@ mod tests {
         ] {
             assert_eq!(reason(&ALICE, &grants, 100), Some(expected));
         }
+    }
+
+    #[test]
+    fn who_came_from_nobody_knows_where_stays_by_a_login_grant_and_by_no_other() {
+        let stay = Request::Stay { user: "alice", service: "sshd" };
+        let from = held("from", (10, 300), json!({"login": {"from": ["192.168.0.0/16"]}}));
+        let console = held("console", (10, 300), json!({"login": {"services": ["login"]}}));
+        let elevated = held("sudo", (10, 300), json!({"sudo": {"commands": ["ALL"]}}));
+        assert_eq!(reason(&stay, &[from], 100), None);
+        assert_eq!(reason(&stay, &[console], 100), Some(ReasonCode::WrongService));
+        assert_eq!(reason(&stay, std::slice::from_ref(&elevated), 100), Some(ReasonCode::NoGrant));
+        assert_eq!(reason(&Request::Background { user: "alice" }, &[elevated], 100), None);
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn session(
         closed: false,
         exempt: question.exempt,
         background: opened.background,
+        from_unknown: false,
     };
     keep_the_last_moments(agent, &mut session, now);
     agent.sessions.borrow_mut().add_session(session);
