@@ -5,8 +5,11 @@
 //! - [`exempt`]: the list of users whom Curfew never refuses.
 //! - [`grant`]: the approved grant, as JSON and as types that can't hold a bad value.
 //! - [`audit`]: the audit record, its events and its journald fields.
+//! - [`jws`]: signatures, and the keys that make them.
+//! - [`grant_set`]: all that one host holds by the endpoint's word, signed.
+//! - [`host_api`]: what a host and the endpoint say to each other.
 //!
-//! The PAM module uses [`ipc`], [`varlink`] and [`exempt`] alone; the feature `grant` adds the rest.
+//! The PAM module uses [`ipc`], [`varlink`] and [`exempt`] alone; the feature `grant` adds grants and the audit, and `endpoint` what crosses the network.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "grant")]
@@ -14,5 +17,11 @@ pub mod audit;
 pub mod exempt;
 #[cfg(feature = "grant")]
 pub mod grant;
+#[cfg(feature = "endpoint")]
+pub mod grant_set;
+#[cfg(feature = "endpoint")]
+pub mod host_api;
 pub mod ipc;
+#[cfg(feature = "endpoint")]
+pub mod jws;
 pub mod varlink;

@@ -1,0 +1,4 @@
+//! The central endpoint of Curfew.
+#![forbid(unsafe_code)]
+
+fn main() {}
