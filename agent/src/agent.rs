@@ -11,9 +11,10 @@ use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
 use crate::enforce::sudoers;
-use crate::grant::State;
 use crate::grant::announced::Announced;
-use crate::grant::local::{self, LocalGrants};
+use crate::grant::held::Grants;
+use crate::grant::local;
+use crate::grant::{Bars, State};
 use crate::request::peer;
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -38,7 +39,7 @@ pub struct Agent {
     /// Why the file is not the configuration in force, where it is not.
     pub config_problem: RefCell<Option<String>>,
     /// The grants.
-    pub grants: RefCell<LocalGrants>,
+    pub grants: RefCell<Grants>,
     /// The audit.
     pub audit: Audit,
     /// What is open.
@@ -113,7 +114,7 @@ impl Agent {
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             config: RefCell::new(config),
             config_problem: RefCell::default(),
-            grants: RefCell::new(LocalGrants::open(Path::new(local::PATH), Path::new(local::SPARE))?),
+            grants: RefCell::new(Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?),
             audit,
             sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
             ending: RefCell::default(),
@@ -202,11 +203,11 @@ impl Agent {
     /// Audits what of the store could not be read.
     fn note_store_problems(&self) {
         let grants = self.grants.borrow();
-        if let Some(aside) = grants.set_aside() {
+        if let Some(aside) = grants.local().set_aside() {
             let problem = format!("{}, set aside as {}: {}", local::PATH, aside.path.display(), aside.problem);
             self.audit.write(Entry::new(Event::SetRefused).with(Field::Source, "local").with(Field::Reason, problem));
         }
-        for refused in grants.refused() {
+        for refused in grants.local().refused() {
             let id = refused.entry.pointer("/grant/id").and_then(|id| id.as_str()).unwrap_or_default();
             self.audit.write(
                 Entry::new(Event::GrantRefused)
@@ -215,6 +216,17 @@ impl Agent {
                     .with(Field::Reason, format!("{}: {}", local::PATH, refused.problem)),
             );
         }
+    }
+
+    /// What keeps anything new from opening at `now`.
+    pub fn bars(&self, _now: Timestamp) -> Bars {
+        Bars::default()
+    }
+
+    /// Keeps the windows shut that may not open at `now`.
+    pub fn bar(&self, now: Timestamp) {
+        let bars = self.bars(now);
+        self.grants.borrow_mut().held_mut().iter_mut().for_each(|held| held.barred = bars.bar(held.source));
     }
 
     /// Audits the grants that began or ended since the last look.

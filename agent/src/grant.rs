@@ -1,14 +1,19 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `local` keeps the ones that root made here, `announced` what the audit has heard of them. A decision sees only [`HeldGrant`]s and never asks where they are from.
+//! `held` is all of them in one list, `local` the file of the ones that root made here, `announced` what the audit has heard of them. A decision
+//! sees only [`HeldGrant`]s.
 
 pub mod announced;
+pub mod held;
 pub mod local;
 
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::{Grant, Text};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// How long an ended grant is still shown, and still explains a refusal.
+const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A grant that this host holds.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -22,6 +27,49 @@ pub struct HeldGrant {
     /// How far it is known to have come: a clock that is set back neither ends what has begun nor begins what has ended.
     #[serde(skip)]
     pub reached: Option<State>,
+    /// Where it came from; a store knows that of all that it holds.
+    #[serde(skip)]
+    pub source: Source,
+    /// That its window may not open now, whatever the clock says.
+    #[serde(skip)]
+    pub barred: bool,
+}
+
+/// Where a grant came from.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Root made it on this host.
+    #[default]
+    Local,
+    /// The endpoint's set has it.
+    Endpoint,
+}
+
+impl Source {
+    /// Its name in answers and in the audit.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Endpoint => "endpoint",
+        }
+    }
+}
+
+/// What keeps anything new from opening, whatever the grants say. What is open is not touched by it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Bars {
+    /// The clock stands before a time that is known to have passed.
+    pub clock_unproven: bool,
+    /// The endpoint was not heard of for too long: its grants open nothing.
+    pub set_stale: bool,
+}
+
+impl Bars {
+    /// Whether a grant from there may open something.
+    pub fn bar(self, source: Source) -> bool {
+        self.clock_unproven || (self.set_stale && source == Source::Endpoint)
+    }
 }
 
 /// The end of a grant before its time.
@@ -48,6 +96,11 @@ pub enum State {
 }
 
 impl HeldGrant {
+    /// A grant as it came.
+    pub fn new(grant: Grant, source: Source) -> Self {
+        Self { grant, revoked: None, reached: None, source, barred: false }
+    }
+
     /// The first instant at which it no longer holds. A revoked grant never comes back.
     pub fn end(&self) -> Timestamp {
         let not_after = self.grant.window.not_after();
@@ -58,7 +111,7 @@ impl HeldGrant {
     pub fn state(&self, now: Timestamp) -> State {
         let by_the_clock = if self.revoked.is_some() || now >= self.grant.window.not_after() {
             State::Ended
-        } else if now < self.grant.window.not_before() {
+        } else if now < self.grant.window.not_before() || self.barred {
             State::Coming
         } else {
             State::Live
@@ -84,7 +137,7 @@ impl HeldGrant {
             .with(Field::Request, text(&grant.request))
             .with(Field::RequestedBy, grant.requested_by.as_str())
             .with(Field::ApprovedBy, grant.approved_by.iter().map(Text::as_str).collect::<Vec<_>>())
-            .with(Field::Source, "local")
+            .with(Field::Source, self.source.name())
     }
 }
 
@@ -105,12 +158,34 @@ mod tests {
             "id": "a", "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
             "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
         }));
-        let mut held = HeldGrant { grant: grant.unwrap(), revoked: None, reached: None };
+        let mut held = HeldGrant::new(grant.unwrap(), Source::Local);
         let before = "2026-11-21T19:59:00Z".parse().unwrap();
         assert_eq!(held.state(before), State::Coming);
         held.reached = Some(State::Live);
         assert_eq!(held.state(before), State::Live);
         held.reached = Some(State::Ended);
         assert_eq!(held.state(before), State::Ended);
+    }
+
+    #[test]
+    fn a_bar_opens_no_window_and_closes_none() {
+        let grant = Grant::from_value(&json!({
+            "id": "a", "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        }));
+        let mut held = HeldGrant { barred: true, ..HeldGrant::new(grant.unwrap(), Source::Endpoint) };
+        let within = "2026-11-21T20:10:00Z".parse().unwrap();
+        assert_eq!(held.state(within), State::Coming);
+        held.reached = Some(State::Live);
+        assert_eq!(held.state(within), State::Live);
+        assert_eq!(held.state("2026-11-21T20:30:00Z".parse().unwrap()), State::Ended);
+    }
+
+    #[test]
+    fn an_old_set_bars_the_endpoints_grants_and_a_clock_in_doubt_bars_all() {
+        let stale = Bars { set_stale: true, ..Bars::default() };
+        assert!(stale.bar(Source::Endpoint) && !stale.bar(Source::Local));
+        let unproven = Bars { clock_unproven: true, ..Bars::default() };
+        assert!(unproven.bar(Source::Endpoint) && unproven.bar(Source::Local));
     }
 }

@@ -74,12 +74,20 @@ events! {
     SudoersRemoved "sudoers.removed" "64f5e080cef448a2b0913b53fc3d733d"
     /// Somebody on the exempt list logged in or elevated.
     ExemptUsed "exempt.used" "287e7e345ab64c1e9a52114d4844d98f"
+    /// A set of grants from the endpoint was verified, stored and put in force.
+    SetApplied "set.applied" "66f59d811e6046b7af624853992f4d15"
     /// A store or set of grants could not be used and was set aside.
     SetRefused "set.refused" "1351d16460de4500b6d531add19f4b49"
     /// Root made a local grant.
     LocalGranted "local.granted" "4aabcdd79f0f4ba6b51305fd228ee2f1"
     /// Root revoked a local grant.
     LocalRevoked "local.revoked" "c87bbe0b1928468da5413d59eb0ad989"
+    /// The endpoint could not be followed; the last good set stays in force.
+    SyncFailed "sync.failed" "4d0a2cc7e5ef4ccca5fa01fadf10ac9d"
+    /// The endpoint can be followed again.
+    SyncRecovered "sync.recovered" "0f0167358f44487084fd854403ecad40"
+    /// The wall clock was set, or what was believed of it changed.
+    ClockStepped "clock.stepped" "f2c4fe47a7b54712b0169360df8c1fca"
     /// The host was not as before when sudo by a grant ended.
     ResidueFound "residue.found" "33b5e0c5aaf1f3bda004aa70e527797e"
 }
@@ -146,8 +154,10 @@ fields! {
     RequestedBy "requested_by" "CURFEW_REQUESTED_BY"
     /// Who approved the grant.
     ApprovedBy "approved_by" "CURFEW_APPROVED_BY"
-    /// Where the grant came from: local.
+    /// Where the grant or set came from: endpoint or local.
     Source "source" "CURFEW_SOURCE"
+    /// The version of the endpoint's set.
+    SetVersion "set_version" "CURFEW_SET_VERSION"
     /// enforce or observe.
     Mode "mode" "CURFEW_MODE"
     /// What was killed: names and counts.
@@ -271,6 +281,9 @@ fn sentence(entry: &Entry) -> String {
         Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
         Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),
         Event::ExemptUsed => format!("{user}, who is exempt, passed{service}{from}."),
+        Event::SetApplied => {
+            format!("The endpoint's grants are in force{}.", says(" as of version ", Field::SetVersion, ""))
+        }
         Event::SetRefused => format!("A set of grants was refused{reason}."),
         Event::LocalGranted => {
             format!(
@@ -279,6 +292,9 @@ fn sentence(entry: &Entry) -> String {
             )
         }
         Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),
+        Event::SyncFailed => format!("The endpoint can't be followed{reason}."),
+        Event::SyncRecovered => "The endpoint can be followed again.".into(),
+        Event::ClockStepped => format!("The clock changed{reason}."),
         Event::ResidueFound => format!("While grant {id} of {user} gave sudo, these changed: {}.", residue(entry)),
     }
 }

@@ -22,6 +22,7 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Mends the difference, and returns when there is something to do next.
 pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     let now = clock::now();
+    agent.bar(now);
     let begins = agent.update_in_force();
     // The end comes first: everything else can wait a moment for it.
     over::end_uncovered(agent, now);

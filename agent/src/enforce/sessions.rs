@@ -380,7 +380,7 @@ mod tests {
                 "id": id, "user": "alice", "not_before": "1970-01-01T00:00:00Z", "not_after": end,
                 "sudo": {"commands": ["/usr/bin/id"]}, "reason": "r", "requested_by": "a", "approved_by": []
             }));
-            HeldGrant { grant: grant.unwrap(), revoked: None, reached: None }
+            HeldGrant::new(grant.unwrap(), crate::grant::Source::Local)
         };
         let grants = [held("short", 10), held("long", 90)];
         let run = |pinned: &[&str], command| Elevation {

@@ -280,7 +280,7 @@ mod tests {
             "id": "g1", "user": "first.last", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
             "sudo": sudo, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
         }));
-        HeldGrant { grant: grant.unwrap(), revoked: None, reached: None }
+        HeldGrant::new(grant.unwrap(), crate::grant::Source::Local)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Answers to people: grants, revocations, what is and why, the audit. Who may ask what is decided here, by the peer's
 //! credentials alone.
 
-use super::decision::{Elevation, Request, Verdict, WantedCommand, decide};
+use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use super::messages::{
     AuditPage, GrantOrder, Revoke, Revoked, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion,
 };
@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::clock;
 use crate::grant::local::{SetAside, StoreError};
-use crate::grant::{HeldGrant, Revocation, State};
+use crate::grant::{Bars, HeldGrant, Revocation, Source, State};
 use curfew_protocol::audit::{Event, Field};
 use curfew_protocol::grant::{Grant, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -117,7 +117,7 @@ fn show(held: &HeldGrant, now: Timestamp) -> ShownGrant {
     ShownGrant {
         grant: held.grant.clone(),
         state: held.state(now),
-        source: "local".into(),
+        source: held.source.name().into(),
         revoked_at: held.revoked.as_ref().map(|revoked| revoked.at),
     }
 }
@@ -127,13 +127,14 @@ fn problems(agent: &Agent) -> Vec<String> {
     let grants = agent.grants.borrow();
     let config = agent.config_problem.borrow().clone();
     let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
-    let aside = grants.set_aside().map(|SetAside { path, problem }| {
+    let aside = grants.local().set_aside().map(|SetAside { path, problem }| {
         format!("the store of local grants could not be read ({problem}); it was set aside as {}", path.display())
     });
-    let refused = grants.refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
+    let refused =
+        grants.local().refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
     let unwritable = agent.unwritable.borrow();
     let unwritable = unwritable.iter().map(|(id, failed)| format!("grant {id} gives no sudo: {}", failed.problem));
-    let unstored = grants.unstored();
+    let unstored = grants.local().unstored();
     let unstored = unstored.map(|problem| format!("a revocation holds and could not be stored: {problem}"));
     let deadline = agent.deadline.problem();
     let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
@@ -168,11 +169,11 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
         Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
     };
     let at = question.at.unwrap_or_else(clock::now);
-    Ok(explain(&request, agent.grants.borrow().of(&question.user), at))
+    Ok(explain(&request, agent.grants.borrow().of(&question.user), at, agent.bars(at)))
 }
 
-fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp) -> WhyAnswer {
-    match decide(request, grants, at) {
+fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bars) -> WhyAnswer {
+    match admit(request, grants, at, bars) {
         Verdict::Permit { grant, until } => WhyAnswer {
             verdict: "permit".into(),
             reason_code: None,
@@ -209,7 +210,7 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
         .borrow_mut()
         .add(grant.clone(), clock::now())
         .map_err(|error| ErrorReply::failed(&error.to_string()))?;
-    let held = HeldGrant { grant: grant.clone(), revoked: None, reached: None };
+    let held = HeldGrant::new(grant.clone(), Source::Local);
     agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
     agent.audit.write(held.entry(Event::GrantReceived));
     agent.changed.notify_one();
@@ -260,7 +261,7 @@ fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorRep
     let reason = order.reason.map(|reason| reason.as_str().to_owned());
     agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
     agent.changed.notify_one();
-    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().unstored().map(str::to_owned) })
+    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().local().unstored().map(str::to_owned) })
 }
 
 async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, ErrorReply> {

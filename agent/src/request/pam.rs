@@ -1,6 +1,6 @@
 //! Answers to PAM: a login or an elevation is judged, audited, and watched over from the moment it opens.
 
-use super::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decision, WantedCommand, decide};
+use super::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decision, WantedCommand, admit};
 use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
 use super::system_account::is_system_account;
@@ -109,7 +109,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     let user = &question.user;
     let (answer, grant) = {
         let grants = agent.grants.borrow();
-        match decide(request, grants.of(user), now) {
+        match admit(request, grants.of(user), now, agent.bars(now)) {
             Decision::Permit { grant, until } => {
                 let permitted = |event| {
                     named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")
@@ -161,12 +161,12 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         let entry = asked(agent, peer, event, question, user).with(Field::RunAs, run_as.as_str());
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
-    let grants = agent.grants.borrow();
-    match decide(&request, grants.of(user), now) {
+    let (grants, bars) = (agent.grants.borrow(), agent.bars(now));
+    match admit(&request, grants.of(user), now, bars) {
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
-            let (grant, until, pinned) = match decide(&exact, grants.of(user), now) {
+            let (grant, until, pinned) = match admit(&exact, grants.of(user), now, bars) {
                 Decision::Permit { grant, until } => (grant, until, Vec::new()),
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };

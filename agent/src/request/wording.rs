@@ -36,6 +36,12 @@ pub fn denial_reason(
         }
         (ReasonCode::Ended, _) => format!("grant {id} ended at {end}{later}"),
         (ReasonCode::Revoked, _) => format!("grant {id} was revoked at {end}{later}"),
+        (ReasonCode::Stale, _) => {
+            format!("grant {id} opens nothing new until this host hears from its endpoint again{later}")
+        }
+        (ReasonCode::ClockUnproven, _) => {
+            format!("grant {id} opens nothing until this host's clock is right again{later}")
+        }
         (ReasonCode::WrongSource, Request::Login { from, .. }) => {
             format!("grant {id} is not for logins from {}{later}", from.unwrap_or("an unknown address"))
         }

@@ -1,0 +1,252 @@
+//! All grants that the host holds, from wherever they came, in one list: what every decision reads.
+
+use super::local::{LocalStore, MOST_GRANTS, StoreError};
+use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source, State};
+use curfew_protocol::grant::Grant;
+use jiff::Timestamp;
+use std::path::Path;
+
+/// The grants, and the stores behind them.
+#[derive(Debug)]
+pub struct Grants {
+    /// Sorted by user: a decision about one person looks at their grants alone.
+    held: Vec<HeldGrant>,
+    local: LocalStore,
+}
+
+impl Grants {
+    /// Reads what the host keeps: the local store at `path`, and its revocations that had to be kept elsewhere, at `spare`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`] where the local store can be neither read nor set aside.
+    pub fn open(path: &Path, spare: &Path) -> Result<Self, StoreError> {
+        let (local, mut held) = LocalStore::open(path, spare)?;
+        sort(&mut held);
+        Ok(Self { held, local })
+    }
+
+    /// The grants, sorted by user, those of one user in the order in which they came.
+    pub fn held(&self) -> &[HeldGrant] {
+        &self.held
+    }
+
+    /// The grants of one user.
+    pub fn of(&self, user: &str) -> &[HeldGrant] {
+        let begin = self.held.partition_point(|held| held.grant.user.as_str() < user);
+        let end = self.held.partition_point(|held| held.grant.user.as_str() <= user);
+        self.held.get(begin..end).unwrap_or_default()
+    }
+
+    /// The grants, to note how far they have come. Nothing of this is stored.
+    pub fn held_mut(&mut self) -> &mut [HeldGrant] {
+        &mut self.held
+    }
+
+    /// The grant with this id.
+    pub fn find(&self, id: &str) -> Option<&HeldGrant> {
+        self.held.iter().find(|held| held.grant.id.as_str() == id)
+    }
+
+    /// The local store.
+    pub fn local(&self) -> &LocalStore {
+        &self.local
+    }
+
+    /// Adds a local grant, and forgets the local ones that ended long before `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing changed then.
+    pub fn add(&mut self, grant: Grant, now: Timestamp) -> Result<(), StoreError> {
+        if self.find(grant.id.as_str()).is_some() {
+            return Err(StoreError::Taken(grant.id));
+        }
+        let mut held = self.held.clone();
+        held.retain(|held| held.source != Source::Local || now.duration_since(held.end()) < KEPT_AFTER_END);
+        if held.iter().filter(|held| held.source == Source::Local).count() >= MOST_GRANTS {
+            return Err(StoreError::Full);
+        }
+        held.push(HeldGrant::new(grant, Source::Local));
+        sort(&mut held);
+        self.local.write(&held)?;
+        self.held = held;
+        Ok(())
+    }
+
+    /// Revokes the local grant with this id. That holds at once, also where the disk takes nothing: then it is stored as soon as
+    /// [`store_again`](Self::store_again) succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where there is no such grant, or it is over.
+    pub fn revoke(&mut self, id: &str, revocation: Revocation) -> Result<HeldGrant, StoreError> {
+        let Some(found) = self.held.iter_mut().find(|held| held.grant.id.as_str() == id) else {
+            return Err(StoreError::Unknown(id.to_owned()));
+        };
+        if found.state(revocation.at) == State::Ended {
+            return Err(StoreError::Over { id: found.grant.id.clone(), how: found.end_word(), at: found.end() });
+        }
+        found.revoked = Some(revocation);
+        let revoked = found.clone();
+        self.local.note_unstored();
+        self.store_again();
+        Ok(revoked)
+    }
+
+    /// Stores what the disk did not take before.
+    pub fn store_again(&mut self) {
+        self.local.store_again(&self.held);
+    }
+}
+
+fn sort(held: &mut [HeldGrant]) {
+    held.sort_by(|a, b| a.grant.user.cmp(&b.grant.user));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::fs;
+
+    fn grant(id: &str) -> Grant {
+        Grant::from_value(&json!({
+            "id": id, "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        }))
+        .unwrap()
+    }
+
+    fn open(path: &Path) -> Result<Grants, StoreError> {
+        Grants::open(path, &path.with_extension("spare"))
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn grants_and_revocations_are_back_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let now = at("2026-11-21T20:10:00Z");
+        let mut store = open(&path).unwrap();
+        store.add(grant("a"), now).unwrap();
+        store.add(grant("b"), now).unwrap();
+        assert!(matches!(store.add(grant("a"), now), Err(StoreError::Taken(_))));
+        store.revoke("a", Revocation { at: now, reason: Some("done".parse().unwrap()) }).unwrap();
+        let store = open(&path).unwrap();
+        assert_eq!(store.find("a").unwrap().state(now), State::Ended);
+        assert_eq!(store.find("b").unwrap().state(now), State::Live);
+    }
+
+    #[test]
+    fn the_grants_of_one_user_are_found_among_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let now = at("2026-11-21T20:10:00Z");
+        let mut store = open(&path).unwrap();
+        for (id, user) in [("1", "carol"), ("2", "alice"), ("3", "bob"), ("4", "alice"), ("5", "alicia")] {
+            store.add(Grant { user: user.parse().unwrap(), ..grant(id) }, now).unwrap();
+        }
+        for store in [store, open(&path).unwrap()] {
+            let ids = |user| store.of(user).iter().map(|held| held.grant.id.to_string()).collect::<Vec<_>>();
+            assert_eq!(ids("alice"), ["2", "4"]);
+            assert_eq!(ids("bob"), ["3"]);
+            assert!(ids("ali").is_empty() && ids("").is_empty() && ids("zoe").is_empty());
+        }
+    }
+
+    #[test]
+    fn a_revoked_grant_does_not_come_back_when_the_clock_goes_back() {
+        let revoked = HeldGrant {
+            revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }),
+            ..HeldGrant::new(grant("a"), Source::Local)
+        };
+        assert_eq!(revoked.state(at("2026-11-21T20:05:00Z")), State::Ended);
+    }
+
+    #[test]
+    fn revoking_twice_or_nothing_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = at("2026-11-21T20:10:00Z");
+        let mut store = open(&folder.path().join("local.json")).unwrap();
+        store.add(grant("a"), now).unwrap();
+        let revocation = Revocation { at: now, reason: None };
+        assert!(matches!(store.revoke("b", revocation.clone()), Err(StoreError::Unknown(_))));
+        store.revoke("a", revocation.clone()).unwrap();
+        assert!(matches!(store.revoke("a", revocation), Err(StoreError::Over { how: "revoked", .. })));
+    }
+
+    #[test]
+    fn a_bad_entry_is_refused_alone_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let mut bad = serde_json::to_value(grant("bad")).unwrap();
+        *bad.pointer_mut("/user").unwrap() = json!("alice ALL=(ALL) ALL");
+        let good = serde_json::to_value(grant("good")).unwrap();
+        let text = json!({"version": 1, "grants": [{"grant": bad}, {"grant": good}, {"grant": good}, 7]}).to_string();
+        fs::write(&path, &text).unwrap();
+        let mut store = open(&path).unwrap();
+        assert_eq!(store.held().len(), 1);
+        let problems: Vec<_> = store.local().refused().iter().map(|refused| refused.problem.as_str()).collect();
+        assert!(problems.iter().any(|it| it.contains("`user`") && it.contains("alice ALL=(ALL) ALL")), "{problems:?}");
+        assert!(problems.iter().any(|it| it.contains("twice")), "{problems:?}");
+        store.add(grant("new"), at("2026-11-21T20:00:00Z")).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("alice ALL=(ALL) ALL"));
+        assert_eq!(open(&path).unwrap().local().refused().len(), 3);
+    }
+
+    #[test]
+    fn a_corrupt_store_is_set_aside_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        for (number, garbage) in
+            ["", "{\"version\":1,\"grants\":[", "{\"version\":2,\"grants\":[]}", "[1,[]]"].iter().enumerate()
+        {
+            fs::write(&path, garbage).unwrap();
+            let store = open(&path).unwrap();
+            assert!(store.held().is_empty());
+            let aside = store.local().set_aside().unwrap();
+            assert!(aside.path.ends_with(format!("local.json.set-aside-{}", number + 1)), "{}", aside.path.display());
+            assert_eq!(fs::read_to_string(&aside.path).unwrap(), *garbage);
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn a_store_that_can_not_be_written_keeps_what_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.json");
+        let now = at("2026-11-21T20:00:00Z");
+        let mut store = open(&path).unwrap();
+        store.add(grant("a"), now).unwrap();
+        store.local.path = folder.path().join("gone/local.json");
+        assert!(matches!(store.add(grant("b"), now), Err(StoreError::Write { .. })));
+        assert!(store.find("b").is_none());
+        // A revocation does not wait for the disk.
+        store.revoke("a", Revocation { at: now, reason: None }).unwrap();
+        assert_eq!(store.find("a").unwrap().state(now), State::Ended);
+        assert!(store.local().unstored().is_some_and(|problem| problem.contains("a reboot would forget it")));
+        // Nor does it wait for the agent to live on.
+        assert_eq!(Grants::open(&path, &store.local.spare).unwrap().find("a").unwrap().state(now), State::Ended);
+        fs::remove_file(&path).unwrap();
+        store.local.path = path.clone();
+        store.store_again();
+        assert!(store.local().unstored().is_none() && !store.local.spare.exists());
+        assert_eq!(open(&path).unwrap().find("a").unwrap().state(now), State::Ended);
+    }
+
+    #[test]
+    fn grants_that_ended_long_ago_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(&folder.path().join("local.json")).unwrap();
+        store.add(grant("a"), at("2026-11-21T20:00:00Z")).unwrap();
+        store.add(grant("b"), at("2026-11-28T20:29:59Z")).unwrap();
+        assert!(store.find("a").is_some());
+        store.add(grant("c"), at("2026-11-28T20:30:00Z")).unwrap();
+        assert!(store.find("a").is_none());
+    }
+}
