@@ -18,6 +18,7 @@ pub mod command;
 pub mod compile;
 pub mod crash;
 pub mod curfew;
+pub mod endpoint;
 pub mod gate;
 pub mod host;
 pub mod journal;

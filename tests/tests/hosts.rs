@@ -11,6 +11,16 @@ macro_rules! on_classic_sudo {
     ($($name:ident,)+) => { $(on! { $name: bookworm Bookworm, trixie Trixie })+ };
 }
 
+/// As `on_every_release!`, for what has nothing to do with which sudo it is.
+macro_rules! on_two_releases {
+    ($($name:ident,)+) => { $(on! { $name: bookworm Bookworm, trixie Trixie })+ };
+}
+
+/// On the newest release alone, for what happens in the agent and nowhere else on the host.
+macro_rules! on_one_release {
+    ($($name:ident,)+) => { $(on! { $name: trixie Trixie })+ };
+}
+
 /// As `on_every_release!`, for what takes a host with both sudos, or with sudo-rs.
 macro_rules! on_sudo_rs {
     ($($name:ident,)+) => { $(on! { $name: trixie_sudo_rs TrixieSudoRs })+ };
@@ -39,6 +49,8 @@ mod hosts {
     mod deadline;
     mod departure;
     mod end;
+    mod endpoint;
+    mod endpoint_faults;
     mod harness;
     mod hostile_grant;
     mod limits;
