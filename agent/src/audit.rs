@@ -2,16 +2,18 @@
 //!
 //! [`Audit::write`] puts a record into the spool's file before its caller goes on, so that the death of the agent loses none.
 //! Two tasks follow behind: one makes the file durable against a power loss, one copies the records to journald(8),
-//! and catches up where journald was away. Audit is not logging: what the agent says of its own state goes to `tracing`.
+//! and catches up where journald was away. What is durable goes to the endpoint, too, where there is one (`shipment`). Audit is not logging: what the agent says of its own state goes to `tracing`.
 
 pub mod journald;
 pub mod query;
 pub mod reader;
+pub mod shipment;
 pub mod spool;
 
 use crate::clock;
 use crate::journal::Journal;
 use curfew_protocol::audit::Entry;
+use curfew_protocol::host_api::AuditBatch;
 use reader::SpoolReader;
 use spool::Spool;
 use std::cell::{Cell, RefCell};
@@ -28,6 +30,9 @@ const EMSGSIZE: i32 = nix::errno::Errno::EMSGSIZE as i32;
 /// How long records are gathered before they are synced and copied together: whoever waits for an answer comes first.
 const GATHERED: Duration = Duration::from_millis(50);
 
+/// How long records are gathered before they go to the endpoint together.
+const GATHERED_TO_SHIP: Duration = Duration::from_secs(1);
+
 /// How many records are copied before anything else has its turn.
 const BATCH: usize = 64;
 
@@ -43,6 +48,9 @@ pub struct Audit {
     folder: PathBuf,
     to_sync: Notify,
     to_copy: Notify,
+    to_ship: Notify,
+    /// The last record that a power loss does not take any more: only these leave the host.
+    durable_to: Cell<u64>,
     last_written: Cell<Instant>,
 }
 
@@ -56,6 +64,8 @@ impl Audit {
             folder: folder.into(),
             to_sync: Notify::new(),
             to_copy: Notify::new(),
+            to_ship: Notify::new(),
+            durable_to: Cell::new(0),
             last_written: Cell::new(Instant::now()),
         }
     }
@@ -83,9 +93,13 @@ impl Audit {
                 }
                 self.to_copy.notify_one();
             }
+            let written_to = self.spool.borrow().last_seq();
             let Ok(file) = self.spool.borrow().handle() else { continue };
             match tokio::task::spawn_blocking(move || file.sync_data()).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    self.durable_to.set(written_to.unwrap_or_default());
+                    self.to_ship.notify_one();
+                }
                 Ok(Err(error)) => tracing::error!("the audit spool could not be synced: {error}"),
                 Err(error) => tracing::error!("the audit spool's sync was cut off: {error}"),
             }
@@ -116,6 +130,32 @@ impl Audit {
                 }
             }
         }
+    }
+
+    /// The next batch for the endpoint, behind the record with the number `stored_to`; waits until there is one.
+    ///
+    /// # Errors
+    ///
+    /// What reading the spool says.
+    pub async fn next_shipment(&self, stored_to: u64) -> std::io::Result<AuditBatch> {
+        loop {
+            let batch = shipment::read(&self.folder, stored_to, self.durable_to.get())?;
+            if !batch.records.is_empty() {
+                return Ok(batch);
+            }
+            self.to_ship.notified().await;
+            // What belongs together goes together: one request for a login, not five.
+            tokio::time::sleep(GATHERED_TO_SHIP).await;
+        }
+    }
+
+    /// A batch without records, to ask the endpoint how far it is.
+    ///
+    /// # Errors
+    ///
+    /// What reading the spool says.
+    pub fn empty_shipment(&self) -> std::io::Result<AuditBatch> {
+        shipment::read(&self.folder, u64::MAX, 0)
     }
 
     /// Copies what is left to journald and makes the spool durable: the last deed before the agent stops.

@@ -21,7 +21,7 @@ pub use key_change::KeyChange;
 pub use problem::{MEDIA_TYPE as PROBLEM_TYPE, Problem, ProblemKind};
 pub use token::{HostToken, TokenError};
 
-use crate::grant::{LoginAccess, LoginName, SudoAccess, Text};
+use crate::grant::{GrantId, LoginAccess, LoginName, SudoAccess, Text};
 use crate::grant_set::HostId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,9 +62,17 @@ pub const LONGEST_WAIT_S: u64 = 300;
 pub const TOKEN_LIFETIME_S: i64 = 15 * 60;
 
 /// Records of one host's audit, in order and without a gap.
+///
+/// The endpoint stores a batch that goes on where it is, passes over what it has already, and answers how far it is now. A batch that begins behind a
+/// gap is not stored: the host goes back to what the answer says. Where the host no longer has what is missing (`oldest`), the gap is taken
+/// and kept as one.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditBatch {
+    /// The spool's name, made when its numbers began at 1: a host whose spool was lost begins a new one, and the auditor sees that.
+    pub series: GrantId,
+    /// The number of the oldest record that the host still has.
+    pub oldest: u64,
     /// The records as the spool has them, each an [`audit::Record`](crate::audit::Record).
     pub records: Vec<Value>,
 }
@@ -72,7 +80,7 @@ pub struct AuditBatch {
 /// How far the endpoint holds a host's audit now.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct AuditStored {
-    /// The last record that is stored durably; every one before it that was sent is, too.
+    /// The last record of the series that is stored durably; every one before it that the host had is, too. 0 for none.
     pub stored_to: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The spool's reading end, for the copy to journald: it remembers how far it came, over restarts.
+//! The spool's reading end: lines in order, over files, from any number on.
 
 use super::spool::{first_seq, segments};
 use crate::durable;
@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 pub struct Line {
     /// The record; none where the line is not one.
     pub record: Option<Record>,
-    length: u64,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
-/// The reading end of the copy to journald: it remembers how far it came, over restarts.
+/// The reading end. The copy to journald remembers how far it came, over restarts.
 pub struct SpoolReader {
     folder: PathBuf,
     next_seq: u64,
@@ -28,8 +29,17 @@ impl SpoolReader {
     pub fn resume(folder: &Path, last: Option<u64>) -> Self {
         let passed =
             fs::read_to_string(mark_path(folder)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u64);
-        let passed = passed.min(last.unwrap_or(u64::MAX));
-        Self { folder: folder.into(), next_seq: passed.saturating_add(1), segment: None, offset: 0 }
+        Self::behind(folder, passed.min(last.unwrap_or(u64::MAX)))
+    }
+
+    /// Begins behind the record with this number.
+    pub fn behind(folder: &Path, seq: u64) -> Self {
+        Self { folder: folder.into(), next_seq: seq.saturating_add(1), segment: None, offset: 0 }
+    }
+
+    /// The number of the record that comes next, if there is no gap.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
     }
 
     /// The next lines, `most` at the most, without passing them.
