@@ -21,6 +21,7 @@ pub mod curfew;
 pub mod endpoint;
 pub mod gate;
 pub mod host;
+pub mod https;
 pub mod journal;
 pub mod load;
 pub mod overlay;
