@@ -4,6 +4,7 @@ use crate::audit::{self, Audit};
 use crate::clock;
 use crate::config::{self, Config, ConfigError, Mode};
 use crate::deadline::Deadline;
+use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
@@ -12,9 +13,10 @@ use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
 use crate::enforce::sudoers;
 use crate::grant::announced::Announced;
+use crate::grant::endpoint::Places;
 use crate::grant::held::Grants;
 use crate::grant::local;
-use crate::grant::{Bars, State};
+use crate::grant::{Bars, Content, State};
 use crate::request::peer;
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -40,6 +42,8 @@ pub struct Agent {
     pub config_problem: RefCell<Option<String>>,
     /// The grants.
     pub grants: RefCell<Grants>,
+    /// The central endpoint, where the host has one.
+    pub endpoint: Endpoint,
     /// The audit.
     pub audit: Audit,
     /// What is open.
@@ -50,6 +54,8 @@ pub struct Agent {
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
     /// Grants whose drop-in is being written.
     pub writing: RefCell<HashSet<String>>,
+    /// What the drop-ins that are in place were written for.
+    pub written: RefCell<BTreeMap<String, Option<Content>>>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
     /// Which sudo the host runs.
@@ -110,16 +116,21 @@ impl Agent {
     pub fn open() -> Result<Self, StartError> {
         let (config, problem) = Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG))?;
         let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024));
+        let endpoint = Endpoint::open(Path::new(endpoint::STATE));
+        let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
+        grants.open_endpoint(Places::default(), endpoint.trust().as_ref());
         let agent = Self {
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             config: RefCell::new(config),
             config_problem: RefCell::default(),
-            grants: RefCell::new(Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?),
+            grants: RefCell::new(grants),
+            endpoint,
             audit,
             sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
             ending: RefCell::default(),
             unwritable: RefCell::default(),
             writing: RefCell::default(),
+            written: RefCell::default(),
             residue: Residue::default(),
             sudo: HostSudo::default(),
             fitted: Cell::default(),
@@ -216,11 +227,18 @@ impl Agent {
                     .with(Field::Reason, format!("{}: {}", local::PATH, refused.problem)),
             );
         }
+        let aside = grants.endpoint().set_aside();
+        let aside = aside.map(|aside| format!("the stored one, now {}: {}", aside.path.display(), aside.problem));
+        for problem in aside.into_iter().chain(self.endpoint.problem()) {
+            let entry = Entry::new(Event::SetRefused).with(Field::Source, "endpoint");
+            self.audit.write(entry.with(Field::Reason, problem));
+        }
+        grants.endpoint().refused().iter().for_each(|refused| self.audit.write(apply::refusal(refused)));
     }
 
     /// What keeps anything new from opening at `now`.
-    pub fn bars(&self, _now: Timestamp) -> Bars {
-        Bars::default()
+    pub fn bars(&self, now: Timestamp) -> Bars {
+        Bars { set_stale: self.grants.borrow().endpoint().is_stale(now), ..Bars::default() }
     }
 
     /// Keeps the windows shut that may not open at `now`.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod enable;
+mod enroll;
 mod grant;
 mod revoke;
 mod status;
@@ -42,6 +43,10 @@ enum Command {
     Audit(audit::Audit),
     Enable(enable::Enable),
     Disable(enable::Disable),
+    Enroll(enroll::Enroll),
+    Leave(enroll::Leave),
+    RotateKey(enroll::RotateKey),
+    Sync(enroll::Sync),
 }
 
 /// What a command came to.
@@ -81,6 +86,10 @@ pub fn run() -> ExitCode {
         Command::Audit(audit) => audit.run(cli.json),
         Command::Enable(enable) => enable.run(cli.json),
         Command::Disable(disable) => disable.run(cli.json),
+        Command::Enroll(enroll) => enroll.run(cli.json),
+        Command::Leave(leave) => leave.run(cli.json),
+        Command::RotateKey(rotate) => rotate.run(cli.json),
+        Command::Sync(sync) => sync.run(cli.json),
     };
     match done {
         Ok(Outcome::Yes) => ExitCode::SUCCESS,
@@ -96,8 +105,17 @@ pub fn run() -> ExitCode {
 
 /// Asks the agent.
 fn ask<P: Serialize, R: DeserializeOwned>(method: &str, parameters: P) -> Result<R, CliError> {
+    ask_patiently(method, parameters, PATIENCE)
+}
+
+/// Asks the agent for what may take a while.
+fn ask_patiently<P: Serialize, R: DeserializeOwned>(
+    method: &str,
+    parameters: P,
+    patience: Duration,
+) -> Result<R, CliError> {
     let method = format!("io.curfew.Agent.{method}");
-    Ok(varlink::call(Path::new(AGENT_SOCKET), &method, parameters, PATIENCE)?)
+    Ok(varlink::call(Path::new(AGENT_SOCKET), &method, parameters, patience)?)
 }
 
 fn explain(error: &CallError) -> String {

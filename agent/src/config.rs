@@ -3,6 +3,7 @@
 //! A file that can't be used never opens a door: the agent goes on with the last one that could be, and says so.
 
 use crate::durable;
+use curfew_protocol::host_api::LONGEST_WAIT_S;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
@@ -42,6 +43,12 @@ pub struct Config {
     pub audit_keep_mib: u64,
     /// Whether the host is looked at before and after sudo, and what changed in between is audited.
     pub residue_report: bool,
+    /// How long the endpoint may hold a question for changes.
+    #[serde(deserialize_with = "duration")]
+    pub poll_wait: Duration,
+    /// How often an endpoint is asked that only hands out files.
+    #[serde(deserialize_with = "duration")]
+    pub poll_interval: Duration,
 }
 
 /// Whether decisions are carried out.
@@ -81,6 +88,8 @@ impl Default for Config {
             sudo_password: false,
             audit_keep_mib: 1024,
             residue_report: true,
+            poll_wait: Duration::from_secs(50),
+            poll_interval: Duration::from_secs(60),
         }
     }
 }
@@ -189,6 +198,13 @@ impl Config {
         if self.grace > Duration::from_secs(600) {
             return Err(format!("grace is {:?}; at most 10m", self.grace));
         }
+        let second = Duration::from_secs(1);
+        if !(second..=Duration::from_secs(LONGEST_WAIT_S)).contains(&self.poll_wait) {
+            return Err(format!("poll_wait is {:?}; between 1s and {LONGEST_WAIT_S}s", self.poll_wait));
+        }
+        if !(second..=Duration::from_secs(3600)).contains(&self.poll_interval) {
+            return Err(format!("poll_interval is {:?}; between 1s and 1h", self.poll_interval));
+        }
         Ok(())
     }
 }
@@ -236,7 +252,7 @@ mod tests {
                 if line.contains(" = ") && !line.starts_with("  ") { text + line.trim() + "\n" } else { text }
             });
         assert_eq!(parse(&bare).unwrap(), Config::default());
-        assert_eq!(bare.lines().count(), 11, "{bare}");
+        assert_eq!(bare.lines().count(), 13, "{bare}");
     }
 
     #[test]
@@ -250,6 +266,8 @@ mod tests {
             ("login_services = [\"sudo\"]\n", "\"sudo\" is twice in login_services, elevation_services"),
             ("login_services = [\"../shadow\"]\n", "\"../shadow\" is no PAM service"),
             ("grace = \"1h\"\n", "at most 10m"),
+            ("poll_wait = \"6m\"\n", "between 1s and 300s"),
+            ("poll_interval = \"0s\"\n", "between 1s and 1h"),
             ("mode = ", "line 1"),
         ] {
             let error = parse(text).unwrap_err().to_string();

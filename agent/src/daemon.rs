@@ -7,11 +7,13 @@
 //! | sudo watch | files named sudo* and visudo* | removes rules that are for another sudo |
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
 //! | deadline | the next end | has PID 1 keep it, too |
+//! | endpoint | the endpoint's answers | puts sets of grants in force |
 //! | audit | records | makes them durable, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
 use crate::clock::{self, Alarm};
+use crate::endpoint::sync;
 use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
@@ -83,7 +85,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
         tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
-        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo] {
+        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo, Task::Endpoint] {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
@@ -147,6 +149,7 @@ enum Task {
     Adopt,
     Deadline,
     Sudo,
+    Endpoint,
 }
 
 impl Task {
@@ -158,6 +161,7 @@ impl Task {
             Self::Adopt => adoption::adopt_when_opened(&agent).await,
             Self::Deadline => deadline::keep_armed(&agent).await,
             Self::Sudo => sudo_watch::follow(&agent).await,
+            Self::Endpoint => sync::follow(&agent).await,
         }
     }
 }
@@ -169,6 +173,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
     loop {
         // The regular look is the alarm's, too: one wake instead of the several that a timer of the event loop takes.
         let regular = clock::now() + LONGEST_PAUSE;
+        agent.endpoint.redial_after_a_jump();
         let next = reconcile(agent).map_or(regular, |next| next.min(regular));
         let alarmed = alarm.set(next);
         if let Err(error) = &alarmed {

@@ -1,9 +1,10 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `held` is all of them in one list, `local` the file of the ones that root made here, `announced` what the audit has heard of them. A decision
-//! sees only [`HeldGrant`]s.
+//! `held` is all of them in one list, `local` the file of the ones that root made here, `endpoint` the set that the central endpoint signed,
+//! `announced` what the audit has heard of them. A decision sees only [`HeldGrant`]s.
 
 pub mod announced;
+pub mod endpoint;
 pub mod held;
 pub mod local;
 
@@ -11,6 +12,7 @@ use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::{Grant, Text};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// How long an ended grant is still shown, and still explains a refusal.
 const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -33,6 +35,52 @@ pub struct HeldGrant {
     /// That its window may not open now, whatever the clock says.
     #[serde(skip)]
     pub barred: bool,
+    /// What it says, for a grant of the endpoint: its id may come again with another content.
+    #[serde(skip)]
+    pub content: Option<Content>,
+    /// What became of it in the endpoint's set.
+    #[serde(skip)]
+    pub listing: Listing,
+}
+
+/// What a grant says, in 64 bits: tells one content of an id from another, and proves nothing.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Content(u64);
+
+impl Content {
+    /// The content of `grant`.
+    pub fn of(grant: &Grant) -> Self {
+        // A grant came from JSON, so that it can be written as JSON.
+        let digest = Sha256::digest(serde_json::to_vec(grant).unwrap_or_default());
+        Self(digest.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    }
+}
+
+impl std::str::FromStr for Content {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+impl std::fmt::Display for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What became of an endpoint's grant. A local grant is always listed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listing {
+    /// The newest set has it.
+    #[default]
+    Listed,
+    /// The newest set has it no more.
+    Withdrawn,
+    /// The newest set has its id with another content.
+    Superseded,
 }
 
 /// Where a grant came from.
@@ -98,7 +146,18 @@ pub enum State {
 impl HeldGrant {
     /// A grant as it came.
     pub fn new(grant: Grant, source: Source) -> Self {
-        Self { grant, revoked: None, reached: None, source, barred: false }
+        let listing = Listing::Listed;
+        Self { grant, revoked: None, reached: None, source, barred: false, content: None, listing }
+    }
+
+    /// A grant as the endpoint's set has it.
+    pub fn of_endpoint(grant: Grant, content: Content) -> Self {
+        Self { content: Some(content), ..Self::new(grant, Source::Endpoint) }
+    }
+
+    /// The name under which its story is kept: another content of the same id has another story.
+    pub fn story(&self) -> String {
+        self.content.map_or_else(|| self.grant.id.to_string(), |content| format!("{}@{content}", self.grant.id))
     }
 
     /// The first instant at which it no longer holds. A revoked grant never comes back.
@@ -119,9 +178,13 @@ impl HeldGrant {
         self.reached.map_or(by_the_clock, |reached| reached.max(by_the_clock))
     }
 
-    /// Why it ended: `revoked` or `expired`.
+    /// Why it ended: `superseded`, `revoked` or `expired`.
     pub fn end_word(&self) -> &'static str {
-        if self.revoked.is_some() { "revoked" } else { "expired" }
+        match (self.listing, &self.revoked) {
+            (Listing::Superseded, Some(_)) => "superseded",
+            (_, Some(_)) => "revoked",
+            (_, None) => "expired",
+        }
     }
 
     /// An audit entry about it, with all that an auditor asks of a grant.

@@ -1,7 +1,7 @@
 //! Curfew on a host: the agent `curfewd` and its command line `curfew`.
 //!
-//! A request walks `request` (server → peer → pam or admin → decision) into `audit`. A grant walks `grant` into `enforce`, which makes
-//! sessions and sudo rules match it, and into `audit`. [`daemon`] runs the tasks, [`agent`] is what they share, `cli` is what
+//! A request walks `request` (server → peer → pam or admin → decision) into `audit`. A grant walks `endpoint` (sync → apply), or root's
+//! order, into `grant`, from there into `enforce`, which makes sessions and sudo rules match it, and into `audit`. [`daemon`] runs the tasks, [`agent`] is what they share, `cli` is what
 //! people type.
 
 pub mod agent;
@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod deadline;
 pub mod descriptors;
 pub mod durable;
+pub mod endpoint;
 pub mod enforce;
 pub mod grant;
 pub mod human;

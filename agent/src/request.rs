@@ -1,11 +1,12 @@
 //! Requests: what PAM asks and what people ask, who they are, and what is answered.
 //!
-//! `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam` and `admin` answer, and `decision` is
+//! `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin` and `endpoint` answer, and `decision` is
 //! the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
 pub mod admin;
 pub mod decision;
+pub mod endpoint;
 pub mod messages;
 pub mod pam;
 pub mod pam_socket;

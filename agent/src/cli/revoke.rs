@@ -1,4 +1,4 @@
-//! `curfew revoke`: ends a local grant now.
+//! `curfew revoke`: ends a grant now, whatever the endpoint says of it.
 
 use super::{CliError, Outcome, ask, print};
 use crate::request::messages;

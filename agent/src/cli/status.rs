@@ -4,11 +4,12 @@ use super::{CliError, Outcome, ask, print};
 use crate::clock;
 use crate::grant::State;
 use crate::human;
-use crate::request::messages::{ShownGrant, Status as Answer};
+use crate::request::messages::{ShownGrant, ShownSet, Status as Answer};
 use clap::Args;
 use curfew_protocol::grant::Text;
 use jiff::Timestamp;
 use serde_json::json;
+use std::time::Duration;
 
 /// Show my grants and the time left; for root, everybody's.
 #[derive(Args, Debug)]
@@ -33,6 +34,7 @@ fn text(status: &Answer, now: Timestamp) -> String {
         text += &format!(" The next grant ends in {}, at {}.", human::left(now, end), human::time(end));
     }
     text.push('\n');
+    text += &status.set.as_ref().map(set_line).unwrap_or_default();
     for problem in &status.problems {
         text += &format!("problem: {}\n", human::printable(problem));
     }
@@ -62,6 +64,20 @@ fn text(status: &Answer, now: Timestamp) -> String {
         text += &human::table(&["SESSION", "USER", "SERVICE", "FROM", "ENDS"], &rows);
     }
     text
+}
+
+/// The endpoint and its set in one line.
+pub(super) fn set_line(set: &ShownSet) -> String {
+    let ShownSet { endpoint, host, .. } = set;
+    let known = match (set.version, set.age_s.and_then(|age| u64::try_from(age).ok())) {
+        (Some(version), Some(age)) => {
+            let opens = set.opens_until.map(|at| format!(", opens until {}", human::time(at))).unwrap_or_default();
+            format!("set version {version}, {} old{opens}", human::duration(Duration::from_secs(age)))
+        }
+        _ => "no set yet".into(),
+    };
+    let problem = set.problem.as_deref().map(|problem| format!(": {}", human::printable(problem))).unwrap_or_default();
+    format!("Endpoint {endpoint} (host {host}): {}, {known}{problem}\n", set.state)
 }
 
 fn row(shown: &ShownGrant, now: Timestamp) -> Vec<String> {

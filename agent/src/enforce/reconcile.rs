@@ -44,11 +44,12 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     next.0
 }
 
-/// When the next window opens or closes.
+/// When the next window opens or closes, or those of the endpoint's grants may not open any more.
 fn next_window(agent: &Agent, now: Timestamp) -> Option<Timestamp> {
     let grants = agent.grants.borrow();
     let times = grants.held().iter().filter(|held| held.revoked.is_none());
-    times.flat_map(|held| [held.grant.window.not_before(), held.end()]).filter(|&time| time > now).min()
+    let times = times.flat_map(|held| [held.grant.window.not_before(), held.end()]);
+    times.chain(grants.endpoint().facts().map(|facts| facts.opens_until)).filter(|&time| time > now).min()
 }
 
 /// When the next grant ends.
@@ -74,8 +75,9 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
     }
     let grants = agent.grants.borrow();
     let missing = sudoers::wanted(grants.held(), now)
+        .filter(|held| !sudoers::is_current(agent, held))
         .map(|held| held.grant.id.to_string())
-        .filter(|id| !Path::new(sudoers::FOLDER).join(id).exists() && !agent.writing.borrow().contains(id));
+        .filter(|id| !agent.writing.borrow().contains(id));
     let (later, ids): (Vec<String>, Vec<String>) = missing.partition(|id| match agent.unwritable.borrow().get(id) {
         Some(failed) if failed.again_at > now => {
             next.at(failed.again_at);
@@ -109,13 +111,14 @@ async fn write_drop_in(agent: &Agent, id: &str) {
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
     let still_wanted = agent.in_force.borrow().holds()
         && agent.sudo.identity() == sudo
-        && sudoers::wanted(agent.grants.borrow().held(), clock::now()).any(|held| held.grant.id.as_str() == id);
-    let path = Path::new(sudoers::FOLDER).join(id);
-    if !still_wanted || path.exists() {
+        && sudoers::wanted(agent.grants.borrow().held(), clock::now())
+            .any(|it| it.grant.id.as_str() == id && it.content == held.content);
+    if !still_wanted || sudoers::is_current(agent, &held) {
         return;
     }
     match checked.and_then(sudoers::Checked::put) {
         Ok(()) => {
+            agent.written.borrow_mut().insert(id.to_owned(), held.content);
             agent.unwritable.borrow_mut().remove(id);
             agent.audit.write(held.entry(Event::SudoersWritten));
         }

@@ -187,7 +187,8 @@ impl Elevation {
     pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
         let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
         let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
-        let live = |held: &&HeldGrant| held.state(now) == State::Live;
+        // A grant of the endpoint may have another content by now, without sudo.
+        let live = |held: &&HeldGrant| held.state(now) == State::Live && held.grant.sudo.is_some();
         let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
         match first_to_end {
             _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),

@@ -7,7 +7,7 @@
 
 use super::sudo_flavour::{self, Flavour, HostSudo};
 use crate::agent::Agent;
-use crate::grant::{HeldGrant, State};
+use crate::grant::{Content, HeldGrant, State};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,9 @@ pub const FOLDER: &str = "/run/curfew/sudoers.d";
 /// The first line of a drop-in tells for which sudo it is.
 const FOR_CLASSIC: &str = ", for classic sudo. ";
 const FOR_RS: &str = ", for sudo-rs. ";
+
+/// The second line tells which content of the grant it is for, where a grant can have several.
+const CONTENT: &str = "# Content ";
 
 /// The largest user id that sudo-rs 0.2.5 reads: a rule with a longer one is for nobody, and its visudo has no objection.
 const LARGEST_UID_OF_RS: u32 = 999_999_999;
@@ -133,7 +136,36 @@ pub fn fit_to_sudo(agent: &Agent) {
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
         agent.write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
     }
+    fit_to_contents(agent, folder);
     try_again(agent);
+}
+
+/// Learns what the drop-ins were written for, and removes those of grants that say something else by now: an agent was killed in between.
+fn fit_to_contents(agent: &Agent, folder: &Path) {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|it| it.file_name().into_string().ok());
+    let contents = names.map(|name| (content_of(&folder.join(&name)), name));
+    *agent.written.borrow_mut() = contents.map(|(content, name)| (name, content)).collect();
+    let grants = agent.grants.borrow();
+    let content = |name: &str| grants.find(name).and_then(|held| held.content);
+    let other: Vec<String> = {
+        let written = agent.written.borrow();
+        written.iter().filter(|(name, written)| content(name) != **written).map(|(name, _)| name.clone()).collect()
+    };
+    other.iter().for_each(|id| withdraw(agent, id));
+}
+
+/// Whether the drop-in of a grant is there, and was written for what the grant says now.
+pub fn is_current(agent: &Agent, held: &HeldGrant) -> bool {
+    let id = held.grant.id.as_str();
+    agent.written.borrow().get(id) == Some(&held.content) && Path::new(FOLDER).join(id).exists()
+}
+
+/// Removes the drop-in of a grant that gives other sudo from now on.
+pub fn withdraw(agent: &Agent, id: &str) {
+    for id in remove(Path::new(FOLDER), |name| name == id) {
+        let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
+        agent.write_under(Some(&id), entry.with(Field::Reason, "the grant has another content"));
+    }
 }
 
 /// Has the drop-ins that could not be written tried again at the next look.
@@ -141,11 +173,20 @@ pub fn try_again(agent: &Agent) {
     agent.unwritable.borrow_mut().values_mut().for_each(|failed| failed.again_at = Timestamp::UNIX_EPOCH);
 }
 
-/// The sudo that a drop-in was written for.
-fn flavour_of(path: &Path) -> Option<Flavour> {
+fn head(path: &Path) -> Option<String> {
     let mut head = Vec::new();
     fs::File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
-    let head = String::from_utf8_lossy(&head);
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// The content that a drop-in was written for.
+fn content_of(path: &Path) -> Option<Content> {
+    head(path)?.lines().nth(1)?.strip_prefix(CONTENT)?.parse().ok()
+}
+
+/// The sudo that a drop-in was written for.
+fn flavour_of(path: &Path) -> Option<Flavour> {
+    let head = head(path)?;
     let line = head.lines().next()?;
     match (line.contains(FOR_CLASSIC), line.contains(FOR_RS)) {
         (true, false) => Some(Flavour::Classic),
@@ -221,7 +262,8 @@ fn rules(held: &HeldGrant, uid: u32, password: bool, flavour: Flavour) -> Result
         format!("#{uid} ALL=({run_as}) {limit}{tag}: {}\n", command.to_sudoers())
     };
     let head = format!("# Curfew: grant {}{written_for}Written while it is live, and removed at its end.\n", grant.id);
-    Ok(head + &sudo.commands.iter().map(rule).collect::<String>())
+    let content = held.content.map(|content| format!("{CONTENT}{content}\n")).unwrap_or_default();
+    Ok(head + &content + &sudo.commands.iter().map(rule).collect::<String>())
 }
 
 /// Refuses what the visudo of sudo-rs accepts and sudo-rs reads as something else. 0.2.5 takes `"root@example.org"` for root: it ends
@@ -330,6 +372,19 @@ mod tests {
         fs::write(folder.path().join("old"), "# Curfew: grant g1. Written while it is live.\n").unwrap();
         assert_eq!(flavour_of(&folder.path().join("old")), None);
         assert_eq!(flavour_of(&folder.path().join("none")), None);
+    }
+
+    #[test]
+    fn a_drop_in_tells_which_content_of_its_grant_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g1");
+        let held = held(json!({"run_as": ["root"], "commands": ["ALL"]}));
+        fs::write(&path, rules(&held, 1001, true, Flavour::Classic).unwrap()).unwrap();
+        assert_eq!(content_of(&path), None);
+        let content = Content::of(&held.grant);
+        let held = HeldGrant::of_endpoint(held.grant, content);
+        fs::write(&path, rules(&held, 1001, true, Flavour::Classic).unwrap()).unwrap();
+        assert_eq!((content_of(&path), flavour_of(&path)), (Some(content), Some(Flavour::Classic)));
     }
 
     #[test]

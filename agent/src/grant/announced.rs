@@ -1,6 +1,6 @@
 //! Which grants the audit has seen begin and end: kept over restarts, so that each is audited once, and none goes back.
 
-use super::{HeldGrant, State};
+use super::{HeldGrant, Source, State};
 use crate::audit::Audit;
 use crate::durable;
 use curfew_protocol::audit::{Event, Field};
@@ -12,7 +12,7 @@ use std::path::Path;
 /// Where that is kept.
 const PATH: &str = "/var/lib/curfew/announced.json";
 
-/// How far each grant had come when the audit last heard of it, by id.
+/// How far each grant had come when the audit last heard of it, by its story.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Announced(BTreeMap<String, State>);
 
@@ -25,14 +25,16 @@ impl Announced {
     /// Lets the grants go on from where they had come.
     pub fn resume(&self, grants: &mut [HeldGrant]) {
         for held in grants {
-            held.reached = self.0.get(held.grant.id.as_str()).copied();
+            held.reached = self.0.get(&held.story()).copied();
         }
     }
 
     /// Audits the grants of which the audit has not heard: an agent that was killed had stored them, and no more.
     pub fn note_unheard_of(&self, grants: &[HeldGrant], audit: &Audit) {
-        for held in grants.iter().filter(|held| !self.0.contains_key(held.grant.id.as_str())) {
-            audit.write(held.entry(Event::LocalGranted));
+        for held in grants.iter().filter(|held| !self.0.contains_key(&held.story())) {
+            if held.source == Source::Local {
+                audit.write(held.entry(Event::LocalGranted));
+            }
             audit.write(held.entry(Event::GrantReceived));
         }
     }
@@ -42,12 +44,15 @@ impl Announced {
         let mut latest = BTreeMap::new();
         let mut departing = Vec::new();
         for held in grants {
-            let id = held.grant.id.as_str();
-            let before = self.0.get(id).copied();
+            let story = held.story();
+            let before = self.0.get(&story).copied();
             let state = held.state(now);
             held.reached = Some(state);
             match (before, state) {
-                (Some(State::Coming) | None, State::Live) => audit.write(held.entry(Event::GrantStarted)),
+                // What ended and is live is in the endpoint's set again, after it was not.
+                (Some(State::Coming | State::Ended) | None, State::Live) => {
+                    audit.write(held.entry(Event::GrantStarted))
+                }
                 (Some(State::Ended), _) => {}
                 (_, State::Ended) => {
                     departing.push(held.grant.user.to_string());
@@ -55,7 +60,7 @@ impl Announced {
                 }
                 _ => {}
             }
-            latest.insert(id.to_owned(), state);
+            latest.insert(story, state);
         }
         if self.0 != latest {
             self.0 = latest;

@@ -1,5 +1,6 @@
 //! All grants that the host holds, from wherever they came, in one list: what every decision reads.
 
+use super::endpoint::EndpointStore;
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
 use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source, State};
 use curfew_protocol::grant::Grant;
@@ -10,8 +11,9 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Grants {
     /// Sorted by user: a decision about one person looks at their grants alone.
-    held: Vec<HeldGrant>,
+    pub(super) held: Vec<HeldGrant>,
     local: LocalStore,
+    pub(super) endpoint: EndpointStore,
 }
 
 impl Grants {
@@ -23,7 +25,7 @@ impl Grants {
     pub fn open(path: &Path, spare: &Path) -> Result<Self, StoreError> {
         let (local, mut held) = LocalStore::open(path, spare)?;
         sort(&mut held);
-        Ok(Self { held, local })
+        Ok(Self { held, local, endpoint: EndpointStore::default() })
     }
 
     /// The grants, sorted by user, those of one user in the order in which they came.
@@ -43,9 +45,19 @@ impl Grants {
         &mut self.held
     }
 
-    /// The grant with this id.
+    /// The grant with this id: the content of it that the newest set has, or else the last one that was held.
     pub fn find(&self, id: &str) -> Option<&HeldGrant> {
-        self.held.iter().find(|held| held.grant.id.as_str() == id)
+        self.position(id).and_then(|position| self.held.get(position))
+    }
+
+    fn position(&self, id: &str) -> Option<usize> {
+        let same = self.held.iter().enumerate().filter(|(_, held)| held.grant.id.as_str() == id);
+        same.min_by_key(|(_, held)| held.listing).map(|(position, _)| position)
+    }
+
+    /// What is known of the endpoint's set.
+    pub fn endpoint(&self) -> &EndpointStore {
+        &self.endpoint
     }
 
     /// The local store.
@@ -74,22 +86,26 @@ impl Grants {
         Ok(())
     }
 
-    /// Revokes the local grant with this id. That holds at once, also where the disk takes nothing: then it is stored as soon as
+    /// Revokes the grant with this id. That holds at once, also where the disk takes nothing: then it is stored as soon as
     /// [`store_again`](Self::store_again) succeeds.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where there is no such grant, or it is over.
     pub fn revoke(&mut self, id: &str, revocation: Revocation) -> Result<HeldGrant, StoreError> {
-        let Some(found) = self.held.iter_mut().find(|held| held.grant.id.as_str() == id) else {
+        let position = self.position(id);
+        let Some(found) = position.and_then(|position| self.held.get_mut(position)) else {
             return Err(StoreError::Unknown(id.to_owned()));
         };
         if found.state(revocation.at) == State::Ended {
             return Err(StoreError::Over { id: found.grant.id.clone(), how: found.end_word(), at: found.end() });
         }
-        found.revoked = Some(revocation);
+        found.revoked = Some(revocation.clone());
         let revoked = found.clone();
-        self.local.note_unstored();
+        match revoked.source {
+            Source::Local => self.local.note_unstored(),
+            Source::Endpoint => self.endpoint.note_revoked_here(id, revocation),
+        }
         self.store_again();
         Ok(revoked)
     }
@@ -97,11 +113,18 @@ impl Grants {
     /// Stores what the disk did not take before.
     pub fn store_again(&mut self) {
         self.local.store_again(&self.held);
+        self.endpoint.store_again(&self.held);
+    }
+
+    /// Why a revocation that holds could not be stored, and what would forget it.
+    pub fn unstored(&self) -> Option<&str> {
+        self.local.unstored().or(self.endpoint.unstored())
     }
 }
 
-fn sort(held: &mut [HeldGrant]) {
-    held.sort_by(|a, b| a.grant.user.cmp(&b.grant.user));
+/// By user; what a set has no more comes behind what it has.
+pub(super) fn sort(held: &mut [HeldGrant]) {
+    held.sort_by(|a, b| a.grant.user.cmp(&b.grant.user).then(a.listing.cmp(&b.listing)));
 }
 
 #[cfg(test)]

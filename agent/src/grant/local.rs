@@ -72,7 +72,7 @@ pub enum StoreError {
     #[error("there is a grant {0} already")]
     Taken(GrantId),
     /// No such grant.
-    #[error("there is no local grant {0}; `curfew status` lists them")]
+    #[error("there is no grant {0} on this host; `curfew status` lists them")]
     Unknown(String),
     /// It is over.
     #[error("grant {id} has ended already, {how} at {at}")]

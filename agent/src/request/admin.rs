@@ -2,6 +2,7 @@
 //! credentials alone.
 
 use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
+use super::endpoint;
 use super::messages::{
     AuditPage, GrantOrder, Revoke, Revoked, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion,
 };
@@ -12,7 +13,7 @@ use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::clock;
 use crate::grant::local::{SetAside, StoreError};
-use crate::grant::{Bars, HeldGrant, Revocation, Source, State};
+use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
 use curfew_protocol::audit::{Event, Field};
 use curfew_protocol::grant::{Grant, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -59,6 +60,7 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Va
             only_root(peer, "read the configuration again")?;
             agent.reload().map(|()| json!({})).map_err(|error| ErrorReply::failed(&error.to_string()))
         }
+        method if endpoint::answers(method) => endpoint::answer(agent, peer, call).await,
         "io.curfew.Agent.Reconcile" => {
             let Nothing {} = parameters(call)?;
             only_root(peer, "have the agent look")?;
@@ -80,7 +82,7 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Va
     }
 }
 
-fn only_root(peer: &Peer, what: &str) -> Result<(), ErrorReply> {
+pub(super) fn only_root(peer: &Peer, what: &str) -> Result<(), ErrorReply> {
     if peer.is_root() { Ok(()) } else { Err(ErrorReply::not_permitted(&format!("only root may {what}"))) }
 }
 
@@ -89,7 +91,8 @@ async fn status(agent: &Agent, peer: &Peer) -> Status {
     let visible = |user: &str| name.as_deref().is_none_or(|name| name == user);
     let now = clock::now();
     let grants = agent.grants.borrow();
-    let shown: Vec<&HeldGrant> = grants.held().iter().filter(|held| visible(held.grant.user.as_str())).collect();
+    let current = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
+    let shown: Vec<&HeldGrant> = current.filter(|held| visible(held.grant.user.as_str())).collect();
     let live = shown.iter().filter(|held| held.state(now) == State::Live);
     let sessions = agent.sessions.borrow();
     let open = sessions.sessions().iter().filter(|session| !session.closed && visible(&session.user));
@@ -99,7 +102,7 @@ async fn status(agent: &Agent, peer: &Peer) -> Status {
         in_force: agent.in_force.borrow().holds(),
         next_end: live.map(|held| held.end()).min(),
         grants: shown.into_iter().map(|held| show(held, now)).collect(),
-        set: None,
+        set: agent.endpoint.show(grants.endpoint().facts(), now),
         problems: if peer.is_root() { problems(agent) } else { Vec::new() },
         sessions: open
             .map(|session| ShownSession {
@@ -134,11 +137,13 @@ fn problems(agent: &Agent) -> Vec<String> {
         grants.local().refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
     let unwritable = agent.unwritable.borrow();
     let unwritable = unwritable.iter().map(|(id, failed)| format!("grant {id} gives no sudo: {}", failed.problem));
-    let unstored = grants.local().unstored();
+    let unstored = grants.unstored();
     let unstored = unstored.map(|problem| format!("a revocation holds and could not be stored: {problem}"));
     let deadline = agent.deadline.problem();
     let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
-    config.into_iter().chain(deadline).chain(aside).chain(unstored).chain(refused).chain(unwritable).collect()
+    let endpoint = endpoint::problems(agent, &grants);
+    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
+    config.into_iter().chain(deadline).chain(endpoint).chain(local).collect()
 }
 
 async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
@@ -261,7 +266,7 @@ fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorRep
     let reason = order.reason.map(|reason| reason.as_str().to_owned());
     agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
     agent.changed.notify_one();
-    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().local().unstored().map(str::to_owned) })
+    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().unstored().map(str::to_owned) })
 }
 
 async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, ErrorReply> {

@@ -4,9 +4,10 @@ use super::decision::ReasonCode;
 use crate::grant::State;
 use curfew_protocol::audit::Record;
 use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text};
+use curfew_protocol::grant_set::HostId;
+use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// What `io.curfew.Agent.Status` answers, and `curfew status --json` prints.
 #[derive(Debug, Deserialize, Serialize)]
@@ -22,11 +23,84 @@ pub struct Status {
     /// When the next of them ends.
     pub next_end: Option<Timestamp>,
     /// The last verified set; none without an endpoint.
-    pub set: Option<Value>,
+    pub set: Option<ShownSet>,
     /// What is wrong on this host, for root.
     pub problems: Vec<String>,
     /// What is open: everything for root, one's own for others.
     pub sessions: Vec<ShownSession>,
+}
+
+/// The endpoint, and its set that is in force; what is of the set is none before the first.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ShownSet {
+    /// Where the endpoint is.
+    pub endpoint: String,
+    /// This host's name there.
+    pub host: String,
+    /// The set's place in the endpoint's history.
+    pub epoch: Option<u64>,
+    /// The same within the epoch.
+    pub version: Option<u64>,
+    /// When it was signed.
+    pub issued: Option<Timestamp>,
+    /// How long ago that was, in seconds.
+    pub age_s: Option<i64>,
+    /// Until when it is fresh.
+    pub fresh_until: Option<Timestamp>,
+    /// From when on its grants open nothing new.
+    pub opens_until: Option<Timestamp>,
+    /// `following` or `failing`.
+    pub state: String,
+    /// What is wrong, or was at the last try.
+    pub problem: Option<String>,
+    /// Since when it is failing.
+    pub since: Option<Timestamp>,
+}
+
+/// What `io.curfew.Agent.Enroll` is asked.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollOrder {
+    /// Where the endpoint is.
+    pub url: String,
+    /// The one-use token.
+    pub token: String,
+    /// The authorities that alone may vouch for it, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// What people are to know the host by; its host name if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it leaves another endpoint for that.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// What `io.curfew.Agent.EnrollStatic` is asked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticOrder {
+    /// Where the files are.
+    pub url: String,
+    /// Which of them is this host's.
+    pub host: HostId,
+    /// Who may have signed it.
+    pub keys: Vec<PublicKey>,
+    /// The authorities that alone may vouch for the server, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Whether the host leaves another endpoint for that.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// What a host that has joined is known as.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Joined {
+    /// Where the endpoint is.
+    pub endpoint: String,
+    /// This host's name there.
+    pub host: String,
 }
 
 /// A grant with where it stands.

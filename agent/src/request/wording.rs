@@ -2,7 +2,7 @@
 
 use super::decision::{ReasonCode, Request};
 use crate::agent::Agent;
-use crate::grant::{HeldGrant, approvers};
+use crate::grant::{HeldGrant, Listing, approvers};
 use crate::human;
 use jiff::Timestamp;
 
@@ -35,6 +35,9 @@ pub fn denial_reason(
             format!("grant {id} opens at {}", opens.map(human::time).unwrap_or_default())
         }
         (ReasonCode::Ended, _) => format!("grant {id} ended at {end}{later}"),
+        (ReasonCode::Revoked, _) if nearest.is_some_and(|held| held.listing == Listing::Superseded) => {
+            format!("grant {id} was replaced by another at {end}{later}")
+        }
         (ReasonCode::Revoked, _) => format!("grant {id} was revoked at {end}{later}"),
         (ReasonCode::Stale, _) => {
             format!("grant {id} opens nothing new until this host hears from its endpoint again{later}")

@@ -1,0 +1,182 @@
+//! The agent's side of the central endpoint: who this host is there, and how it follows.
+//!
+//! | part | what |
+//! |---|---|
+//! | `identity` | the endpoint, this host's name and key, the keys that sign its sets: what the disk keeps |
+//! | `tls`, `client` | one HTTPS exchange, bounded in bytes and time, and the tokens that go with it |
+//! | `failure` | what can go wrong on the way, in words that end with the next step |
+//! | `health`, `backoff` | when a failure is worth a word, and how long to wait after it: pure |
+//! | `sync` | the loop: poll, apply, wait |
+//! | `apply` | one set: verified, stored, put in force, audited |
+//! | `enroll`, `rotate` | joining, leaving, a new key |
+//!
+//! The network is taken for hostile: whatever it does, the host keeps the last set that was good.
+
+pub mod apply;
+pub mod backoff;
+pub mod client;
+pub mod enroll;
+pub mod failure;
+pub mod health;
+pub mod identity;
+pub mod rotate;
+pub mod sync;
+pub mod tls;
+
+use crate::grant::endpoint::Trust;
+use crate::request::messages::ShownSet;
+use health::Health;
+use identity::{Identity, IdentityError};
+use jiff::Timestamp;
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify};
+
+/// Where the agent keeps its state.
+pub const STATE: &str = "/var/lib/curfew";
+
+/// A difference between two clocks that is taken for a suspend or a step.
+const JUMP: Duration = Duration::from_secs(2);
+
+/// What the tasks share about the endpoint.
+pub struct Endpoint {
+    folder: PathBuf,
+    identity: RefCell<Option<Rc<Identity>>>,
+    /// Why what the host knows of its endpoint can't be read, where it can't.
+    problem: RefCell<Option<String>>,
+    /// How following goes.
+    pub health: RefCell<Health>,
+    /// Whoever changes who this host is, or puts a set in force, holds it.
+    pub at_work: Mutex<()>,
+    /// Poll now: it was asked for, the host woke from its sleep, or it is another one at its endpoint.
+    woken: Notify,
+    /// Somebody waits for a whole set to come.
+    asked: Cell<bool>,
+    /// The host has just enrolled: nobody is spared by waiting.
+    pub at_once: Cell<bool>,
+    /// A poll came to its end.
+    tried: Notify,
+    /// How far CLOCK_BOOTTIME and the wall clock were ahead of CLOCK_MONOTONIC at the last look.
+    ahead: Cell<Option<(Duration, Duration)>>,
+}
+
+impl Endpoint {
+    /// What the folder says of the endpoint.
+    pub fn open(folder: &Path) -> Self {
+        let (identity, problem) = match Identity::load(folder) {
+            Ok(identity) => (identity.map(Rc::new), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            folder: folder.into(),
+            identity: RefCell::new(identity),
+            problem: RefCell::new(problem),
+            health: RefCell::default(),
+            at_work: Mutex::default(),
+            woken: Notify::new(),
+            asked: Cell::default(),
+            at_once: Cell::default(),
+            tried: Notify::new(),
+            ahead: Cell::default(),
+        }
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Who this host is at its endpoint, where it has one.
+    pub fn identity(&self) -> Option<Rc<Identity>> {
+        self.identity.borrow().clone()
+    }
+
+    /// Why what the host knows of its endpoint can't be used, where it can't.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.borrow().clone()
+    }
+
+    /// Whose sets are believed.
+    pub fn trust(&self) -> Option<Trust> {
+        self.identity().map(|identity| identity.trust())
+    }
+
+    /// Stores who this host is from now on, and then is it.
+    ///
+    /// # Errors
+    ///
+    /// That it can't be stored; nothing changed then.
+    pub fn become_known_as(&self, identity: Identity) -> Result<(), IdentityError> {
+        identity.store(&self.folder)?;
+        *self.identity.borrow_mut() = Some(Rc::new(identity));
+        *self.problem.borrow_mut() = None;
+        Ok(())
+    }
+
+    /// Forgets the endpoint, the key first.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn forget(&self) -> Result<(), IdentityError> {
+        Identity::forget(&self.folder)?;
+        *self.identity.borrow_mut() = None;
+        *self.problem.borrow_mut() = None;
+        Ok(())
+    }
+
+    /// Begins to follow anew, at once.
+    pub fn begin_anew(&self) {
+        *self.health.borrow_mut() = Health::default();
+        self.at_once.set(true);
+        self.asked.set(true);
+        self.woken.notify_one();
+    }
+
+    /// Polls now instead of at the next time, and waits for what comes of it, `patience` at the longest. Returns whether that was awaited.
+    pub async fn poll_now(&self, patience: Duration) -> bool {
+        let mut tried = std::pin::pin!(self.tried.notified());
+        tried.as_mut().enable();
+        self.asked.set(true);
+        self.woken.notify_one();
+        tokio::time::timeout(patience, tried).await.is_ok()
+    }
+
+    /// Dials again after a suspend or a step of the clock: a parked poll hears nothing of either. Looked at when the agent is awake anyway.
+    pub fn redial_after_a_jump(&self) {
+        if self.identity.borrow().is_none() {
+            return;
+        }
+        use nix::time::{ClockId, clock_gettime};
+        let clocks = [ClockId::CLOCK_MONOTONIC, ClockId::CLOCK_BOOTTIME, ClockId::CLOCK_REALTIME].map(clock_gettime);
+        let [Ok(mono), Ok(boot), Ok(wall)] = clocks.map(|it| it.map(Duration::from)) else { return };
+        let ahead = (boot.saturating_sub(mono), wall.saturating_sub(mono));
+        let jumped =
+            |(boot, wall): (Duration, Duration)| ahead.0.abs_diff(boot) > JUMP || ahead.1.abs_diff(wall) > JUMP;
+        if self.ahead.replace(Some(ahead)).is_some_and(jumped) {
+            self.woken.notify_one();
+        }
+    }
+
+    /// What `curfew status` shows of it.
+    pub fn show(&self, facts: Option<&crate::grant::endpoint::SetFacts>, now: Timestamp) -> Option<ShownSet> {
+        let identity = self.identity()?;
+        let health = self.health.borrow();
+        let failing = health.failing();
+        Some(ShownSet {
+            endpoint: identity.url.clone(),
+            host: identity.host.to_string(),
+            epoch: facts.map(|facts| facts.mark.epoch),
+            version: facts.map(|facts| facts.mark.ver),
+            issued: facts.map(|facts| facts.issued),
+            age_s: facts.map(|facts| now.duration_since(facts.issued).as_secs().max(0)),
+            fresh_until: facts.map(|facts| facts.fresh_until),
+            opens_until: facts.map(|facts| facts.opens_until),
+            state: if failing.is_some() { "failing" } else { "following" }.into(),
+            problem: failing.map(|failing| failing.problem.clone()).or_else(|| health.latest().map(str::to_owned)),
+            since: failing.map(|failing| failing.since),
+        })
+    }
+}

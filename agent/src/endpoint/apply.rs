@@ -1,0 +1,106 @@
+//! One set, from the wire into force: verified, stored, held, audited.
+//!
+//! What it has no more is over as soon as it is verified; what it adds opens once it is stored. Only then does the sync remember what it was called.
+
+use super::client::Link;
+use super::failure::Failure;
+use crate::agent::Agent;
+use crate::clock;
+use crate::enforce::sudoers;
+use crate::grant::endpoint::{NewSet, SetFacts, Taken, store, store_spare};
+use curfew_protocol::audit::{Entry, Event, Field};
+use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant};
+use std::rc::Rc;
+
+/// Verifies the set that came over `link` and puts it in force. Returns whether it says something new.
+///
+/// # Errors
+///
+/// [`Failure::Refused`] and [`Failure::Unstored`]; the last good set stays in force, less what a set that can't be stored has no more.
+pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool, Failure> {
+    let _alone = agent.endpoint.at_work.lock().await;
+    // It may have left, or enrolled elsewhere, meanwhile.
+    let Some(identity) = agent.endpoint.identity().filter(|identity| link.serves(identity)) else { return Ok(false) };
+    let had = agent.grants.borrow().endpoint().mark();
+    let (keys, host, now) = (identity.keys.clone(), identity.host.clone(), clock::now());
+    let verify = move || {
+        let set = GrantSet::verify(&text, &keys, &host, had, now).map(NewSet::of);
+        set.map(|set| (text, set))
+    };
+    let verified = tokio::task::spawn_blocking(verify).await.map_err(|error| Failure::Broken(error.to_string()))?;
+    let (text, set) = verified?;
+    time_is_proven(agent, &set.facts, had);
+    if agent.grants.borrow_mut().withdraw(&set, clock::now()) {
+        agent.look_now().await;
+    }
+    let known = agent.grants.borrow().endpoint().facts().copied();
+    let is_new = known.is_none_or(|facts| !facts.is_version_of(&set.facts));
+    if let Some(pinned) = identity.pinning(&set.keys) {
+        agent.endpoint.become_known_as(pinned)?;
+        tracing::info!(keys = set.keys.len(), "the endpoint signs with other keys from now on");
+    }
+    match keep(agent, text, &set, is_new).await {
+        Err(problem) if is_new => {
+            hold(agent, &set, false);
+            Err(Failure::Unstored(problem))
+        }
+        kept => {
+            if let Err(problem) = kept {
+                // It says what the stored one says.
+                tracing::warn!("the endpoint's set was signed anew and could not be stored: {problem}");
+            }
+            Ok(hold(agent, &set, true))
+        }
+    }
+}
+
+/// A set that is newer than all before proves that the time at which it was signed has passed.
+fn time_is_proven(_agent: &Agent, set: &SetFacts, had: Mark) {
+    if set.mark > had {
+        tracing::debug!(issued = %set.issued, "a newer set was verified");
+    }
+}
+
+/// Makes the set durable; in memory where the disk takes nothing.
+async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result<(), String> {
+    agent.grants.borrow_mut().prepare(set, clock::now());
+    let places = agent.grants.borrow().endpoint().places().clone();
+    let mark = is_new.then_some(set.facts.mark);
+    let keep = move || {
+        store(&places, &text, mark).map_err(|error| {
+            let path = places.set.display();
+            match store_spare(&places, &text) {
+                Ok(()) => format!("{path}: {error}"),
+                Err(spare) => format!("{path}: {error}; {}: {spare}", places.spare_set.display()),
+            }
+        })
+    };
+    tokio::task::spawn_blocking(keep).await.map_err(|error| error.to_string())?
+}
+
+/// Puts the set in force, as far as it is stored, and audits what came of it before anything else can happen.
+fn hold(agent: &Agent, set: &NewSet, stored: bool) -> bool {
+    let now = clock::now();
+    let Taken { received, changed, refused, new_version } = agent.grants.borrow_mut().take(set, stored, now);
+    for (before, after) in &changed {
+        if (&before.grant.user, &before.grant.sudo) != (&after.grant.user, &after.grant.sudo) {
+            sudoers::withdraw(agent, before.grant.id.as_str());
+        }
+    }
+    received.iter().for_each(|held| agent.audit.write(held.entry(Event::GrantReceived)));
+    refused.iter().for_each(|refused| agent.audit.write(refusal(refused)));
+    if new_version {
+        let entry = Entry::new(Event::SetApplied).with(Field::Source, "endpoint");
+        agent.audit.write(entry.with(Field::SetVersion, set.facts.mark.ver));
+    }
+    agent.changed.notify_one();
+    new_version
+}
+
+/// A record of an entry of a set that is no grant here.
+pub fn refusal(refused: &RefusedGrant) -> Entry {
+    Entry::new(Event::GrantRefused)
+        .with(Field::Grant, refused.id.as_ref().map(|id| id.to_string()))
+        .with(Field::Source, "endpoint")
+        .with(Field::Reason, refused.problem.as_str())
+}

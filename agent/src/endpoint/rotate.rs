@@ -1,0 +1,79 @@
+//! A new key for this host, by the word of both: stored before the endpoint hears of it, and asked for again until the answer is known.
+
+use super::client::{Ask, Client};
+use super::enroll::EnrollError;
+use super::failure::Failure;
+use super::identity::{Coming, Identity};
+use crate::agent::Agent;
+use crate::clock;
+use curfew_protocol::grant_set::MEDIA_TYPE;
+use curfew_protocol::host_api::{KeyChange, ProblemKind, key_path};
+use std::rc::Rc;
+
+/// Changes the host's key for a new one, whose name it returns.
+///
+/// # Errors
+///
+/// [`EnrollError`]. Where the endpoint's answer was lost, the change goes on by itself.
+pub async fn rotate(agent: &Agent) -> Result<String, EnrollError> {
+    let _alone = agent.endpoint.at_work.lock().await;
+    let identity = agent.endpoint.identity().filter(|identity| !identity.is_static());
+    let identity = identity.ok_or(EnrollError::NoEndpoint)?;
+    change(agent, &identity).await
+}
+
+/// Goes on with a change whose answer was lost. Returns whether the key is another one now.
+pub async fn resume(agent: &Agent) -> bool {
+    let _alone = agent.endpoint.at_work.lock().await;
+    let Some(identity) = agent.endpoint.identity().filter(|identity| !identity.is_static()) else { return false };
+    // The key may be in its place but for a rename, which this does.
+    if identity.signing_key(agent.endpoint.folder()).is_err() {
+        return false;
+    }
+    match Coming::Rotation.load(agent.endpoint.folder()) {
+        Ok(Some(_)) => match change(agent, &identity).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!("the change of this host's key goes on later: {error}");
+                false
+            }
+        },
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!("{error}");
+            false
+        }
+    }
+}
+
+async fn change(agent: &Agent, identity: &Rc<Identity>) -> Result<String, EnrollError> {
+    let folder = agent.endpoint.folder();
+    let old = identity.signing_key(folder)?;
+    let client = Client::new(&identity.place())?;
+    let new = Coming::Rotation.load_or_make(folder)?;
+    let change = KeyChange {
+        iss: identity.host.clone(),
+        aud: identity.origin.clone(),
+        iat: clock::now().as_second(),
+        kid: String::new(),
+    };
+    let body = change.sign(&old, &new).map_err(|error| Failure::Broken(error.to_string()))?;
+    let ask = Ask::post(key_path(&identity.host), MEDIA_TYPE, body.into_bytes());
+    if let Err(failure) = client.exchange(&ask, None).await {
+        if is_no(&failure) {
+            Coming::Rotation.discard(folder)?;
+        }
+        return Err(failure.into());
+    }
+    let known = agent.endpoint.identity().unwrap_or_else(|| Rc::clone(identity));
+    agent.endpoint.become_known_as(known.with_key(&new.public()))?;
+    Coming::Rotation.arrive(folder)?;
+    agent.endpoint.begin_anew();
+    Ok(new.public().kid())
+}
+
+/// Whether the endpoint has refused the new key, and has not taken it before.
+fn is_no(failure: &Failure) -> bool {
+    matches!(failure, Failure::Problem { problem, .. }
+        if matches!(problem.kind, ProblemKind::BadRequest | ProblemKind::Conflict | ProblemKind::NotFound | ProblemKind::NoSuchHost))
+}
