@@ -8,12 +8,13 @@
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
 //! | deadline | the next end | has PID 1 keep it, too |
 //! | endpoint | the endpoint's answers | puts sets of grants in force |
+//! | shipping | durable records | brings the audit to the endpoint |
 //! | audit | records | makes them durable, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
 use crate::clock::{self, Alarm};
-use crate::endpoint::sync;
+use crate::endpoint::{ship, sync};
 use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
@@ -85,7 +86,9 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
         tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
-        for task in [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo, Task::Endpoint] {
+        for task in
+            [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo, Task::Endpoint, Task::Ship]
+        {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
@@ -150,6 +153,7 @@ enum Task {
     Deadline,
     Sudo,
     Endpoint,
+    Ship,
 }
 
 impl Task {
@@ -162,6 +166,7 @@ impl Task {
             Self::Deadline => deadline::keep_armed(&agent).await,
             Self::Sudo => sudo_watch::follow(&agent).await,
             Self::Endpoint => sync::follow(&agent).await,
+            Self::Ship => ship::follow(&agent).await,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `health`, `backoff` | when a failure is worth a word, and how long to wait after it: pure |
 //! | `sync` | the loop: poll, apply, wait |
 //! | `apply` | one set: verified, stored, put in force, audited |
+//! | `ship` | the loop that brings the audit there |
 //! | `enroll`, `rotate` | joining, leaving, a new key |
 //!
 //! The network is taken for hostile: whatever it does, the host keeps the last set that was good.
@@ -20,6 +21,7 @@ pub mod failure;
 pub mod health;
 pub mod identity;
 pub mod rotate;
+pub mod ship;
 pub mod sync;
 pub mod tls;
 
@@ -28,6 +30,7 @@ use crate::request::messages::ShownSet;
 use health::Health;
 use identity::{Identity, IdentityError};
 use jiff::Timestamp;
+use ship::Shipping;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -58,6 +61,10 @@ pub struct Endpoint {
     pub at_once: Cell<bool>,
     /// A poll came to its end.
     tried: Notify,
+    /// How shipping the audit goes.
+    pub shipping: RefCell<Shipping>,
+    /// The host is another one, or has another key, at its endpoint.
+    moved: Notify,
     /// How far CLOCK_BOOTTIME and the wall clock were ahead of CLOCK_MONOTONIC at the last look.
     ahead: Cell<Option<(Duration, Duration)>>,
 }
@@ -79,6 +86,8 @@ impl Endpoint {
             asked: Cell::default(),
             at_once: Cell::default(),
             tried: Notify::new(),
+            shipping: RefCell::default(),
+            moved: Notify::new(),
             ahead: Cell::default(),
         }
     }
@@ -110,8 +119,12 @@ impl Endpoint {
     /// That it can't be stored; nothing changed then.
     pub fn become_known_as(&self, identity: Identity) -> Result<(), IdentityError> {
         identity.store(&self.folder)?;
-        *self.identity.borrow_mut() = Some(Rc::new(identity));
+        let identity = Rc::new(identity);
+        let before = self.identity.replace(Some(Rc::clone(&identity)));
         *self.problem.borrow_mut() = None;
+        if before.is_none_or(|before| !before.is_same_line(&identity)) {
+            self.moved.notify_one();
+        }
         Ok(())
     }
 
@@ -123,8 +136,14 @@ impl Endpoint {
     pub fn forget(&self) -> Result<(), IdentityError> {
         Identity::forget(&self.folder)?;
         *self.identity.borrow_mut() = None;
+        self.moved.notify_one();
         *self.problem.borrow_mut() = None;
         Ok(())
+    }
+
+    /// Waits until this host is another one, or has another key, at its endpoint.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     /// Begins to follow anew, at once.
@@ -177,6 +196,8 @@ impl Endpoint {
             state: if failing.is_some() { "failing" } else { "following" }.into(),
             problem: failing.map(|failing| failing.problem.clone()).or_else(|| health.latest().map(str::to_owned)),
             since: failing.map(|failing| failing.since),
+            audit_stored_to: self.shipping.borrow().stored_to,
+            audit_problem: self.shipping.borrow().problem.clone(),
         })
     }
 }

@@ -253,8 +253,7 @@ impl Link {
 
     /// Whether it is still that host's.
     pub fn serves(&self, identity: &Identity) -> bool {
-        let own = &self.identity;
-        (&own.url, &own.host, &own.key, &own.ca) == (&identity.url, &identity.host, &identity.key, &identity.ca)
+        self.identity.is_same_line(identity)
     }
 
     /// Fetches the host's set; `wait` for a change of what `known` names, where the endpoint does that.

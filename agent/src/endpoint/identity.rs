@@ -107,6 +107,11 @@ impl Identity {
         self.key.is_none()
     }
 
+    /// Whether the other one is this host at the same endpoint, with the same key, whichever keys sign its sets.
+    pub fn is_same_line(&self, other: &Self) -> bool {
+        (&self.url, &self.host, &self.key, &self.ca) == (&other.url, &other.host, &other.key, &other.ca)
+    }
+
     /// Where the endpoint is.
     pub fn place(&self) -> Place {
         Place { url: self.url.clone(), origin: self.origin.clone(), ca: self.ca.clone() }

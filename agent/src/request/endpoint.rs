@@ -101,8 +101,19 @@ pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
             "the endpoint's set is too old: since {since} its grants open nothing new; what is open ends at its end"
         )
     });
+    let unshipped = agent.endpoint.shipping.borrow().problem.clone();
+    let unshipped = unshipped.map(|problem| format!("the audit can't be shipped and waits in the spool: {problem}"));
     let refused = store.refused().iter().map(|it| format!("a grant of the endpoint is refused: {}", it.problem));
-    agent.endpoint.problem().into_iter().chain(aside).chain(failing).chain(stale).chain(refused).collect()
+    agent
+        .endpoint
+        .problem()
+        .into_iter()
+        .chain(aside)
+        .chain(failing)
+        .chain(stale)
+        .chain(unshipped)
+        .chain(refused)
+        .collect()
 }
 
 fn place(url: &str, ca: Option<String>) -> Result<Place, ErrorReply> {

@@ -55,6 +55,12 @@ pub struct ShownSet {
     pub problem: Option<String>,
     /// Since when it is failing.
     pub since: Option<Timestamp>,
+    /// The last record of this host's audit that the endpoint has, once it has said so.
+    #[serde(default)]
+    pub audit_stored_to: Option<u64>,
+    /// Why the audit can't be shipped there, where it can't.
+    #[serde(default)]
+    pub audit_problem: Option<String>,
 }
 
 /// What `io.curfew.Agent.Enroll` is asked.

@@ -136,11 +136,14 @@ async fn serve(stream: &mut (impl AsyncWrite + AsyncRead + Unpin), asked: &Asked
         let answer = answer::other(&mut shared.state(), asked);
         return send(stream, &answer).await;
     }
-    park(asked, shared).await;
-    let (fault, answer) = {
+    let parked = park(asked, shared).await;
+    let (fault, mut answer) = {
         let state = shared.state();
         (state.fault.clone(), answer::grants(&state))
     };
+    if parked {
+        answer.head.push_str("Preference-Applied: wait\r\n");
+    }
     match fault {
         Fault::HangUp => None,
         Fault::Silent => {
@@ -176,8 +179,8 @@ async fn serve(stream: &mut (impl AsyncWrite + AsyncRead + Unpin), asked: &Asked
     }
 }
 
-/// Waits as it was asked to, until something changes.
-async fn park(asked: &Asked, shared: &Arc<Shared>) {
+/// Waits as it was asked to, until something changes. Returns whether it did.
+async fn park(asked: &Asked, shared: &Arc<Shared>) -> bool {
     let wait = asked.header("prefer").and_then(|it| it.strip_prefix("wait=")).and_then(|it| it.parse().ok());
     let mut changes = shared.changes.subscribe();
     let same = {
@@ -185,8 +188,12 @@ async fn park(asked: &Asked, shared: &Arc<Shared>) {
         let etag = format!("\"{}-{}\"", state.epoch, state.version);
         state.fault == Fault::None && asked.header("if-none-match") == Some(&etag)
     };
-    if let Some(wait) = wait.filter(|_| same) {
-        let _either = tokio::time::timeout(Duration::from_secs(wait), changes.changed()).await;
+    match wait.filter(|_| same) {
+        Some(wait) => {
+            let _either = tokio::time::timeout(Duration::from_secs(wait), changes.changed()).await;
+            true
+        }
+        None => false,
     }
 }
 

@@ -1,0 +1,106 @@
+//! The loop that ships the audit to the endpoint: in order, at least once, from where the endpoint says that it is.
+//!
+//! Nothing about it is kept on the host: the endpoint is asked how far it is, at the start and after each failure. A connection lives for one batch, so
+//! that a fleet that has nothing to say holds none.
+
+use super::backoff::{Backoff, random};
+use super::client::{Ask, Link};
+use super::failure::Failure;
+use super::identity::Identity;
+use crate::agent::Agent;
+use curfew_protocol::host_api::{AuditBatch, AuditStored, ProblemKind, audit_path};
+use reqwest::header::{CONNECTION, HeaderValue};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a host waits at most before its first batch after a start.
+const LONGEST_SPLAY: Duration = Duration::from_secs(5);
+
+/// How shipping goes, for `curfew status`.
+#[derive(Clone, Debug, Default)]
+pub struct Shipping {
+    /// The last record that the endpoint has, once it has said so.
+    pub stored_to: Option<u64>,
+    /// Why it can't be shipped, where it can't.
+    pub problem: Option<String>,
+}
+
+/// Ships for as long as the agent runs, wherever it belongs. Never returns.
+pub async fn follow(agent: &Rc<Agent>) {
+    tokio::time::sleep(LONGEST_SPLAY.mul_f64(random())).await;
+    loop {
+        // A static endpoint hands out files and takes none.
+        match agent.endpoint.identity().filter(|identity| !identity.is_static()) {
+            Some(identity) => tokio::select! {
+                () = ship_as(agent, identity) => {}
+                () = agent.endpoint.moved() => {}
+            },
+            None => agent.endpoint.moved().await,
+        }
+        *agent.endpoint.shipping.borrow_mut() = Shipping::default();
+    }
+}
+
+/// Ships as this host.
+async fn ship_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let Err(failure) = ship(agent, &identity, &agent.endpoint.shipping, &mut backoff).await;
+        let before = agent.endpoint.shipping.borrow_mut().problem.replace(failure.to_string());
+        if before.is_none() {
+            tracing::warn!("the audit can't be shipped to the endpoint; it waits in the spool: {failure}");
+        }
+        tokio::time::sleep(backoff.after(&failure, random())).await;
+    }
+}
+
+/// Ships until something fails.
+async fn ship(
+    agent: &Agent,
+    identity: &Rc<Identity>,
+    shipping: &RefCell<Shipping>,
+    backoff: &mut Backoff,
+) -> Result<std::convert::Infallible, Failure> {
+    let link = Link::open(agent.endpoint.folder(), Rc::clone(identity))?;
+    let own = |error: std::io::Error| Failure::Broken(format!("the spool can't be read: {error}"));
+    let mut stored_to = send(&link, &agent.audit.empty_shipment().map_err(own)?).await?;
+    loop {
+        if shipping.replace(Shipping { stored_to: Some(stored_to), problem: None }).problem.is_some() {
+            tracing::info!("the audit is shipped to the endpoint again");
+        }
+        let batch = agent.audit.next_shipment(stored_to).await.map_err(own)?;
+        let answer = match send(&link, &batch).await {
+            Err(Failure::Problem { problem, .. })
+                if problem.kind == ProblemKind::TooLarge && batch.records.len() == 1 =>
+            {
+                tracing::error!(
+                    "an audit record is too long for the endpoint and is left out there: {}",
+                    problem.detail
+                );
+                last_of(&batch)
+            }
+            answer => answer?,
+        };
+        if answer <= stored_to && answer != last_of(&batch) {
+            // Behind what it said before, as after a restore: it is asked for less, a pause apart.
+            tokio::time::sleep(backoff.next(random())).await;
+        } else {
+            backoff.reset();
+        }
+        stored_to = answer;
+    }
+}
+
+fn last_of(batch: &AuditBatch) -> u64 {
+    batch.records.last().and_then(|record| record.get("seq")?.as_u64()).unwrap_or_default()
+}
+
+/// Sends one batch, and returns how far the endpoint is then.
+async fn send(link: &Link, batch: &AuditBatch) -> Result<u64, Failure> {
+    let body = serde_json::to_vec(batch).map_err(|error| Failure::Broken(error.to_string()))?;
+    let mut ask = Ask::post(audit_path(&link.identity.host), "application/json", body);
+    ask.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let AuditStored { stored_to } = link.ask(&ask).await?.json()?;
+    Ok(stored_to)
+}
