@@ -90,7 +90,7 @@ need_packages() { # NAME…
 # To build the workspace, and to make and boot hosts.
 need_all_packages() {
     need_packages build-essential pkg-config libpam0g-dev mmdebstrap debian-archive-keyring \
-        systemd-container util-linux iproute2
+        systemd-container util-linux iproute2 e2fsprogs qemu-system-x86 qemu-utils
 }
 
 need_cargo_tools() {

@@ -22,11 +22,26 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What `curfew grant --json` printed.
+    ///
+    /// # Panics
+    /// When that is no grant.
+    pub(crate) fn printed(text: &str) -> Self {
+        let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let field = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
+        Self { id: field("id"), not_after: field("not_after").parse().expect("an RFC 3339 time"), json }
+    }
+
     /// Waits until the wall clock is past its end.
     pub fn wait_end(&self) {
         let left = Duration::try_from(self.not_after.duration_since(Timestamp::now())).unwrap_or_default();
         std::thread::sleep(left);
     }
+}
+
+/// The command that makes a grant.
+pub(crate) fn granting(arguments: &str) -> String {
+    format!("curfew grant {arguments} --reason 'INC-1 disk full' --json")
 }
 
 /// Checks that Curfew refused this login or command, and told the person so on standard error.
@@ -45,10 +60,7 @@ impl Host {
     /// When it is refused.
     #[must_use]
     pub fn grant(&self, arguments: &str) -> Grant {
-        let text = self.ok(&format!("curfew grant {arguments} --reason 'INC-1 disk full' --json"));
-        let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        let field = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
-        Grant { id: field("id"), not_after: field("not_after").parse().expect("an RFC 3339 time"), json }
+        Grant::printed(&self.ok(&granting(arguments)))
     }
 
     /// `curfew status --json` as root.

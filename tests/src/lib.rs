@@ -6,6 +6,8 @@
 //!   journald, sshd and sudo, a private network, its own processes and cgroup.
 //! - [`ssh`] logs in to it, [`shell`] types at a terminal in it, [`process`] watches what runs in it,
 //!   [`journal`] reads what it wrote down and [`curfew`] speaks to the product under test.
+//! - [`vm`] boots a whole virtual machine from the same files, for what takes a kernel of its own: clock steps, suspend,
+//!   a wrong hardware clock, power loss.
 //! - [`gate`] halts logins on their way through PAM, [`load`] sets people who mean harm on the agent, [`crash`] kills it at a
 //!   chosen step.
 //!
@@ -30,6 +32,7 @@ pub mod release;
 pub mod root;
 pub mod shell;
 pub mod ssh;
+pub mod vm;
 pub mod wait;
 
 pub use builder::HostBuilder;
@@ -39,6 +42,7 @@ pub use host::Host;
 pub use process::Process;
 pub use release::Release;
 pub use shell::Shell;
+pub use vm::Vm;
 pub use wait::{until, wait_for};
 
 use std::io::Write as _;

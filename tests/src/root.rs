@@ -68,7 +68,7 @@ impl Root {
         let setup = format!("{SETUP}{sudo_setup}");
         let name = format!("{release}-{}", hash(&[packages.as_bytes(), setup.as_bytes(), VARLINK_RAW.as_bytes()]));
         let layer = made_once(&name, |place| {
-            forget_old_trees(&format!("{release}-"));
+            forget_old_trees(&format!("{release}-"), OLD);
             report(&format!("making a {release} root; this is done once and takes about a minute"));
             let mut mmdebstrap = Command::new("mmdebstrap");
             mmdebstrap
@@ -94,7 +94,7 @@ impl Root {
         let below = bare.layers[0].file_name().and_then(|name| name.to_str()).expect("trees have plain names");
         let name = format!("{below}-{}", hash(&[&bytes]));
         let layer = made_once(&name, |place| {
-            forget_old_trees(&format!("{below}-"));
+            forget_old_trees(&format!("{below}-"), OLD);
             let overlay = Overlay::mount(&bare, place);
             let bind = format!("--bind-ro={}:/run/curfew.deb", package.display());
             inside(overlay.root(), &["dpkg", "--install", "/run/curfew.deb"], &[&bind]);
@@ -140,7 +140,7 @@ pub fn cache() -> PathBuf {
 }
 
 /// The tree `name`; `make` fills a new folder when it is not there yet. Safe against other threads and runs.
-fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let place = cache().join(name);
     let lock = File::create(cache().join(format!("{name}.lock"))).expect("the cache can be written");
     let _held = Flock::lock(lock, FlockArg::LockExclusive).expect("the cache can be locked");
@@ -175,22 +175,22 @@ pub fn nspawn(cgroup: &Cgroup, root: &Path) -> Command {
     command
 }
 
-/// Removes trees whose names begin so and that were made long ago: a newer one takes their place.
-fn forget_old_trees(prefix: &str) {
+/// Removes trees whose names begin so and that were made longer ago than `old`: a newer one takes their place.
+pub(crate) fn forget_old_trees(prefix: &str, old: Duration) {
     for entry in fs::read_dir(cache()).into_iter().flatten().flatten() {
         let age = entry
             .metadata()
             .and_then(|data| data.modified())
             .ok()
             .and_then(|made| SystemTime::now().duration_since(made).ok());
-        if entry.file_name().to_string_lossy().starts_with(prefix) && age.is_some_and(|age| age > OLD) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) && age.is_some_and(|age| age > old) {
             let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
         }
     }
 }
 
 /// Sixteen hex digits for the content of `parts`.
-fn hash(parts: &[&[u8]]) -> String {
+pub(crate) fn hash(parts: &[&[u8]]) -> String {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -16,7 +16,7 @@ impl Host {
     /// `ssh USER@host COMMAND` with the user's key.
     #[must_use]
     pub fn ssh(&self, user: &str, command: &str) -> Output {
-        self.spawn(&format!("exec ssh {} {user}@127.0.0.1 {}", options(user), quoted(command))).finish(LOGIN)
+        self.spawn(&login(user, command)).finish(LOGIN)
     }
 
     /// As [`Host::ssh`], with the password typed at the server's prompt.
@@ -29,7 +29,7 @@ impl Host {
     /// As [`Host::ssh`], beside the test.
     #[must_use]
     pub fn ssh_stay_and_run(&self, user: &str, command: &str) -> Running {
-        self.spawn(&format!("exec ssh {} {user}@127.0.0.1 {}", options(user), quoted(command)))
+        self.spawn(&login(user, command))
     }
 
     /// A client that stays, such as `-N` or `-N -L …`.
@@ -73,6 +73,11 @@ impl Host {
     pub fn login(&self, user: &str) -> Shell {
         Shell::open(self.spawn(&format!("exec ssh {} -tt {user}@127.0.0.1", options(user))), user)
     }
+}
+
+/// The script that runs `command` over a login with the user's key.
+pub(crate) fn login(user: &str, command: &str) -> String {
+    format!("exec ssh {} {user}@127.0.0.1 {}", options(user), quoted(command))
 }
 
 fn options(user: &str) -> String {

@@ -66,6 +66,7 @@ mod hosts {
     mod spool;
     mod sudo;
     mod sudo_exchanged;
+    mod vm;
     mod warning;
     mod wiring;
 }
