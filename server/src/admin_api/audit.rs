@@ -1,0 +1,131 @@
+//! The audit: who did what, where and when, on hosts and at this endpoint.
+
+use super::authenticate::Admin;
+use super::{Problems, paging};
+use crate::body::Params;
+use crate::endpoint::Endpoint;
+use crate::refusal::Refusal;
+use crate::store::{TrailFilter, TrailRow};
+use axum::Json;
+use axum::extract::State;
+use curfew_protocol::grant::Text;
+use curfew_protocol::host_api::ProblemKind;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// What happened on a host, or what an administrator did.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct AuditItem {
+    /// When, by the host's clock.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// What, such as `login.permitted` on a host or `grant.created` here.
+    pub event: String,
+    /// The host's id.
+    pub host: Option<String>,
+    /// The host's name.
+    pub host_name: Option<String>,
+    /// The administrator, where one did it.
+    pub admin: Option<String>,
+    /// Whom it is about.
+    pub user: Option<String>,
+    /// The grant behind it.
+    pub grant: Option<String>,
+    /// Its number: on the host, or in the log of what administrators did.
+    pub seq: i64,
+    /// The spool of the host that the number counts.
+    pub series: Option<String>,
+    /// The whole record.
+    #[schema(value_type = Object)]
+    pub record: Box<RawValue>,
+}
+
+/// A page of the audit.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct AuditList {
+    /// The records, in the order of time.
+    pub records: Vec<AuditItem>,
+    /// `after` of the next page.
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// On this host, by id or name; a host that was removed, by its id.
+    #[param(value_type = Option<String>)]
+    host: Option<Text>,
+    /// About this user.
+    #[param(value_type = Option<String>)]
+    user: Option<Text>,
+    /// Under this grant.
+    #[param(value_type = Option<String>)]
+    grant: Option<Text>,
+    /// This event.
+    #[param(value_type = Option<String>)]
+    event: Option<Text>,
+    /// From this time on.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// `next` of the page before.
+    after: Option<String>,
+    /// How many at most: 1 to 1000, 100 unless given.
+    limit: Option<i64>,
+}
+
+impl From<TrailRow> for AuditItem {
+    fn from(row: TrailRow) -> Self {
+        let (host, host_name) = row.host.unzip();
+        Self {
+            time: row.time,
+            event: row.event,
+            host,
+            host_name: host_name.flatten(),
+            admin: row.admin.filter(|admin| !admin.is_empty()),
+            user: row.user,
+            grant: row.grant,
+            seq: row.seq,
+            series: row.series,
+            record: row.record,
+        }
+    }
+}
+
+/// Search the audit
+#[utoipa::path(
+    get, path = "/v1/admin/audit", operation_id = "audit_list", tag = "admin", security(("admin" = [])), params(AuditQuery),
+    responses((status = 200, description = "A page of the audit", body = AuditList), Problems)
+)]
+pub(super) async fn list(
+    State(endpoint): State<Arc<Endpoint>>,
+    _: Admin,
+    Params(query): Params<AuditQuery>,
+) -> Result<Json<AuditList>, Refusal> {
+    let limit = paging::limit(query.limit)?;
+    let after = query.after.map(|after| after.parse()).transpose();
+    let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
+    let host = match query.host {
+        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        None => None,
+    };
+    let filter = TrailFilter {
+        host,
+        user: query.user.map(Into::into),
+        grant: query.grant.map(Into::into),
+        event: query.event.map(Into::into),
+        since: query.since,
+        until: query.until,
+        after,
+        limit,
+    };
+    let rows = endpoint.store.trail(&filter).await?;
+    let next = paging::next(&rows, limit, |row| row.place.to_string());
+    Ok(Json(AuditList { records: rows.into_iter().map(Into::into).collect(), next }))
+}

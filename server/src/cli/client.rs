@@ -1,0 +1,178 @@
+//! Asks a server over HTTPS, as an administrator.
+
+use super::{CliError, Global, local};
+use crate::config::Config;
+use curfew_protocol::host_api::Problem;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Method};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server, and the administrator's token for it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Client {
+    /// Reads where the server is and who asks.
+    pub(super) fn new(global: &Global) -> Result<Self, CliError> {
+        // A configuration that is not there is no mistake where the call does not need it.
+        let config = local::config(global);
+        let url = match global.url.clone().or_else(|| variable("CURFEW_SERVER_URL")) {
+            Some(url) => url,
+            None => own_url(&config)?,
+        };
+        let url = url.trim_end_matches('/').to_owned();
+        let ca = global.ca.clone().or_else(|| variable("CURFEW_SERVER_CA").map(PathBuf::from));
+        let ca = ca.or_else(|| own_ca(config.as_ref().ok(), &url));
+        // One provider for the process; it is set already where this is the second client.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut http =
+            reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        if let Some(path) = ca {
+            http = http.tls_certs_only(certificates(&path)?);
+        }
+        let http = http.build().map_err(|error| CliError::Failed(format!("no HTTPS: {error}")))?;
+        Ok(Self { http, url, token: token(global)? })
+    }
+
+    /// Asks, without anything to send.
+    pub(super) async fn ask<R: DeserializeOwned>(&self, method: Method, path: &str) -> Result<R, CliError> {
+        self.send(method, path, None).await
+    }
+
+    /// Asks, and sends a body.
+    pub(super) async fn post<B: Serialize, R: DeserializeOwned>(&self, path: &str, body: &B) -> Result<R, CliError> {
+        self.send_json(Method::POST, path, body).await
+    }
+
+    /// Asks by this method, and sends a body.
+    pub(super) async fn send_json<B: Serialize, R: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<R, CliError> {
+        let body = serde_json::to_vec(body).map_err(|error| CliError::Failed(error.to_string()))?;
+        self.send(method, path, Some(body)).await
+    }
+
+    async fn send<R: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<R, CliError> {
+        let failed = |error: reqwest::Error| CliError::Failed(format!("{}: {}", self.url, chain(&error)));
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(failed)?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes)
+                .map_err(|error| CliError::Failed(format!("{}{path}: the answer can't be read: {error}", self.url)));
+        }
+        Err(CliError::Failed(match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => super::output::printable(&problem.detail),
+            Err(_) => format!("{}{path}: {status}, and no word why; is it a curfew-server?", self.url),
+        }))
+    }
+}
+
+/// An error with its causes: reqwest's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn own_url(config: &Result<Config, CliError>) -> Result<String, CliError> {
+    let next = "name the server: --url https://NAME:8443, or CURFEW_SERVER_URL";
+    match config {
+        Ok(config) if config.issuer().is_empty() => Err(CliError::Usage(format!("origins is empty; {next}"))),
+        Ok(config) => Ok(config.issuer().into()),
+        Err(error) => Err(CliError::Usage(format!("{next} ({error})"))),
+    }
+}
+
+/// The configuration's CA, for the server that the configuration is of.
+fn own_ca(config: Option<&Config>, url: &str) -> Option<PathBuf> {
+    let config = config?;
+    let own = config.origins.iter().any(|origin| origin == url);
+    (own && !config.ca.as_os_str().is_empty() && config.ca.exists()).then(|| config.ca.clone())
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, CliError> {
+    let failed = |problem: String| CliError::Failed(format!("{}: {problem}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(failed("there is no certificate in PEM in it".into())),
+    }
+}
+
+fn token(global: &Global) -> Result<String, CliError> {
+    let file = global.token_file.clone().or_else(|| variable("CURFEW_SERVER_TOKEN_FILE").map(PathBuf::from));
+    let token = match (file, variable("CURFEW_SERVER_TOKEN")) {
+        (Some(file), _) => {
+            std::fs::read_to_string(&file).map_err(|error| CliError::Failed(format!("{}: {error}", file.display())))?
+        }
+        (None, Some(token)) => token,
+        (None, None) => {
+            let next = "name the file with your administrator's token: --token-file FILE, or CURFEW_SERVER_TOKEN_FILE; \
+                        to make one, on the server: curfew-server admin-token create NAME";
+            return Err(CliError::Usage(next.into()));
+        }
+    };
+    Ok(token.trim().to_owned())
+}
+
+/// A name as part of a path (RFC 3986).
+pub(super) fn segment(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// Parameters behind a path: those that are there.
+pub(super) fn query(parameters: &[(&str, Option<String>)]) -> String {
+    let there = parameters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+    let terms: Vec<_> = there.map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    if terms.is_empty() { String::new() } else { format!("?{}", terms.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_not_leave_their_place_in_a_path() {
+        assert_eq!(segment("../x?y#z"), "..%2Fx%3Fy%23z");
+        assert_eq!(query(&[("a", Some("b c".into())), ("d", None), ("e", Some("&".into()))]), "?a=b%20c&e=%26");
+        assert_eq!(query(&[("a", None)]), "");
+    }
+}

@@ -1,0 +1,231 @@
+//! `curfew-server grant`.
+
+use super::client::{Client, query, segment};
+use super::{CliError, Global, output};
+use crate::admin_api::grants::{GrantEntry, GrantList, NewGrant, Revocation, State4};
+use crate::documents::{GrantDocument, LoginDocument, SudoDocument};
+use crate::duration;
+use crate::labels::Labels;
+use clap::{Args, Subcommand};
+use curfew_protocol::grant::Text;
+use jiff::Timestamp;
+use reqwest::Method;
+use std::time::Duration;
+
+/// Grants: who may do what, where and until when.
+#[derive(Debug, Subcommand)]
+pub(super) enum Grant {
+    Create(Box<Create>),
+    /// List grants, the newest first.
+    List {
+        /// Those in the set of this host, by id or name.
+        #[arg(long)]
+        host: Option<String>,
+        /// Those of this user.
+        #[arg(long)]
+        user: Option<String>,
+        /// Those in this state: coming, live, ended or revoked.
+        #[arg(long, value_parser = state)]
+        state: Option<State4>,
+    },
+    /// Show a grant as JSON, as it stands in the sets of its hosts, with what became of it.
+    Show {
+        /// The grant's id.
+        id: String,
+    },
+    /// Revoke a grant: it ceases to hold on all its hosts.
+    Revoke {
+        /// The grant's id.
+        id: String,
+        /// Why, for the audit.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Text>,
+    },
+}
+
+/// Create a grant for a host, or for all hosts that have some labels. Prints its id.
+///
+/// A grant by labels holds on the hosts that have them now, and on those that get them while it lasts: a host that enrols or is labelled later gets it, too.
+/// Without --login and --sudo it grants the login.
+#[derive(Args, Debug)]
+pub(super) struct Create {
+    /// The login name on the hosts.
+    user: String,
+    /// The host, by id or name.
+    #[arg(long, required_unless_present = "labels", conflicts_with = "labels")]
+    host: Option<String>,
+    /// The hosts that have all these labels: env=prod,role=web
+    #[arg(long, value_name = "LABELS")]
+    labels: Option<Labels>,
+    /// How long it holds: 90s, 30m, 8h, 2d.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, required_unless_present = "until", conflicts_with = "until")]
+    length: Option<Duration>,
+    /// When it ends: 2026-11-21T20:30:00Z
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// When it begins; now, if left out.
+    #[arg(long, value_name = "TIME")]
+    from_time: Option<Timestamp>,
+    /// Let them log in.
+    #[arg(long)]
+    login: bool,
+    /// A PAM service to log in over, such as sshd. Can be given again.
+    #[arg(long = "service", value_name = "SERVICE")]
+    services: Vec<String>,
+    /// A network to log in from, such as 10.0.0.0/8. Can be given again.
+    #[arg(long, value_name = "CIDR")]
+    from: Vec<String>,
+    /// Let them use sudo: for any command, unless --command says which.
+    #[arg(long)]
+    sudo: bool,
+    /// A command for sudo, with its full path. Can be given again.
+    #[arg(long = "command", value_name = "CMD", requires = "sudo")]
+    commands: Vec<String>,
+    /// A user to run commands as; root, if left out. Can be given again.
+    #[arg(long, value_name = "USER", requires = "sudo")]
+    run_as: Vec<String>,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The ticket behind it.
+    #[arg(long, value_name = "TICKET")]
+    ticket: Option<String>,
+    /// Who asked for it; you, if left out.
+    #[arg(long, value_name = "NAME")]
+    requested_by: Option<String>,
+    /// Who approved it; you, if left out. Can be given again.
+    #[arg(long, value_name = "NAME")]
+    approved_by: Vec<String>,
+    /// Its id, to be sure that it is made once; a new one, if left out.
+    #[arg(long)]
+    id: Option<String>,
+}
+
+fn state(text: &str) -> Result<State4, String> {
+    match text {
+        "coming" => Ok(State4::Coming),
+        "live" => Ok(State4::Live),
+        "ended" => Ok(State4::Ended),
+        "revoked" => Ok(State4::Revoked),
+        _ => Err(format!("{text:?} is no state: coming, live, ended or revoked")),
+    }
+}
+
+impl Grant {
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let client = Client::new(global)?;
+        match self {
+            Self::Create(create) => {
+                let entry: GrantEntry = client.post("/v1/admin/grants", &create.order()?).await?;
+                let grant = document(&entry)?;
+                output::print(global, &entry, |_| format!("{}\n", grant.id))
+            }
+            Self::List { host, user, state } => {
+                let entries = all(&client, host, user, state).await?;
+                if global.json {
+                    return output::print(global, &entries, |_| String::new());
+                }
+                output::text(&table(&entries)?)
+            }
+            Self::Show { id } => {
+                let entry: GrantEntry = client.ask(Method::GET, &format!("/v1/admin/grants/{}", segment(&id))).await?;
+                let text =
+                    if global.json { serde_json::to_string(&entry) } else { serde_json::to_string_pretty(&entry) };
+                output::text(&(text.map_err(|error| CliError::Failed(error.to_string()))? + "\n"))
+            }
+            Self::Revoke { id, reason } => {
+                let path = format!("/v1/admin/grants/{}/revoke", segment(&id));
+                let entry: GrantEntry = client.post(&path, &Revocation { reason }).await?;
+                output::print(global, &entry, |_| format!("grant {id} is revoked\n"))
+            }
+        }
+    }
+}
+
+impl Create {
+    fn order(self) -> Result<NewGrant, CliError> {
+        let login = self.login || !self.sudo;
+        let narrowed = !self.from.is_empty() || !self.services.is_empty();
+        if narrowed && !login {
+            return Err(CliError::Usage("--from and --service narrow logins; add --login".into()));
+        }
+        let commands = if self.commands.is_empty() { vec!["ALL".into()] } else { self.commands };
+        let run_as = if self.run_as.is_empty() { vec!["root".into()] } else { self.run_as };
+        Ok(NewGrant {
+            host: self.host,
+            labels: self.labels,
+            id: self.id,
+            user: self.user,
+            not_before: self.from_time,
+            not_after: self.until,
+            seconds: self.length.map(|length| length.as_secs()),
+            login: login.then_some(LoginDocument { services: self.services, from: self.from }),
+            sudo: self.sudo.then_some(SudoDocument { run_as, commands }),
+            reason: self.reason,
+            ticket: self.ticket,
+            requested_by: self.requested_by,
+            approved_by: self.approved_by,
+            policy: None,
+        })
+    }
+}
+
+/// Every page.
+async fn all(
+    client: &Client,
+    host: Option<String>,
+    user: Option<String>,
+    state: Option<State4>,
+) -> Result<Vec<GrantEntry>, CliError> {
+    let (mut entries, mut after) = (Vec::new(), None);
+    loop {
+        let parameters = [
+            ("host", host.clone()),
+            ("user", user.clone()),
+            ("state", state.map(name)),
+            ("after", after),
+            ("limit", Some("1000".into())),
+        ];
+        let page: GrantList = client.ask(Method::GET, &format!("/v1/admin/grants{}", query(&parameters))).await?;
+        entries.extend(page.grants);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(entries),
+        }
+    }
+}
+
+fn name(state: State4) -> String {
+    match state {
+        State4::Coming => "coming",
+        State4::Live => "live",
+        State4::Ended => "ended",
+        State4::Revoked => "revoked",
+    }
+    .into()
+}
+
+pub(super) fn document(entry: &GrantEntry) -> Result<GrantDocument, CliError> {
+    serde_json::from_str(entry.grant.get()).map_err(|error| CliError::Failed(format!("a grant can't be read: {error}")))
+}
+
+fn table(entries: &[GrantEntry]) -> Result<String, CliError> {
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let grant = document(entry)?;
+        let place = entry.host_name.clone().or_else(|| entry.labels.as_ref().map(ToString::to_string));
+        let what = [("login", grant.login.is_some()), ("sudo", grant.sudo.is_some())];
+        let what: Vec<_> = what.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
+        let end = grant.not_after.parse().map_or(grant.not_after, output::time);
+        rows.push([
+            grant.id,
+            grant.user,
+            place.unwrap_or_default(),
+            what.join("+"),
+            name(entry.state),
+            end,
+            grant.reason,
+        ]);
+    }
+    Ok(output::table(["ID", "USER", "WHERE", "WHAT", "STATE", "UNTIL", "REASON"], rows))
+}

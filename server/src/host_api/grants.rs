@@ -1,0 +1,121 @@
+//! `GET /v1/hosts/{host}/grants`: a host's set, at once or when it changes.
+
+use crate::body::Named;
+use crate::documents::ProblemDocument;
+use crate::endpoint::Endpoint;
+use crate::refusal::{Refusal, refuse};
+use crate::sets::{self, SignedSet};
+use crate::store::{Seen, Standing};
+use crate::version::{self, Version};
+use crate::wake::Woken;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use curfew_protocol::grant_set::{HostId, MEDIA_TYPE};
+use curfew_protocol::host_api::{LONGEST_WAIT_S, ProblemKind};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+static PREFER: HeaderName = HeaderName::from_static("prefer");
+static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Fetch a host's set
+///
+/// With `If-None-Match` and `Prefer: wait=N`, the call is parked until the set changes or N seconds are over, and is answered with a freshly signed set
+/// then, whether it changed or not. With `If-None-Match` alone, a set that did not change is a 304.
+#[utoipa::path(
+    get, path = "/v1/hosts/{host}/grants", operation_id = "grants", tag = "host", security(("host" = [])),
+    params(
+        ("host" = String, Path, description = "The host's id", pattern = "^[A-Za-z0-9_-]{1,64}$"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the set that the host applied"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: N seconds, at most 300"),
+    ),
+    responses(
+        (status = 200, description = "The set, a compact JWS of the type `curfew-grants+jwt`", body = String, content_type = "application/jose",
+            headers(("ETag" = String, description = "The set's version"))),
+        (status = 304, description = "The set did not change, and the call did not ask to wait"),
+        (status = 401, description = "The token is not good, or the host was removed", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token is of another host", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many calls", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn grants(
+    State(endpoint): State<Arc<Endpoint>>,
+    Named(host): Named,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let caller = endpoint.caller(&headers, &host).await?;
+    endpoint.admit(&caller, b"")?;
+    let known = header(&headers, &IF_NONE_MATCH).and_then(version::known);
+    if let Some(known) = known {
+        let seen = Seen { at: Timestamp::now(), applied: Some((known.epoch, known.ver)) };
+        endpoint.heard.note(&caller.host, seen);
+    }
+    let wait = header(&headers, &PREFER).and_then(version::wait);
+    match (known, wait) {
+        (Some(known), Some(seconds)) if known == current(&caller.standing) => {
+            let most = endpoint.config.longest_wait.min(Duration::from_secs(LONGEST_WAIT_S));
+            let until = Instant::now() + Duration::from_secs(seconds).min(most);
+            let host = caller.host.clone();
+            drop((caller, headers));
+            changed(&endpoint, &host, known, until).await?;
+            let mut response = fresh(&endpoint, &host).await?;
+            response.headers_mut().insert(PREFERENCE_APPLIED.clone(), HeaderValue::from_static("wait"));
+            Ok(response)
+        }
+        (Some(known), None) if known == current(&caller.standing) => not_modified(known),
+        _ => fresh(&endpoint, &caller.host).await,
+    }
+}
+
+/// Returns when the host's version is not `known` any more, at `until`, or when the poll has to go.
+async fn changed(endpoint: &Endpoint, host: &HostId, known: Version, until: Instant) -> Result<(), Refusal> {
+    // The place first, the look then: a change between them wakes.
+    let parked = endpoint.wake.park(host);
+    loop {
+        let standing = endpoint.store.standing(host).await?;
+        if standing.is_none_or(|standing| current(&standing) != known) {
+            return Ok(());
+        }
+        match timeout_at(until, parked.woken()).await {
+            Ok(Woken::Look) => {}
+            Ok(Woken::Leave) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+fn current(standing: &Standing) -> Version {
+    Version { epoch: standing.epoch, ver: standing.ver }
+}
+
+async fn fresh(endpoint: &Endpoint, host: &HostId) -> Result<Response, Refusal> {
+    let SignedSet { version, text } = sets::signed_now(&endpoint.store, &endpoint.keys, &endpoint.config, host).await?;
+    let mut response = text.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    tag(&mut response, version)?;
+    Ok(response)
+}
+
+fn not_modified(version: Version) -> Result<Response, Refusal> {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    tag(&mut response, version)?;
+    Ok(response)
+}
+
+fn tag(response: &mut Response, version: Version) -> Result<(), Refusal> {
+    let Ok(tag) = HeaderValue::from_str(&version.to_string()) else {
+        return refuse(ProblemKind::Unavailable, "the set's version can't be written");
+    };
+    response.headers_mut().insert(ETAG, tag);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(())
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,76 @@
+//! What is answered instead: problem details (RFC 9457), and when to come again.
+
+use crate::keys::KeysError;
+use crate::store::{ChangeError, StoreError};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use curfew_protocol::host_api::{PROBLEM_TYPE, Problem, ProblemKind};
+use jiff::Timestamp;
+
+/// A call that is not answered as it was meant.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    kind: ProblemKind,
+    detail: String,
+}
+
+/// Refuses a call.
+pub(crate) fn refuse<T>(kind: ProblemKind, detail: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::new(kind, detail))
+}
+
+impl Refusal {
+    /// A refusal of this kind.
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem::new(self.kind, self.detail);
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(self.kind, ProblemKind::TooMany | ProblemKind::Unavailable) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(soon()));
+        }
+        response
+    }
+}
+
+/// One to ten seconds, not the same for everybody, so that not everybody comes again at once.
+fn soon() -> u32 {
+    Timestamp::now().subsec_microsecond().unsigned_abs() % 10 + 1
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the database did not answer");
+        Self::new(ProblemKind::Unavailable, "the database does not answer; try again")
+    }
+}
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotFound { .. } => Self::new(ProblemKind::NotFound, error.to_string()),
+            ChangeError::Conflict(problem) => Self::new(ProblemKind::Conflict, problem),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeysError> for Refusal {
+    fn from(error: KeysError) -> Self {
+        tracing::error!(%error, "a signing key can't be used");
+        Self::new(ProblemKind::Unavailable, "a signing key can't be used; the server's log says why")
+    }
+}

@@ -1,0 +1,132 @@
+//! `curfew-server serve`: everything running, until SIGTERM.
+
+use crate::config::{Config, ConfigError};
+use crate::endpoint::Endpoint;
+use crate::keys::{Keys, KeysError};
+use crate::store::{Lock, OpenError, Store};
+use crate::tls::{self, Certificate, TlsError};
+use crate::{listener, router};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nobody could address it.
+    #[error(
+        "{0}: origins is empty; name the URL by which hosts reach this endpoint, like origins = [\"https://curfew.example.org:8443\"]"
+    )]
+    NoOrigin(PathBuf),
+    /// The database can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no key to sign with.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address can't be had.
+    #[error("listen = \"{address}\": {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    /// The system does not tell of signals.
+    #[error("signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Runs the server with the configuration at `path` until it is told to stop.
+pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
+    let config = Config::load(path)?;
+    if config.origins.is_empty() {
+        return Err(ServeError::NoOrigin(path.into()));
+    }
+    raise_open_files();
+    let lock = Lock::take(&config.database)?;
+    let (store, changes) = Store::open(&config.database, config.database_connections).await?;
+    let keys = Keys::load(&config.key_folder, &store).await?;
+    let certificate = Certificate::load(&config.certificate, &config.certificate_key)?;
+    let tls = TlsAcceptor::from(tls::server(certificate.clone())?);
+    let address = config.listen;
+    let listen = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let mut signals = Signals::new().map_err(ServeError::Signals)?;
+
+    let endpoint = Endpoint::new(config, store, keys);
+    let house = endpoint.clone();
+    tokio::spawn(async move { tokio::join!(house.follow(changes), house.keep_house()) });
+    let (stop, stopped) = watch::channel(false);
+    let app = router::router(endpoint.clone());
+    let serving = tokio::spawn(listener::serve(listener, tls, app, endpoint.config.max_connections, stopped));
+    tracing::info!(%address, kid = endpoint.keys.ring().signing.public().kid(), "serving");
+    notify(&[NotifyState::Ready]);
+
+    signals.until_stop(&certificate).await;
+    tracing::info!("stopping");
+    notify(&[NotifyState::Stopping]);
+    // Nobody new, an answer for everybody who waits, and the end.
+    let _ = stop.send(true);
+    endpoint.wake.close();
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the listener failed");
+    }
+    endpoint.heard.write(&endpoint.store).await;
+    endpoint.store.close().await;
+    drop(lock);
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT; SIGHUP reads the certificate again.
+    async fn until_stop(&mut self, certificate: &Arc<Certificate>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.reload.recv() => match certificate.reload() {
+                    Ok(()) => tracing::info!("the certificate was read again"),
+                    Err(error) => tracing::error!(%error, "the certificate can't be used; the one before goes on"),
+                },
+            }
+        }
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd was not told");
+    }
+}
+
+/// A connection is an open file: takes as many as the system gives.
+fn raise_open_files() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}

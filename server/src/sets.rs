@@ -1,0 +1,90 @@
+//! A host's set: put together from the grants that are its own, and signed.
+
+use crate::config::Config;
+use crate::duration;
+use crate::keys::{Keys, Ring};
+use crate::refusal::Refusal;
+use crate::store::{Store, StoreError};
+use crate::version::Version;
+use curfew_protocol::grant_set::{Claims, HostId, LONGEST_SET};
+use curfew_protocol::host_api::ProblemKind;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// A set, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct SignedSet {
+    pub version: Version,
+    pub text: String,
+}
+
+/// Why there is no set.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetError {
+    /// There never was such a host.
+    #[error("there is no host {0}")]
+    NoSuchHost(HostId),
+    /// Too long for a host to take.
+    #[error("the set of host {host} is {length} bytes long, and {LONGEST_SET} are the most; revoke some grants")]
+    TooLong { host: HostId, length: usize },
+    /// It can't be written.
+    #[error("the set of host {host} can't be written: {source}")]
+    Write { host: HostId, source: serde_json::Error },
+    /// The database did not say.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<SetError> for Refusal {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::NoSuchHost(_) => Self::new(ProblemKind::NoSuchHost, error.to_string()),
+            SetError::Store(error) => error.into(),
+            error => {
+                tracing::error!(%error, "a set can't be made");
+                Self::new(ProblemKind::Unavailable, error.to_string())
+            }
+        }
+    }
+}
+
+/// Makes and signs the set of `host` as it is at `now`, fresh for `lifetime`. A host that was removed has an empty one.
+pub(crate) async fn signed(
+    store: &Store,
+    ring: &Ring,
+    config: &Config,
+    host: &HostId,
+    lifetime: Duration,
+    now: Timestamp,
+) -> Result<SignedSet, SetError> {
+    // The version first: grants that come in between are in the set a little before its number says so, and never after.
+    let Some(standing) = store.standing(host).await? else { return Err(SetError::NoSuchHost(host.clone())) };
+    let grants = if standing.removed { Vec::new() } else { store.grants_of(host, now).await? };
+    let iat = now.as_second();
+    let claims = Claims {
+        iss: config.issuer().into(),
+        aud: host.clone(),
+        iat,
+        exp: iat.saturating_add(duration::seconds(lifetime)),
+        epoch: standing.epoch.unsigned_abs(),
+        ver: standing.ver.unsigned_abs(),
+        max_offline_s: config.max_offline.as_secs(),
+        keys: ring.pinned.clone(),
+        grants,
+    };
+    let text = claims.sign(&ring.signing).map_err(|source| SetError::Write { host: host.clone(), source })?;
+    if text.len() > LONGEST_SET {
+        return Err(SetError::TooLong { host: host.clone(), length: text.len() });
+    }
+    Ok(SignedSet { version: Version { epoch: standing.epoch, ver: standing.ver }, text })
+}
+
+/// As [`signed`], with the keys and the lifetime of a server that runs.
+pub(crate) async fn signed_now(
+    store: &Store,
+    keys: &Keys,
+    config: &Config,
+    host: &HostId,
+) -> Result<SignedSet, SetError> {
+    signed(store, &keys.ring(), config, host, config.set_lifetime, Timestamp::now()).await
+}

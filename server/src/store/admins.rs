@@ -1,0 +1,95 @@
+//! Administrators' tokens, and the log of what was done with them.
+
+use super::db::{Row, Tx, values};
+use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::secret::{Hash, new_id};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+/// Who does something, and when. An empty name is the endpoint itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Act<'a> {
+    pub admin: &'a str,
+    pub now: Timestamp,
+}
+
+/// An administrator's token, as far as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminToken {
+    pub id: String,
+    pub name: String,
+    pub created_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// The name of the administrator whose token has this hash, unless it was revoked.
+    pub(crate) async fn admin(&self, hash: &Hash) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT name FROM admin_tokens WHERE hash = $1 AND revoked_at IS NULL";
+        self.db.one(sql, &values![hash.as_str()]).await?.map(|row| row.text("name")).transpose()
+    }
+
+    /// Keeps a new token.
+    pub(crate) async fn add_admin(&self, name: &str, hash: &Hash, act: Act<'_>) -> Result<AdminToken, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        if tx.one("SELECT id FROM admin_tokens WHERE name = $1", &values![name]).await?.is_some() {
+            // Names are not used again: the log would not say whom it means.
+            let problem = format!("there is, or was, an administrator's token {name:?}; take another name");
+            return Err(ChangeError::Conflict(problem));
+        }
+        let id = new_id();
+        let sql = "INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)";
+        tx.run(sql, &values![&id, name, hash.as_str(), micros(act.now)]).await?;
+        log(&mut tx, act, "admin.added", [None; 3], json!({"id": id, "name": name})).await?;
+        tx.commit().await?;
+        Ok(AdminToken { id, name: name.into(), created_at: act.now, revoked_at: None })
+    }
+
+    /// Every token.
+    pub(crate) async fn admins(&self) -> Result<Vec<AdminToken>, StoreError> {
+        let sql = "SELECT id, name, created_at, revoked_at FROM admin_tokens ORDER BY id";
+        self.db.all(sql, &[]).await?.iter().map(admin_token).collect()
+    }
+
+    /// Revokes the token of this id or name.
+    pub(crate) async fn revoke_admin(&self, id_or_name: &str, act: Act<'_>) -> Result<AdminToken, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let sql = "UPDATE admin_tokens SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1 OR name = $1
+                   RETURNING id, name, created_at, revoked_at";
+        let Some(row) = tx.one(sql, &values![id_or_name, micros(act.now)]).await? else {
+            return Err(ChangeError::NotFound { what: "administrator's token", name: id_or_name.into() });
+        };
+        let token = admin_token(&row)?;
+        log(&mut tx, act, "admin.revoked", [None; 3], json!({"id": token.id, "name": token.name})).await?;
+        tx.commit().await?;
+        Ok(token)
+    }
+}
+
+/// Adds to the log what was done, in the transaction that does it. `on` is the host, the user and the grant.
+pub(super) async fn log(
+    tx: &mut Tx<'_>,
+    act: Act<'_>,
+    event: &str,
+    on: [Option<&str>; 3],
+    details: Json,
+) -> Result<(), StoreError> {
+    let next = "UPDATE counters SET value = value + 1 WHERE name = 'admin_log' RETURNING value";
+    let row = tx.one(next, &[]).await?.ok_or_else(|| StoreError::Corrupt("the log's number".into()))?;
+    let seq = row.int("value")?;
+    let [host, user, grant] = on;
+    let sql = "INSERT INTO admin_log (seq, time, event, admin, host, user_name, grant_id, record)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let record = details.to_string();
+    tx.run(sql, &values![seq, micros(act.now), event, act.admin, host, user, grant, record]).await?;
+    Ok(())
+}
+
+fn admin_token(row: &Row) -> Result<AdminToken, StoreError> {
+    Ok(AdminToken {
+        id: row.text("id")?,
+        name: row.text("name")?,
+        created_at: from_micros(row.int("created_at")?)?,
+        revoked_at: maybe_from_micros(row.maybe_int("revoked_at")?)?,
+    })
+}

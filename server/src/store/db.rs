@@ -1,0 +1,272 @@
+//! SQLite and PostgreSQL behind one interface: the same SQL text with `$n`, values that are numbers or texts, rows that are read by name.
+//!
+//! What a committed transaction changed comes out of [`Changes`]: on SQLite from this process itself, on PostgreSQL by `NOTIFY` in the same
+//! transaction, so that every server on the database hears of it.
+
+mod listen;
+mod migrations;
+mod tx;
+
+pub(super) use tx::Tx;
+
+use super::StoreError;
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Row as _};
+use std::fs::File;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+/// How long somebody waits for a connection or a lock before the database counts as away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What changed, for whoever waits for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    /// The sets of these hosts.
+    Hosts(Vec<String>),
+    /// The sets of all hosts, perhaps, and the keys that sign them.
+    All,
+}
+
+/// Changes as they are committed, by whichever server.
+pub(crate) type Changes = UnboundedReceiver<Change>;
+
+/// Why a database can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The URL is none.
+    #[error("database {url}: {source}")]
+    Url { url: String, source: sqlx::Error },
+    /// It is not there, or is another's.
+    #[error("database {url}: {source}. Is it there, and may this user use it?")]
+    Connect { url: String, source: sqlx::Error },
+    /// Its tables can't be brought up to date.
+    #[error("database {url}: its tables can't be brought up to date: {source}")]
+    Migrate { url: String, source: sqlx::migrate::MigrateError },
+    /// Another server is on the same SQLite file.
+    #[error(
+        "another curfew-server runs on {path}; an SQLite file serves one. Stop that one, or use PostgreSQL for several"
+    )]
+    Locked { path: PathBuf },
+    /// The lock can't be had.
+    #[error("{path}: {source}")]
+    Lock { path: PathBuf, source: std::io::Error },
+}
+
+/// The one server on an SQLite file holds this.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code)] Option<File>);
+
+impl Lock {
+    /// Takes it; on PostgreSQL there is nothing to take.
+    pub(crate) fn take(url: &str) -> Result<Self, OpenError> {
+        let Some(file) = url.strip_prefix("sqlite://") else { return Ok(Self(None)) };
+        let path = PathBuf::from(format!("{file}.server"));
+        let lock = File::options().create(true).append(true).open(&path);
+        let lock = lock.map_err(|source| OpenError::Lock { path: path.clone(), source })?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self(Some(lock))),
+            Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: file.into() }),
+            Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
+        }
+    }
+}
+
+/// A value in a statement.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// A number.
+    Int(Option<i64>),
+    /// A text.
+    Text(Option<String>),
+}
+
+/// A row of an answer.
+#[derive(Debug)]
+pub(super) enum Row {
+    /// From SQLite.
+    Sqlite(SqliteRow),
+    /// From PostgreSQL.
+    Postgres(PgRow),
+}
+
+/// One of the two databases.
+#[derive(Debug)]
+pub(super) enum Db {
+    /// An SQLite file in WAL mode: many readers, one writer, and no waiting of one for the other.
+    Sqlite { readers: SqlitePool, writer: SqlitePool, changes: UnboundedSender<Change> },
+    /// A PostgreSQL.
+    Postgres { pool: PgPool },
+}
+
+/// A statement with its values, for either database.
+macro_rules! statement {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql));
+        for value in $values {
+            query = match value {
+                Value::Int(value) => query.bind(*value),
+                Value::Text(value) => query.bind(value.clone()),
+            };
+        }
+        query
+    }};
+}
+use statement;
+
+impl Db {
+    /// Opens the database and brings its tables up to date.
+    pub(super) async fn open(url: &str, connections: u32) -> Result<(Self, Changes), OpenError> {
+        let shown = crate::config::shown(url);
+        let (sender, changes) = mpsc::unbounded_channel();
+        let failed = |source| OpenError::Connect { url: shown.clone(), source };
+        let migrate = |source| OpenError::Migrate { url: shown.clone(), source };
+        let db = if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)
+                .map_err(|source| OpenError::Url { url: shown.clone(), source })?
+                .journal_mode(SqliteJournalMode::Wal)
+                // An answer that says "stored" outlives a power loss.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(PATIENCE);
+            let pool =
+                |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).idle_timeout(None);
+            let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+            migrations::all().run(&writer).await.map_err(migrate)?;
+            let readers = pool(connections).connect_with(options).await.map_err(failed)?;
+            Self::Sqlite { readers, writer, changes: sender }
+        } else {
+            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+            let pool = pool.connect(url).await.map_err(failed)?;
+            migrations::all().run(&pool).await.map_err(migrate)?;
+            listen::spawn(pool.clone(), sender);
+            Self::Postgres { pool }
+        };
+        Ok((db, changes))
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres { pool } => pool.close().await,
+        }
+    }
+
+    /// Every row of an answer.
+    pub(super) async fn all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => {
+                let rows = statement!(sql, values).fetch_all(readers).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres { pool } => {
+                let rows = statement!(sql, values).fetch_all(pool).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The first row of an answer.
+    pub(super) async fn one(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => statement!(sql, values).fetch_optional(readers).await?.map(Row::Sqlite),
+            Self::Postgres { pool } => statement!(sql, values).fetch_optional(pool).await?.map(Row::Postgres),
+        })
+    }
+
+    /// A transaction that writes what is one host's own.
+    pub(super) async fn begin(&self) -> Result<Tx<'_>, StoreError> {
+        Tx::begin(self).await
+    }
+
+    /// A transaction that changes what sets say. One at a time, on all servers: a grant for a label and a host that gets the label at the
+    /// same moment see each other, and no version is lost.
+    pub(super) async fn begin_change(&self) -> Result<Tx<'_>, StoreError> {
+        let mut tx = Tx::begin(self).await?;
+        tx.lock_changes().await?;
+        Ok(tx)
+    }
+}
+
+impl Row {
+    fn read<'r, T>(&'r self, column: &str) -> Result<T, StoreError>
+    where
+        T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+        T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    /// A number.
+    pub(super) fn int(&self, column: &str) -> Result<i64, StoreError> {
+        self.read(column)
+    }
+
+    /// A number, or none.
+    pub(super) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        self.read(column)
+    }
+
+    /// A text.
+    pub(super) fn text(&self, column: &str) -> Result<String, StoreError> {
+        self.read(column)
+    }
+
+    /// A text, or none.
+    pub(super) fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
+        self.read(column)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.into()))
+    }
+}
+
+impl From<&String> for Value {
+    fn from(value: &String) -> Self {
+        Self::Text(Some(value.clone()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(value: Option<&str>) -> Self {
+        Self::Text(value.map(Into::into))
+    }
+}
+
+/// The values of a statement, `$1` first.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { [$($crate::store::db::Value::from($value)),*] };
+}
+pub(super) use values;

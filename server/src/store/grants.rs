@@ -1,0 +1,189 @@
+//! Grants: for one host, or for every host with some labels; and the versions that they move.
+
+mod capacity;
+mod insert;
+mod list;
+
+pub(super) use insert::insert;
+
+use super::admins::{Act, log};
+use super::db::{Row, Tx, values};
+use super::hosts::decode_labels;
+use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::labels::Labels;
+use curfew_protocol::grant::{Grant, Text};
+use curfew_protocol::grant_set::HostId;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+/// For how long after its end a grant stays in sets: a host whose clock is behind shall see it end, not vanish.
+const STAYS: SignedDuration = SignedDuration::from_hours(1);
+
+const COLUMNS: &str = "id, host, selector, not_before, not_after, document, created_at, created_by, revoked_at, revoked_by, revoke_reason, \
+                       (SELECT name FROM hosts WHERE hosts.id = grants.host) AS host_name";
+
+/// The hosts that a grant is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// The one of this id or name.
+    Host(String),
+    /// Those that have all these labels when their set is made: now or later.
+    Labels(Labels),
+}
+
+/// A grant as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct GrantRow {
+    /// The host's id and name.
+    pub host: Option<(String, String)>,
+    pub selector: Option<Labels>,
+    pub document: Box<RawValue>,
+    pub id: String,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    pub revoked_at: Option<Timestamp>,
+    pub revoked_by: Option<String>,
+    pub revoke_reason: Option<String>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// Where a grant is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum GrantState {
+    Coming,
+    Live,
+    Ended,
+    Revoked,
+}
+
+/// Which grants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GrantFilter {
+    /// In the set of this host.
+    pub host: Option<HostId>,
+    pub user: Option<String>,
+    pub state: Option<GrantState>,
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+impl GrantRow {
+    /// Where it is in its life at `now`.
+    pub(crate) fn state(&self, now: Timestamp) -> GrantState {
+        if self.revoked_at.is_some() {
+            GrantState::Revoked
+        } else if self.not_after <= now {
+            GrantState::Ended
+        } else if now < self.not_before {
+            GrantState::Coming
+        } else {
+            GrantState::Live
+        }
+    }
+}
+
+impl Store {
+    /// Makes a grant.
+    pub(crate) async fn add_grant(
+        &self,
+        grant: &Grant,
+        target: &Target,
+        act: Act<'_>,
+    ) -> Result<GrantRow, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        insert(&mut tx, grant, target, act).await?;
+        let row = row_of(&mut tx, grant.id.as_str()).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// The grant of this id.
+    pub(crate) async fn grant(&self, id: &str) -> Result<GrantRow, ChangeError> {
+        let sql = format!("SELECT {COLUMNS} FROM grants WHERE id = $1");
+        match self.db.one(&sql, &values![id]).await? {
+            Some(row) => Ok(grant(&row)?),
+            None => Err(no_grant(id)),
+        }
+    }
+
+    /// Revokes a grant on all its hosts. Again is no mistake, and changes nothing.
+    pub(crate) async fn revoke_grant(
+        &self,
+        id: &str,
+        reason: Option<&Text>,
+        act: Act<'_>,
+    ) -> Result<GrantRow, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = $4
+                   WHERE id = $1 AND revoked_at IS NULL RETURNING user_name, host";
+        let reason = reason.map(Text::as_str);
+        if let Some(row) = tx.one(sql, &values![id, micros(act.now), act.admin, reason]).await? {
+            let (user, host) = (row.text("user_name")?, row.maybe_text("host")?);
+            moved(&mut tx, id).await?;
+            let on = [host.as_deref(), Some(user.as_str()), Some(id)];
+            log(&mut tx, act, "grant.revoked", on, json!({"reason": reason})).await?;
+        }
+        let row = row_of(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// The grants in a host's set at `now`, each as it was written.
+    pub(crate) async fn grants_of(&self, host: &HostId, now: Timestamp) -> Result<Vec<Box<RawValue>>, StoreError> {
+        let since = micros(now.saturating_sub(STAYS).unwrap_or(now));
+        let sql = "SELECT g.document FROM grants g WHERE g.revoked_at IS NULL AND g.not_after > $2
+                   AND (g.host = $1 OR (g.host IS NULL AND NOT EXISTS (
+                       SELECT 1 FROM grant_terms t WHERE t.grant_id = g.id AND NOT EXISTS (
+                           SELECT 1 FROM host_labels l WHERE l.host = $1 AND l.label = t.label AND l.value = t.value))))
+                   ORDER BY g.not_after, g.id";
+        let rows = self.db.all(sql, &values![host.as_str(), since]).await?;
+        rows.iter().map(|row| raw(row.text("document")?)).collect()
+    }
+}
+
+/// Raises the version of every host that has the grant in its set.
+pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE hosts SET ver = ver + 1 WHERE id IN (SELECT host FROM grants WHERE id = $1) OR id IN (
+                   SELECT l.host FROM host_labels l JOIN grant_terms t ON t.label = l.label AND t.value = l.value
+                   WHERE t.grant_id = $1 GROUP BY l.host
+                   HAVING COUNT(*) = (SELECT COUNT(*) FROM grant_terms WHERE grant_id = $1))
+               RETURNING id";
+    let rows = tx.all(sql, &values![id]).await?;
+    let hosts = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
+    tx.changed(hosts);
+    Ok(())
+}
+
+async fn row_of(tx: &mut Tx<'_>, id: &str) -> Result<GrantRow, ChangeError> {
+    let sql = format!("SELECT {COLUMNS} FROM grants WHERE id = $1");
+    match tx.one(&sql, &values![id]).await? {
+        Some(row) => Ok(grant(&row)?),
+        None => Err(no_grant(id)),
+    }
+}
+
+fn no_grant(id: &str) -> ChangeError {
+    ChangeError::NotFound { what: "grant", name: id.into() }
+}
+
+pub(super) fn raw(json: String) -> Result<Box<RawValue>, StoreError> {
+    RawValue::from_string(json).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn grant(row: &Row) -> Result<GrantRow, StoreError> {
+    Ok(GrantRow {
+        id: row.text("id")?,
+        host: row.maybe_text("host")?.zip(row.maybe_text("host_name")?),
+        selector: row.maybe_text("selector")?.map(|text| decode_labels(&text)).transpose()?,
+        document: raw(row.text("document")?)?,
+        created_at: from_micros(row.int("created_at")?)?,
+        created_by: row.text("created_by")?,
+        revoked_at: maybe_from_micros(row.maybe_int("revoked_at")?)?,
+        revoked_by: row.maybe_text("revoked_by")?,
+        revoke_reason: row.maybe_text("revoke_reason")?,
+        not_before: from_micros(row.int("not_before")?)?,
+        not_after: from_micros(row.int("not_after")?)?,
+    })
+}

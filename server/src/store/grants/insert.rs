@@ -1,0 +1,45 @@
+//! A new grant, and the hosts that get it.
+
+use super::super::admins::{Act, log};
+use super::super::db::{Tx, values};
+use super::super::hosts::{encode, present};
+use super::super::{ChangeError, StoreError, micros};
+use super::{Target, capacity, moved};
+use curfew_protocol::grant::Grant;
+use serde_json::json;
+
+/// Puts a grant in its place.
+pub(in crate::store) async fn insert(
+    tx: &mut Tx<'_>,
+    grant: &Grant,
+    target: &Target,
+    act: Act<'_>,
+) -> Result<(), ChangeError> {
+    let id = grant.id.as_str();
+    if tx.one("SELECT id FROM grants WHERE id = $1", &values![id]).await?.is_some() {
+        return Err(ChangeError::Conflict(format!("there is a grant {id} already; leave `id` out for a new one")));
+    }
+    let document = serde_json::to_string(grant).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let (host, selector) = match target {
+        Target::Host(name) => (Some(present(tx, name).await?.id), None),
+        Target::Labels(labels) => (None, Some(labels)),
+    };
+    let host = host.as_ref().map(|id| id.as_str());
+    capacity::check(tx, host, document.len(), act.now).await?;
+    let text = selector.map(encode).transpose()?;
+    let user = grant.user.as_str();
+    let (begin, end) = (micros(grant.window.not_before()), micros(grant.window.not_after()));
+    let bytes = i64::try_from(document.len()).unwrap_or(i64::MAX);
+    let sql = "INSERT INTO grants (id, host, selector, user_name, not_before, not_after, document, bytes, created_at, created_by)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let row = values![id, host, text.as_deref(), user, begin, end, document, bytes, micros(act.now), act.admin];
+    tx.run(sql, &row).await?;
+    for (label, value) in selector.iter().flat_map(|labels| labels.iter()) {
+        let sql = "INSERT INTO grant_terms (grant_id, label, value) VALUES ($1, $2, $3)";
+        tx.run(sql, &values![id, label, value]).await?;
+    }
+    moved(tx, id).await?;
+    let details = json!({"grant": grant, "selector": selector});
+    log(tx, act, "grant.created", [host, Some(user), Some(id)], details).await?;
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Hosts: their names, labels and keys, and the version of what their sets say.
+
+use super::admins::{Act, log};
+use super::db::{Row, Tx, Value, values};
+use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::host_name::HostName;
+use crate::labels::Labels;
+use crate::secret::new_id;
+use curfew_protocol::grant_set::HostId;
+use curfew_protocol::jws::PublicKey;
+use jiff::Timestamp;
+use serde_json::json;
+use std::str::FromStr;
+
+const COLUMNS: &str = "id, name, labels, key_x, ver, applied_ver, seen_at, created_at, removed_at";
+
+/// A host.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub id: HostId,
+    pub name: String,
+    pub labels: Labels,
+    /// None: it is served from static files, or was removed.
+    pub key: Option<PublicKey>,
+    pub ver: i64,
+    pub applied_ver: i64,
+    pub seen_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub removed_at: Option<Timestamp>,
+}
+
+/// Where a host stands: what each of its calls needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub key: Option<PublicKey>,
+    pub epoch: i64,
+    pub ver: i64,
+    pub removed: bool,
+}
+
+/// What a host said of itself, lately.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub at: Timestamp,
+    /// The version that it says it applied, with its epoch.
+    pub applied: Option<(i64, i64)>,
+}
+
+/// Which hosts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HostFilter {
+    pub labels: Labels,
+    pub removed: bool,
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+impl Store {
+    /// The host of this id, or the present one of this name.
+    pub(crate) async fn find_host(&self, id_or_name: &str) -> Result<Host, ChangeError> {
+        // An id wins: a host that calls itself by another one's id gains nothing.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM hosts WHERE id = $1 OR (name = $1 AND removed_at IS NULL)
+             ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1"
+        );
+        match self.db.one(&sql, &values![id_or_name]).await? {
+            Some(row) => Ok(host(&row)?),
+            None => Err(no_host(id_or_name)),
+        }
+    }
+
+    /// Hosts, by id.
+    pub(crate) async fn hosts(&self, filter: &HostFilter) -> Result<Vec<Host>, StoreError> {
+        let mut sql = format!("SELECT {COLUMNS} FROM hosts WHERE id > $1");
+        let mut values: Vec<Value> = values![filter.after.as_deref().unwrap_or(""), filter.limit].into();
+        sql.push_str(if filter.removed { " AND removed_at IS NOT NULL" } else { " AND removed_at IS NULL" });
+        for (label, value) in filter.labels.iter() {
+            let (first, second) = (values.len() + 1, values.len() + 2);
+            sql.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM host_labels l WHERE l.host = hosts.id AND l.label = ${first} AND l.value = ${second})"
+            ));
+            values.extend(values![label, value]);
+        }
+        sql.push_str(" ORDER BY id LIMIT $2");
+        self.db.all(&sql, &values).await?.iter().map(host).collect()
+    }
+
+    /// Where a host stands; nothing for one that never was.
+    pub(crate) async fn standing(&self, id: &HostId) -> Result<Option<Standing>, StoreError> {
+        let sql = "SELECT key_x, ver, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch FROM hosts WHERE id = $1";
+        let Some(row) = self.db.one(sql, &values![id.as_str()]).await? else { return Ok(None) };
+        Ok(Some(Standing {
+            key: key(&row)?,
+            epoch: row.int("epoch")?,
+            ver: row.int("ver")?,
+            removed: row.maybe_int("removed_at")?.is_some(),
+        }))
+    }
+
+    /// A host without a key, served from static files.
+    pub(crate) async fn add_host(&self, name: &HostName, labels: &Labels, act: Act<'_>) -> Result<Host, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let host = insert(&mut tx, name, labels, None, act.now).await?;
+        log(&mut tx, act, "host.added", [Some(host.id.as_str()), None, None], json!({"name": name, "labels": labels}))
+            .await?;
+        tx.commit().await?;
+        Ok(host)
+    }
+
+    /// Sets some labels and unsets others. What the host's set says changes with them.
+    pub(crate) async fn label_host(
+        &self,
+        id_or_name: &str,
+        set: &Labels,
+        unset: &[String],
+        act: Act<'_>,
+    ) -> Result<Host, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let mut host = present(&mut tx, id_or_name).await?;
+        let id = host.id.as_str();
+        host.labels = host.labels.changed(set, unset).map_err(ChangeError::Conflict)?;
+        let text = encode(&host.labels)?;
+        tx.run("UPDATE hosts SET labels = $2, ver = ver + 1 WHERE id = $1", &values![id, text]).await?;
+        tx.run("DELETE FROM host_labels WHERE host = $1", &values![id]).await?;
+        insert_labels(&mut tx, id, &host.labels).await?;
+        let done = json!({"labels": host.labels, "set": set, "unset": unset});
+        log(&mut tx, act, "host.labelled", [Some(id), None, None], done).await?;
+        tx.changed([id.to_owned()]);
+        tx.commit().await?;
+        host.ver += 1;
+        Ok(host)
+    }
+
+    /// Removes a host: its key, its labels, and the grants that were for it alone.
+    pub(crate) async fn remove_host(&self, id_or_name: &str, act: Act<'_>) -> Result<Host, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let mut host = present(&mut tx, id_or_name).await?;
+        let (id, now) = (host.id.as_str().to_owned(), micros(act.now));
+        let sql = "UPDATE hosts SET removed_at = $2, key_x = NULL, ver = ver + 1 WHERE id = $1";
+        tx.run(sql, &values![&id, now]).await?;
+        tx.run("DELETE FROM host_labels WHERE host = $1", &values![&id]).await?;
+        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed'
+                   WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
+        tx.run(sql, &values![&id, now, act.admin]).await?;
+        log(&mut tx, act, "host.removed", [Some(id.as_str()), None, None], json!({"name": host.name})).await?;
+        tx.changed([id]);
+        tx.commit().await?;
+        host.removed_at = Some(act.now);
+        host.key = None;
+        Ok(host)
+    }
+
+    /// Puts a new key in the place of the old one. False where the old one is not there any more.
+    pub(crate) async fn change_key(
+        &self,
+        id: &HostId,
+        old: &PublicKey,
+        new: &PublicKey,
+        now: Timestamp,
+    ) -> Result<bool, ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let (old_x, new_x) = (old.x(), new.x());
+        if tx.one("SELECT id FROM hosts WHERE key_x = $1", &values![&new_x]).await?.is_some() {
+            return Err(ChangeError::Conflict("another host has this key; make a new one".into()));
+        }
+        let sql = "UPDATE hosts SET key_x = $3 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
+        let changed = tx.run(sql, &values![id.as_str(), old_x, new_x]).await? == 1;
+        let kids = json!({"old": old.kid(), "new": new.kid()});
+        if changed {
+            log(&mut tx, Act { admin: "", now }, "host.key_changed", [Some(id.as_str()), None, None], kids).await?;
+        }
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// Writes down what hosts said of themselves.
+    pub(crate) async fn note_seen(&self, seen: &[(HostId, Seen)]) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        for (id, seen) in seen {
+            let at = micros(seen.at);
+            match seen.applied {
+                None => {
+                    let sql = "UPDATE hosts SET seen_at = $2 WHERE id = $1";
+                    tx.run(sql, &values![id.as_str(), at]).await?;
+                }
+                Some((epoch, ver)) => {
+                    let sql = "UPDATE hosts SET seen_at = $2, applied_epoch = $3, applied_ver = $4 WHERE id = $1";
+                    tx.run(sql, &values![id.as_str(), at, epoch, ver]).await?;
+                }
+            }
+        }
+        tx.commit().await
+    }
+}
+
+/// A new host.
+pub(super) async fn insert(
+    tx: &mut Tx<'_>,
+    name: &HostName,
+    labels: &Labels,
+    key: Option<&PublicKey>,
+    now: Timestamp,
+) -> Result<Host, ChangeError> {
+    let taken = "SELECT id FROM hosts WHERE name = $1 AND removed_at IS NULL";
+    if let Some(row) = tx.one(taken, &values![name.as_str()]).await? {
+        let id = row.text("id")?;
+        let problem = format!("there is a host {name} already ({id}); remove that one, or take another name");
+        return Err(ChangeError::Conflict(problem));
+    }
+    let id = HostId::from_str(&new_id()).map_err(StoreError::Corrupt)?;
+    let (key_x, text) = (key.map(PublicKey::x), encode(labels)?);
+    let sql = "INSERT INTO hosts (id, name, labels, key_x, created_at) VALUES ($1, $2, $3, $4, $5)";
+    tx.run(sql, &values![id.as_str(), name.as_str(), text, key_x.as_deref(), micros(now)]).await?;
+    insert_labels(tx, id.as_str(), labels).await?;
+    Ok(Host {
+        id,
+        name: name.as_str().into(),
+        labels: labels.clone(),
+        key: key.cloned(),
+        ver: 1,
+        applied_ver: 0,
+        seen_at: None,
+        created_at: now,
+        removed_at: None,
+    })
+}
+
+async fn insert_labels(tx: &mut Tx<'_>, id: &str, labels: &Labels) -> Result<(), StoreError> {
+    for (label, value) in labels.iter() {
+        let sql = "INSERT INTO host_labels (host, label, value) VALUES ($1, $2, $3)";
+        tx.run(sql, &values![id, label, value]).await?;
+    }
+    Ok(())
+}
+
+/// The host of this id or name, if it was not removed.
+pub(super) async fn present(tx: &mut Tx<'_>, id_or_name: &str) -> Result<Host, ChangeError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM hosts WHERE (id = $1 OR name = $1) AND removed_at IS NULL
+         ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1"
+    );
+    match tx.one(&sql, &values![id_or_name]).await? {
+        Some(row) => Ok(host(&row)?),
+        None => Err(no_host(id_or_name)),
+    }
+}
+
+fn no_host(name: &str) -> ChangeError {
+    ChangeError::NotFound { what: "host", name: name.into() }
+}
+
+pub(super) fn encode(labels: &Labels) -> Result<String, StoreError> {
+    serde_json::to_string(labels).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn decode_labels(text: &str) -> Result<Labels, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt(format!("labels {text:?}")))
+}
+
+fn key(row: &Row) -> Result<Option<PublicKey>, StoreError> {
+    let key = row.maybe_text("key_x")?.map(|x| PublicKey::from_x(&x));
+    key.transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn host_id(text: &str) -> Result<HostId, StoreError> {
+    text.parse().map_err(StoreError::Corrupt)
+}
+
+fn host(row: &Row) -> Result<Host, StoreError> {
+    Ok(Host {
+        id: host_id(&row.text("id")?)?,
+        name: row.text("name")?,
+        labels: decode_labels(&row.text("labels")?)?,
+        key: key(row)?,
+        ver: row.int("ver")?,
+        applied_ver: row.int("applied_ver")?,
+        seen_at: maybe_from_micros(row.maybe_int("seen_at")?)?,
+        created_at: from_micros(row.int("created_at")?)?,
+        removed_at: maybe_from_micros(row.maybe_int("removed_at")?)?,
+    })
+}

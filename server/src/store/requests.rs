@@ -1,0 +1,162 @@
+//! What people on hosts ask for, and what became of it.
+
+use super::admins::{Act, log};
+use super::db::{Row, Tx, values};
+use super::grants::{insert, raw};
+use super::{ChangeError, Store, StoreError, Target, from_micros, maybe_from_micros, micros};
+use crate::secret::new_id;
+use curfew_protocol::grant::{Grant, Text};
+use curfew_protocol::grant_set::HostId;
+use curfew_protocol::host_api::AccessRequest;
+use jiff::Timestamp;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+/// The most requests of one host that wait for a decision.
+const MOST_PENDING: i64 = 100;
+
+const COLUMNS: &str = "id, host, document, created_at, state, decided_at, decided_by, decision_reason, grant_id, \
+                       (SELECT name FROM hosts WHERE hosts.id = requests.host) AS host_name";
+
+/// Where a request is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum RequestState {
+    Pending,
+    Approved,
+    Denied,
+}
+
+/// A request as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestRow {
+    pub id: String,
+    pub host: String,
+    pub host_name: String,
+    pub document: Box<RawValue>,
+    pub created_at: Timestamp,
+    pub state: RequestState,
+    pub decided_at: Option<Timestamp>,
+    pub decided_by: Option<String>,
+    pub decision_reason: Option<String>,
+    pub grant: Option<String>,
+}
+
+impl RequestState {
+    /// Its name in tables and JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+impl Store {
+    /// Keeps a request. Nothing where the host has too many that wait.
+    pub(crate) async fn add_request(
+        &self,
+        host: &HostId,
+        request: &AccessRequest,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let waiting = "SELECT COUNT(*) AS n FROM requests WHERE host = $1 AND state = 'pending'";
+        let row = tx.one(waiting, &values![host.as_str()]).await?;
+        if row.map_or(Ok(0), |row| row.int("n"))? >= MOST_PENDING {
+            return Ok(None);
+        }
+        let id = new_id();
+        let document = serde_json::to_string(request).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let sql = "INSERT INTO requests (id, host, user_name, document, created_at, state) VALUES ($1, $2, $3, $4, $5, 'pending')";
+        tx.run(sql, &values![&id, host.as_str(), request.user.as_str(), document, micros(now)]).await?;
+        tx.commit().await?;
+        Ok(Some(id))
+    }
+
+    /// Requests, the newest first.
+    pub(crate) async fn requests(
+        &self,
+        state: Option<RequestState>,
+        limit: i64,
+    ) -> Result<Vec<RequestRow>, StoreError> {
+        let state = state.map(RequestState::name);
+        let which = if state.is_some() { "state = $2" } else { "state <> COALESCE($2, '')" };
+        let sql = format!("SELECT {COLUMNS} FROM requests WHERE {which} ORDER BY created_at DESC, id DESC LIMIT $1");
+        self.db.all(&sql, &values![limit, state]).await?.iter().map(request).collect()
+    }
+
+    /// The request of this id.
+    pub(crate) async fn request(&self, id: &str) -> Result<RequestRow, ChangeError> {
+        let sql = format!("SELECT {COLUMNS} FROM requests WHERE id = $1");
+        match self.db.one(&sql, &values![id]).await? {
+            Some(row) => Ok(request(&row)?),
+            None => Err(no_request(id)),
+        }
+    }
+
+    /// Approves a request that waits: `grant` is what comes of it.
+    pub(crate) async fn approve(&self, id: &str, grant: &Grant, act: Act<'_>) -> Result<(), ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let host = decide(&mut tx, id, RequestState::Approved, None, Some(grant.id.as_str()), act).await?;
+        insert(&mut tx, grant, &Target::Host(host), act).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Denies a request that waits.
+    pub(crate) async fn deny(&self, id: &str, reason: &Text, act: Act<'_>) -> Result<(), ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        decide(&mut tx, id, RequestState::Denied, Some(reason.as_str()), None, act).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Decides a request once, and returns its host.
+async fn decide(
+    tx: &mut Tx<'_>,
+    id: &str,
+    state: RequestState,
+    reason: Option<&str>,
+    grant: Option<&str>,
+    act: Act<'_>,
+) -> Result<String, ChangeError> {
+    let sql = "UPDATE requests SET state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, grant_id = $6
+               WHERE id = $1 AND state = 'pending' RETURNING host, user_name";
+    let row = tx.one(sql, &values![id, state.name(), micros(act.now), act.admin, reason, grant]).await?;
+    let Some(row) = row else {
+        return Err(match tx.one("SELECT state FROM requests WHERE id = $1", &values![id]).await? {
+            Some(row) => ChangeError::Conflict(format!("request {id} is {} already", row.text("state")?)),
+            None => no_request(id),
+        });
+    };
+    let (host, user) = (row.text("host")?, row.text("user_name")?);
+    let event = format!("request.{}", state.name());
+    let details = json!({"request": id, "reason": reason});
+    log(tx, act, &event, [Some(host.as_str()), Some(user.as_str()), grant], details).await?;
+    Ok(host)
+}
+
+fn no_request(id: &str) -> ChangeError {
+    ChangeError::NotFound { what: "request", name: id.into() }
+}
+
+fn request(row: &Row) -> Result<RequestRow, StoreError> {
+    let state = match row.text("state")?.as_str() {
+        "pending" => RequestState::Pending,
+        "approved" => RequestState::Approved,
+        "denied" => RequestState::Denied,
+        other => return Err(StoreError::Corrupt(format!("request state {other:?}"))),
+    };
+    Ok(RequestRow {
+        id: row.text("id")?,
+        host: row.text("host")?,
+        host_name: row.text("host_name")?,
+        document: raw(row.text("document")?)?,
+        created_at: from_micros(row.int("created_at")?)?,
+        state,
+        decided_at: maybe_from_micros(row.maybe_int("decided_at")?)?,
+        decided_by: row.maybe_text("decided_by")?,
+        decision_reason: row.maybe_text("decision_reason")?,
+        grant: row.maybe_text("grant_id")?,
+    })
+}

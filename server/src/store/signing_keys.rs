@@ -1,0 +1,133 @@
+//! The keys that sign sets: their public halves and where each is in its life. The private halves are files on each server.
+
+use super::admins::{Act, log};
+use super::db::{Row, values};
+use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use curfew_protocol::jws::PublicKey;
+use jiff::Timestamp;
+use serde_json::json;
+
+/// Where a key is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeyState {
+    /// Hosts pin it; it signs nothing, or nothing any more.
+    Announced,
+    /// It signs.
+    Active,
+    /// Hosts don't pin it.
+    Retired,
+}
+
+/// A key.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyRow {
+    pub key: PublicKey,
+    pub state: KeyState,
+    pub announced_at: Timestamp,
+    pub used_at: Option<Timestamp>,
+    pub retired_at: Option<Timestamp>,
+}
+
+impl KeyState {
+    /// Its name in tables and JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+impl Store {
+    /// Every key, the oldest first.
+    pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        let sql = "SELECT key_x, state, announced_at, used_at, retired_at FROM signing_keys ORDER BY announced_at, kid";
+        self.db.all(sql, &[]).await?.iter().map(key).collect()
+    }
+
+    /// Announces a key in every set from now on. The first one signs at once.
+    pub(crate) async fn announce_key(&self, key: &PublicKey, act: Act<'_>) -> Result<(), ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        let kid = key.kid();
+        if tx.one("SELECT kid FROM signing_keys WHERE kid = $1", &values![&kid]).await?.is_some() {
+            return Err(ChangeError::Conflict(format!("key {kid} was announced before")));
+        }
+        let first = tx.one("SELECT kid FROM signing_keys WHERE state = 'active'", &[]).await?.is_none();
+        let state = if first { KeyState::Active } else { KeyState::Announced };
+        let used = first.then_some(micros(act.now));
+        let sql = "INSERT INTO signing_keys (kid, key_x, state, announced_at, used_at) VALUES ($1, $2, $3, $4, $5)";
+        tx.run(sql, &values![&kid, key.x(), state.name(), micros(act.now), used]).await?;
+        // Each host has to hear of it: the version says who did.
+        tx.run("UPDATE hosts SET ver = ver + 1, keys_ver = ver + 1 WHERE removed_at IS NULL", &[]).await?;
+        log(&mut tx, act, "key.announced", [None; 3], json!({"kid": kid})).await?;
+        tx.changed_all();
+        Ok(tx.commit().await?)
+    }
+
+    /// The hosts that have not applied a set with the newest announced key, by id and name; the first so many.
+    pub(crate) async fn hosts_without_newest_key(&self, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT id, name FROM hosts WHERE removed_at IS NULL AND key_x IS NOT NULL AND keys_ver > 0 AND NOT (
+                       applied_ver >= keys_ver AND applied_epoch = (SELECT value FROM counters WHERE name = 'epoch'))
+                   ORDER BY name LIMIT $1";
+        let rows = self.db.all(sql, &values![limit]).await?;
+        rows.iter().map(|row| Ok((row.text("id")?, row.text("name")?))).collect()
+    }
+
+    /// Signs with this key from now on. The one before stays announced.
+    pub(crate) async fn use_key(&self, kid: &str, act: Act<'_>) -> Result<(), ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        match tx.one("SELECT state FROM signing_keys WHERE kid = $1", &values![kid]).await? {
+            None => return Err(no_key(kid)),
+            Some(row) if row.text("state")? == KeyState::Retired.name() => {
+                return Err(ChangeError::Conflict(format!("key {kid} is retired; hosts don't take it. Add a new one")));
+            }
+            Some(_) => {}
+        }
+        tx.run("UPDATE signing_keys SET state = 'announced' WHERE state = 'active'", &[]).await?;
+        let sql = "UPDATE signing_keys SET state = 'active', used_at = $2 WHERE kid = $1";
+        tx.run(sql, &values![kid, micros(act.now)]).await?;
+        log(&mut tx, act, "key.used", [None; 3], json!({"kid": kid})).await?;
+        tx.changed_all();
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a key out of every set from now on.
+    pub(crate) async fn retire_key(&self, kid: &str, act: Act<'_>) -> Result<(), ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        match tx.one("SELECT state FROM signing_keys WHERE kid = $1", &values![kid]).await? {
+            None => return Err(no_key(kid)),
+            Some(row) if row.text("state")? == KeyState::Active.name() => {
+                let problem = format!("key {kid} signs the sets; use another one first: curfew-server key use KID");
+                return Err(ChangeError::Conflict(problem));
+            }
+            Some(_) => {}
+        }
+        let sql = "UPDATE signing_keys SET state = 'retired', retired_at = COALESCE(retired_at, $2) WHERE kid = $1";
+        tx.run(sql, &values![kid, micros(act.now)]).await?;
+        tx.run("UPDATE hosts SET ver = ver + 1 WHERE removed_at IS NULL", &[]).await?;
+        log(&mut tx, act, "key.retired", [None; 3], json!({"kid": kid})).await?;
+        tx.changed_all();
+        Ok(tx.commit().await?)
+    }
+}
+
+fn no_key(kid: &str) -> ChangeError {
+    ChangeError::NotFound { what: "signing key", name: kid.into() }
+}
+
+fn key(row: &Row) -> Result<KeyRow, StoreError> {
+    let state = match row.text("state")?.as_str() {
+        "announced" => KeyState::Announced,
+        "active" => KeyState::Active,
+        "retired" => KeyState::Retired,
+        other => return Err(StoreError::Corrupt(format!("key state {other:?}"))),
+    };
+    Ok(KeyRow {
+        key: PublicKey::from_x(&row.text("key_x")?).map_err(|error| StoreError::Corrupt(error.to_string()))?,
+        state,
+        announced_at: from_micros(row.int("announced_at")?)?,
+        used_at: maybe_from_micros(row.maybe_int("used_at")?)?,
+        retired_at: maybe_from_micros(row.maybe_int("retired_at")?)?,
+    })
+}

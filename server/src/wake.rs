@@ -1,0 +1,166 @@
+//! The polls that are parked, and what wakes them.
+//!
+//! Nothing is lost between a look at the version and the wait: a poll takes its place first, looks then, and a wake that comes in between is kept
+//! for it. Where a host parks too many, the oldest is answered.
+
+use curfew_protocol::grant_set::HostId;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The most polls that one host may have parked: one, and some whose connections died unheard.
+const MOST_PER_HOST: usize = 4;
+
+/// Every poll that is parked.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    places: Mutex<Places>,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    hosts: HashMap<HostId, VecDeque<Arc<Place>>>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    notify: Notify,
+    leave: AtomicBool,
+}
+
+/// One poll's place. Dropped, it is free.
+#[derive(Debug)]
+pub(crate) struct Parked<'w> {
+    wake: &'w Wake,
+    host: HostId,
+    place: Arc<Place>,
+}
+
+/// Why a poll was woken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Woken {
+    /// Something may have changed: look.
+    Look,
+    /// Answer now, whatever there is: another poll needs the place, or the server stops.
+    Leave,
+}
+
+impl Wake {
+    /// Takes a place for a poll of `host`.
+    pub(crate) fn park(&self, host: &HostId) -> Parked<'_> {
+        let place = Arc::new(Place::default());
+        let mut places = self.lock();
+        if places.closed {
+            place.leave();
+        }
+        let parked = places.hosts.entry(host.clone()).or_default();
+        parked.push_back(place.clone());
+        if parked.len() > MOST_PER_HOST
+            && let Some(oldest) = parked.pop_front()
+        {
+            oldest.leave();
+        }
+        Parked { wake: self, host: host.clone(), place }
+    }
+
+    /// Wakes the polls of these hosts.
+    pub(crate) fn hosts<'h>(&self, hosts: impl IntoIterator<Item = &'h str>) {
+        let places = self.lock();
+        let parked =
+            hosts.into_iter().filter_map(|host| host.parse().ok()).filter_map(|host: HostId| places.hosts.get(&host));
+        parked.flatten().for_each(|place| place.notify.notify_one());
+    }
+
+    /// Wakes every poll.
+    pub(crate) fn all(&self) {
+        self.lock().hosts.values().flatten().for_each(|place| place.notify.notify_one());
+    }
+
+    /// Has every poll answered, and every one that comes later, too.
+    pub(crate) fn close(&self) {
+        let mut places = self.lock();
+        places.closed = true;
+        places.hosts.values().flatten().for_each(|place| place.leave());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn leave(&self) {
+        self.leave.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+}
+
+impl Parked<'_> {
+    /// Waits until something wakes it.
+    pub(crate) async fn woken(&self) -> Woken {
+        self.place.notify.notified().await;
+        if self.place.leave.load(Ordering::Acquire) { Woken::Leave } else { Woken::Look }
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        let mut places = self.wake.lock();
+        if let Some(parked) = places.hosts.get_mut(&self.host) {
+            parked.retain(|place| !Arc::ptr_eq(place, &self.place));
+            if parked.is_empty() {
+                places.hosts.remove(&self.host);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn host(name: &str) -> HostId {
+        name.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_wake_before_the_wait_is_not_lost_and_is_for_its_host_alone() {
+        let wake = Wake::default();
+        let (one, other) = (wake.park(&host("one")), wake.park(&host("other")));
+        wake.hosts(["one", "nobody", "no host/"]);
+        assert_eq!(timeout(SOON, one.woken()).await, Ok(Woken::Look));
+        assert!(timeout(SOON, other.woken()).await.is_err());
+        wake.all();
+        assert_eq!(timeout(SOON, other.woken()).await, Ok(Woken::Look));
+    }
+
+    #[tokio::test]
+    async fn the_newest_polls_of_a_host_stay_and_places_are_given_back() {
+        let wake = Wake::default();
+        let parked: Vec<_> = (0..=MOST_PER_HOST).map(|_| wake.park(&host("one"))).collect();
+        let mut polls = parked.iter();
+        assert_eq!(timeout(SOON, polls.next().unwrap().woken()).await, Ok(Woken::Leave));
+        for poll in polls {
+            assert!(timeout(SOON, poll.woken()).await.is_err());
+        }
+        drop(parked);
+        assert!(wake.lock().hosts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn when_the_server_stops_polls_are_answered() {
+        let wake = Wake::default();
+        let before = wake.park(&host("one"));
+        wake.close();
+        let after = wake.park(&host("one"));
+        assert_eq!(timeout(SOON, before.woken()).await, Ok(Woken::Leave));
+        assert_eq!(timeout(SOON, after.woken()).await, Ok(Woken::Leave));
+    }
+}

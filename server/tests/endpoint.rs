@@ -1,0 +1,29 @@
+//! The endpoint as hosts and administrators meet it: the real binary, on loopback, over HTTPS.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "endpoint/harness.rs"]
+#[macro_use]
+mod harness;
+
+#[path = "endpoint/admins.rs"]
+mod admins;
+#[path = "endpoint/audit.rs"]
+mod audit;
+#[path = "endpoint/command_line.rs"]
+mod command_line;
+#[path = "endpoint/enrolment.rs"]
+mod enrolment;
+#[path = "endpoint/grants.rs"]
+mod grants;
+#[path = "endpoint/hosts.rs"]
+mod hosts;
+#[path = "endpoint/keys.rs"]
+mod keys;
+#[path = "endpoint/limits.rs"]
+mod limits;
+#[path = "endpoint/polls.rs"]
+mod polls;
+#[path = "endpoint/requests.rs"]
+mod requests;
+#[path = "endpoint/tokens.rs"]
+mod tokens;
