@@ -15,6 +15,7 @@
 //! run (a failed test, Ctrl-C, SIGKILL), the hosts end with it.
 
 pub mod builder;
+pub mod central;
 pub mod cgroup;
 pub mod command;
 pub mod compile;

@@ -45,6 +45,7 @@ mod hosts {
     mod attack;
     mod audit;
     mod background;
+    mod central;
     mod crash;
     mod deadline;
     mod departure;

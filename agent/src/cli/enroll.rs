@@ -1,6 +1,7 @@
 //! `curfew enroll`, `leave`, `rotate-key` and `sync`: this host and its central endpoint.
 
 use super::{CliError, Outcome, ask_patiently, print};
+use crate::endpoint::tls;
 use crate::request::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
 use clap::Args;
 use curfew_protocol::grant_set::HostId;
@@ -63,7 +64,7 @@ pub struct Sync {}
 
 impl Enroll {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
-        let ca = self.ca.as_deref().map(read).transpose()?;
+        let ca = self.ca.as_deref().map(authorities).transpose()?;
         let (url, replace) = (self.url, self.replace);
         let joined: Joined = match (self.host, self.keys, self.token_file) {
             (Some(host), Some(keys), _) if self.files => {
@@ -112,6 +113,15 @@ impl Sync {
         let Synced { set } = ask_patiently("Sync", json!({}), PATIENCE)?;
         print(json, &set, || super::status::set_line(&set))?;
         Ok(Outcome::Yes)
+    }
+}
+
+/// Reads certificates of authorities.
+fn authorities(path: &Path) -> Result<String, CliError> {
+    let pem = read(path)?;
+    match tls::authorities(&pem) {
+        Ok(_) => Ok(pem),
+        Err(error) => Err(CliError::Failed(format!("{}: {error}", path.display()))),
     }
 }
 

@@ -122,7 +122,7 @@ fn a_grant_that_changes_keeps_the_session_it_still_covers(release: Release) {
 }
 
 fn a_verified_set_survives_a_reboot_without_the_endpoint(release: Release) {
-    let (mut host, endpoint) = enrolled(release, "");
+    let (mut host, endpoint) = enrolled(release, "poll_wait = \"2s\"");
     endpoint.grants(&[login("a", "alice", 600), login("b", "bob", 600)]);
     permitted(&host, "alice");
     endpoint.grants(&[login("a", "alice", 600)]);
@@ -242,7 +242,8 @@ fn a_mistake_in_enrolling_is_named_with_the_next_step(release: Release) {
 
 fn an_idle_host_sleeps_while_its_poll_is_parked(release: Release) {
     let (host, _endpoint) = enrolled(release, "");
-    std::thread::sleep(Duration::from_secs(3));
+    // The agent's threads for blocking work end after ten seconds without any.
+    std::thread::sleep(Duration::from_secs(15));
     let switches = || -> u64 {
         let text = host.ok("cat /proc/$(systemctl show -P MainPID curfewd)/task/*/status");
         let lines = text.lines().filter_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));

@@ -50,7 +50,8 @@ fn a_set_is_asked_for_by_a_token_and_the_next_question_waits_for_a_change() {
     assert!(!first.contains("prefer:") && second.contains("prefer: wait=50\r\n"), "{second}");
     assert!(second.contains("if-none-match: \"1-7\"\r\n"), "{second}");
     assert!(first.contains(concat!("user-agent: curfewd/", env!("CARGO_PKG_VERSION"))), "{first}");
-    let token = |head: &str| head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap().to_owned();
+    let token =
+        |head: &str| head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap().to_owned();
     let verify = |head: &str| HostToken::verify(&token(head), &key, &[url.clone()], clock::now(), b"").unwrap();
     assert_ne!(verify(&first).jti, verify(&second).jti);
 }
@@ -145,7 +146,9 @@ fn nobody_but_the_endpoint_is_believed() {
     let says = |tls, ca: &str| {
         let url = serve(tls, |_, stream| say(stream, "200 OK", "content-type: application/jose\r\n", "a.b.c"));
         let (link, ..) = link(&url, ca);
-        run(link.fetch(&Validators::default(), None)).map(|_| ()).map_err(|failure| (failure.kind(), failure.to_string()))
+        run(link.fetch(&Validators::default(), None))
+            .map(|_| ())
+            .map_err(|failure| (failure.kind(), failure.to_string()))
     };
     let good = || authority.serves("localhost", 2100, &TLS13);
     assert_eq!(says(good(), &authority.pem), Ok(()));
