@@ -98,6 +98,15 @@ impl<'h> Central<'h> {
         self.host.run(&format!("CURFEW_SERVER_TOKEN={token} CURFEW_SERVER_CONFIG={CONFIG} curfew-server {arguments}"))
     }
 
+    /// As [`Central::run`], beside the test.
+    #[must_use]
+    pub fn spawn(&self, arguments: &str) -> Running {
+        let token = quoted(&self.token);
+        self.host.spawn(&format!(
+            "export CURFEW_SERVER_TOKEN={token} CURFEW_SERVER_CONFIG={CONFIG}; exec curfew-server {arguments}"
+        ))
+    }
+
     /// As [`Central::run`] with `--json`, for what must succeed.
     ///
     /// # Panics

@@ -69,15 +69,12 @@ impl Fleet {
         let begun = Instant::now();
         runtime.block_on(fleet.come_back());
         let (reconnect, reconnect_cpu) = (begun.elapsed(), server.processor_seconds());
-        Self {
-            hosts: plan.hosts,
-            seconds_to_enrol,
-            memory,
-            idle_ms_a_second,
-            revocations,
-            reconnect,
-            reconnect_cpu,
-        }
+        Self { hosts: plan.hosts, seconds_to_enrol, memory, idle_ms_a_second, revocations, reconnect, reconnect_cpu }
+    }
+
+    /// How many hosts it had.
+    pub fn hosts(&self) -> usize {
+        self.hosts
     }
 
     /// What one parked poll costs the server, in KiB.

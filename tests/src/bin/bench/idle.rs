@@ -44,7 +44,7 @@ pub struct Wakes {
 
 /// Context switches, as proc_pid_status(5) counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Switches {
+pub struct Switches {
     voluntary: u64,
     involuntary: u64,
 }
@@ -85,7 +85,7 @@ impl Watching {
 impl Wakes {
     /// All switches, for a minute.
     pub fn a_minute(&self) -> f64 {
-        (self.switches.voluntary + self.switches.involuntary) as f64 * 60.0 / self.seconds
+        self.switches.all() as f64 * 60.0 / self.seconds
     }
 
     /// As an object.
@@ -112,7 +112,7 @@ impl Display for Wakes {
 }
 
 /// The agent's threads and their switches so far.
-fn read(host: &Host) -> BTreeMap<u32, Switches> {
+pub fn read(host: &Host) -> BTreeMap<u32, Switches> {
     let tasks = format!("/proc/{}/task", agent(host).pid);
     let threads = fs::read_dir(tasks).expect("the agent runs").flatten();
     threads
@@ -124,7 +124,7 @@ fn read(host: &Host) -> BTreeMap<u32, Switches> {
 }
 
 /// What came since `before`; a thread that is new counts as a whole.
-fn between(before: &BTreeMap<u32, Switches>, after: &BTreeMap<u32, Switches>) -> Switches {
+pub fn between(before: &BTreeMap<u32, Switches>, after: &BTreeMap<u32, Switches>) -> Switches {
     after.iter().fold(Switches::default(), |sum, (thread, now)| {
         let then = before.get(thread).copied().unwrap_or_default();
         Switches {
@@ -135,6 +135,11 @@ fn between(before: &BTreeMap<u32, Switches>, after: &BTreeMap<u32, Switches>) ->
 }
 
 impl Switches {
+    /// Both kinds together.
+    pub fn all(self) -> u64 {
+        self.voluntary + self.involuntary
+    }
+
     fn parse(status: &str) -> Self {
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a status counts switches");

@@ -8,13 +8,17 @@
 //! - [`rate`]: checks a second, beside a bare echo; [`question`] asks;
 //! - [`crowd`]: how long PAM waits while a crowd stands on the public socket, and what the agent holds for it;
 //! - [`idle`]: how often the agent wakes with nothing to do;
+//! - [`central`]: from a revocation at the endpoint to the last process dead on a host, and what following costs an idle host;
+//! - [`fleet`]: what thousands of hosts with parked polls cost one server;
 //! - [`report`]: the figures, what they should be ([`aim`]), and whether they are.
 
 mod aim;
+mod central;
 mod checks;
 mod crowd;
 mod death;
 mod ending;
+mod fleet;
 mod footprint;
 mod idle;
 mod machine;
@@ -29,9 +33,11 @@ use std::time::Duration;
 
 use curfew_tests::{Host, Release, report as progress};
 
+use crate::central::Central;
 use crate::checks::{Checks, Processes};
 use crate::crowd::Crowd;
 use crate::ending::{Agent, Endings, Series};
+use crate::fleet::Fleet;
 use crate::footprint::{Memory, Sizes};
 use crate::idle::Idle;
 use crate::machine::Machine;
@@ -57,6 +63,9 @@ struct Plan {
     crowd_samples: usize,
     /// How long the idle agent is watched: whole periods of its look every 30 s.
     idle: Duration,
+    /// The endpoint's part.
+    central: central::Plan,
+    fleet: fleet::Plan,
 }
 
 const FULL: Plan = Plan {
@@ -66,6 +75,8 @@ const FULL: Plan = Plan {
     rates: (10, 500),
     crowd_samples: 4000,
     idle: Duration::from_secs(60),
+    central: central::Plan { revocations: 60, idle: Duration::from_secs(120) },
+    fleet: fleet::Plan { hosts: 10_000, revocations: 300 },
 };
 const QUICK: Plan = Plan {
     rounds: 4,
@@ -74,6 +85,8 @@ const QUICK: Plan = Plan {
     rates: (2, 200),
     crowd_samples: 500,
     idle: Duration::from_secs(30),
+    central: central::Plan { revocations: 3, idle: Duration::from_secs(20) },
+    fleet: fleet::Plan { hosts: 200, revocations: 20 },
 };
 
 /// Sessions at once, and the rounds with the agent alive and with it dead.
@@ -154,6 +167,11 @@ fn measure(plan: &Plan) -> Report {
     progress("counting checks a second");
     let (rounds, milliseconds) = plan.rates;
     let rates = Rates::measure(&host, USER, rounds, milliseconds);
+    drop(host);
+    progress("revoking at the endpoint what holds on a host");
+    let central = Central::measure(RELEASE, plan.central);
+    progress(&format!("enrolling {} simulated hosts", plan.fleet.hosts));
+    let fleet = Fleet::measure(plan.fleet);
     let machine = Machine::this(RELEASE.code_name());
-    Report { machine, fresh_process, same_process, memory, sizes, endings, rates, crowd, wakes }
+    Report { machine, fresh_process, same_process, memory, sizes, endings, rates, crowd, wakes, central, fleet }
 }

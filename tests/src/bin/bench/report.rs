@@ -5,9 +5,11 @@ use std::fmt::{self, Display};
 use serde_json::{Map, Value, json};
 
 use crate::aim::{Aim, Bound};
+use crate::central::Central;
 use crate::checks::Checks;
 use crate::crowd::Crowd;
 use crate::ending::{Agent, Endings};
+use crate::fleet::Fleet;
 use crate::footprint::{Memory, Sizes};
 use crate::idle::Wakes;
 use crate::machine::Machine;
@@ -30,6 +32,10 @@ const LEAST_SHARE_OF_THE_ECHO: f64 = 0.5;
 const MOST_WAIT: f64 = 5.0;
 /// At most this much memory with the crowd there, in KiB: a quarter of what the unit allows.
 const MOST_MEMORY_IN_A_CROWD: f64 = 64.0 * 1024.0;
+/// At most this long from a revocation at the endpoint to the last process dead on the host, in milliseconds, at the 99th percentile.
+const MOST_LATE_FROM_THE_ENDPOINT: f64 = 1000.0;
+/// At most this much of the server's memory for each parked poll, in KiB.
+const MOST_MEMORY_A_HOST: f64 = 30.0;
 /// At most this many context switches a minute with nothing to do.
 const MOST_WAKES: f64 = 10.0;
 
@@ -47,6 +53,8 @@ pub struct Report {
     pub rates: Vec<Rates>,
     pub crowd: Crowd,
     pub wakes: Wakes,
+    pub central: Central,
+    pub fleet: Fleet,
 }
 
 impl Report {
@@ -89,6 +97,27 @@ impl Report {
             .bounded_by("64 connections a user and 1024 in all"),
             Aim::new("context switches a minute, idle", self.wakes.a_minute(), Bound::AtMost(MOST_WAKES), "")
                 .bounded_by("the look every 30 s that feeds the watchdog"),
+            Aim::new(
+                "revoked at the endpoint to last process dead, p99",
+                self.central.revocation_p99(),
+                Bound::AtMost(MOST_LATE_FROM_THE_ENDPOINT),
+                "ms",
+            )
+            .bounded_by("the fsync of the set on the server's and the host's disk, and the kernel's exits"),
+            Aim::new(
+                "server's memory for a parked poll",
+                self.fleet.kib_a_host(),
+                Bound::AtMost(MOST_MEMORY_A_HOST),
+                "KiB",
+            )
+            .bounded_by("the buffers of TLS and HTTP of one connection"),
+            Aim::new(
+                "revocation to the host's hands in a fleet, p99",
+                self.fleet.revocation_p99(),
+                Bound::AtMost(MOST_LATE_FROM_THE_ENDPOINT),
+                "ms",
+            )
+            .bounded_by("the fsync of the server's database, and one signature"),
         ]);
         aims
     }
@@ -116,6 +145,8 @@ impl Report {
             "checks_a_second": self.rates.iter().map(Rates::to_json).collect::<Vec<_>>(),
             "answer_in_a_crowd": self.crowd.to_json(),
             "idle": self.wakes.to_json(),
+            "endpoint": self.central.to_json(),
+            "fleet": self.fleet.to_json(),
             "aims": self.aims().iter().map(Aim::to_json).collect::<Vec<_>>(),
         })
     }
@@ -200,6 +231,8 @@ impl Display for Report {
         writeln!(f, "                                     p50       p99   samples")?;
         write!(f, "{}", self.crowd)?;
         writeln!(f, "\nThe agent with nothing to do\n{}", self.wakes)?;
+        writeln!(f, "One host that follows an endpoint\n{}", self.central)?;
+        writeln!(f, "{} simulated hosts on one server\n{}", self.fleet.hosts(), self.fleet)?;
         writeln!(f, "Aims")?;
         self.aims().iter().try_for_each(|aim| writeln!(f, "{aim}"))
     }

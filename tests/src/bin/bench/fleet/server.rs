@@ -45,7 +45,7 @@ impl Server {
         let folder = cache().join("hosts").join("server");
         fs::create_dir_all(&folder).expect("the cache can be written");
         let mut init = Command::new(&binary);
-        init.arg("init").arg("--data").arg(&folder).args(["--origin", ORIGIN, "--listen", ADDRESS, "--json"]);
+        init.arg("init").arg("--data").arg(&folder).args(["--origin", ORIGIN, "--json"]);
         let said = run(&mut init, PATIENCE).expect_ok("curfew-server init");
         let said: Value = serde_json::from_str(&said).expect("init --json prints JSON");
         let token = said["admin_token"].as_str().expect("an administrator's token").to_owned();
