@@ -1,7 +1,7 @@
 //! What the tasks of one running agent share. All run on one thread, and nothing is borrowed over an `await`.
 
 use crate::audit::{self, Audit};
-use crate::clock;
+use crate::clock::{Clock, Keep, Reading};
 use crate::config::{self, Config, ConfigError, Mode};
 use crate::deadline::Deadline;
 use crate::endpoint::{self, Endpoint, apply};
@@ -14,9 +14,11 @@ use crate::enforce::sudo_flavour::{Flavour, HostSudo};
 use crate::enforce::sudoers;
 use crate::grant::announced::Announced;
 use crate::grant::endpoint::Places;
+use crate::grant::ends::{self, Ends};
 use crate::grant::held::Grants;
 use crate::grant::local;
 use crate::grant::{Bars, Content, State};
+use crate::human;
 use crate::request::peer;
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -27,6 +29,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The configuration that was last usable.
@@ -46,6 +49,8 @@ pub struct Agent {
     pub endpoint: Endpoint,
     /// The audit.
     pub audit: Audit,
+    /// What is known of the time.
+    pub clock: Clock,
     /// What is open.
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
@@ -81,6 +86,9 @@ pub struct Agent {
     /// A session opened: ask logind.
     pub session_opened: Notify,
     announced: RefCell<Announced>,
+    ends: RefCell<Ends>,
+    /// The next end on CLOCK_BOOTTIME, as of the last look.
+    next_end_by_boot: Cell<Option<Duration>>,
     /// The ids of users, as the user database last gave them.
     uids: RefCell<BTreeMap<String, u32>>,
     /// Held by each task that has to come to its end.
@@ -144,6 +152,9 @@ impl Agent {
             looked: Notify::new(),
             session_opened: Notify::new(),
             announced: RefCell::new(Announced::load()),
+            ends: RefCell::new(Ends::load(Path::new(ends::PATH))),
+            next_end_by_boot: Cell::default(),
+            clock: Clock::default(),
             uids: RefCell::default(),
             work: Rc::default(),
         };
@@ -157,9 +168,10 @@ impl Agent {
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
         sudoers::remove_leftovers(Path::new(sudoers::FOLDER));
-        self.announced.borrow().resume(self.grants.borrow_mut().held_mut());
+        self.announced.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
+        let now = self.now();
         let grants = self.grants.borrow();
-        let ended = grants.held().iter().filter(|held| held.state(clock::now()) == State::Ended);
+        let ended = grants.held().iter().filter(|held| held.state(now) == State::Ended);
         self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
         if self.in_force.borrow().holds() {
             let config = self.config.borrow();
@@ -238,19 +250,67 @@ impl Agent {
 
     /// What keeps anything new from opening at `now`.
     pub fn bars(&self, now: Timestamp) -> Bars {
-        Bars { set_stale: self.grants.borrow().endpoint().is_stale(now), ..Bars::default() }
+        let set_stale = self.grants.borrow().endpoint().is_stale(now);
+        Bars { clock_unproven: self.clock.is_unproven(), set_stale }
     }
 
-    /// Keeps the windows shut that may not open at `now`.
-    pub fn bar(&self, now: Timestamp) {
-        let bars = self.bars(now);
-        self.grants.borrow_mut().held_mut().iter_mut().for_each(|held| held.barred = bars.bar(held.source));
+    /// Keeps the windows shut that may not open now, and ends for good what is over by any clock. Returns when the next grant ends on
+    /// CLOCK_BOOTTIME.
+    pub fn bar(&self, reading: Reading) -> Option<Duration> {
+        let bars = self.bars(reading.wall);
+        let mut grants = self.grants.borrow_mut();
+        grants.held_mut().iter_mut().for_each(|held| held.barred = bars.bar(held.source));
+        let next = self.ends.borrow_mut().follow(grants.held_mut(), reading, self.clock.known(reading));
+        self.next_end_by_boot.set(next);
+        next
+    }
+
+    /// Both clocks, read now; what that changes of what is believed of the time is in force at once.
+    pub fn tell_the_time(&self) -> Reading {
+        let reading = Reading::take();
+        let steps = self.clock.steps();
+        if let Some(reason) = self.clock.look(reading) {
+            self.audit.write(Entry::new(Event::ClockStepped).with(Field::Reason, reason));
+        }
+        if self.clock.steps() != steps {
+            self.changed.notify_one();
+        }
+        reading
+    }
+
+    /// The wall clock now, for a decision: nothing is live then that is over by CLOCK_BOOTTIME.
+    pub fn now(&self) -> Timestamp {
+        let reading = self.tell_the_time();
+        if self.next_end_by_boot.get().is_some_and(|end| end <= reading.boot) {
+            self.bar(reading);
+            self.changed.notify_one();
+        }
+        reading.wall
+    }
+
+    /// Takes the wall clock as right.
+    pub fn accept_the_clock(&self, who: &str, why: Option<&str>) {
+        let reading = self.tell_the_time();
+        self.clock.accept(reading);
+        self.ends.borrow_mut().forget(self.grants.borrow_mut().held_mut());
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        let reason = format!("{who} took it as right at {}{why}", human::time(reading.wall));
+        self.audit.write(Entry::new(Event::ClockStepped).with(Field::User, who).with(Field::Reason, reason));
+        let reading = self.tell_the_time();
+        self.bar(reading);
+        self.changed.notify_one();
+    }
+
+    /// Keeps what is known of the time.
+    pub fn keep_the_time(&self, keep: Keep) {
+        self.clock.keep(Reading::take(), keep);
     }
 
     /// Audits the grants that began or ended since the last look.
     pub fn announce(&self, now: Timestamp) {
-        let ended = self.announced.borrow_mut().follow(self.grants.borrow_mut().held_mut(), now, &self.audit);
-        self.departing.borrow_mut().extend(ended);
+        let followed = self.announced.borrow_mut().follow(self.grants.borrow_mut().held_mut(), now, &self.audit);
+        self.departing.borrow_mut().extend(followed.departing);
+        self.keep_the_time(if followed.changed { Keep::Now } else { Keep::Seldom });
     }
 
     /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.

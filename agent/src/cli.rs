@@ -3,6 +3,7 @@
 //! Exit codes: 0 yes or done, 1 no or failed, 2 used wrongly.
 
 mod audit;
+mod clock;
 mod enable;
 mod enroll;
 mod grant;
@@ -41,6 +42,7 @@ enum Command {
     Grant(grant::GrantCommand),
     Revoke(revoke::Revoke),
     Audit(audit::Audit),
+    Clock(clock::Clock),
     Enable(enable::Enable),
     Disable(enable::Disable),
     Enroll(enroll::Enroll),
@@ -84,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Grant(grant) => grant.run(cli.json),
         Command::Revoke(revoke) => revoke.run(cli.json),
         Command::Audit(audit) => audit.run(cli.json),
+        Command::Clock(clock) => clock.run(cli.json),
         Command::Enable(enable) => enable.run(cli.json),
         Command::Disable(disable) => disable.run(cli.json),
         Command::Enroll(enroll) => enroll.run(cli.json),

@@ -13,7 +13,8 @@
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
-use crate::clock::{self, Alarm};
+use crate::clock::alarm::{Alarm, Alarmed};
+use crate::clock::{self, Keep};
 use crate::endpoint::{ship, sync};
 use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
@@ -95,6 +96,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         adoption::adopt_unknown(&agent).await;
         resume_watching(&agent);
         enforce_until(stop, &agent, &alarm).await;
+        agent.keep_the_time(Keep::Now);
         agent.audit.write(Entry::new(Event::AgentStopped));
         agent.audit.finish();
         Ok(())
@@ -181,6 +183,9 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
         agent.endpoint.redial_after_a_jump();
         let next = reconcile(agent).map_or(regular, |next| next.min(regular));
         let alarmed = alarm.set(next);
+        if matches!(alarmed, Ok(Alarmed::Stepped)) {
+            agent.changed.notify_one();
+        }
         if let Err(error) = &alarmed {
             tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }

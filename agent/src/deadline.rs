@@ -2,9 +2,13 @@
 //! dead, masked or wedged, too (systemd.timer(5), systemd-run(1)).
 //!
 //! The timer starts `curfew-sweep.service`. It rings a moment after the end: an agent that lives has done its work by then and set
-//! the next one, and nothing is started.
+//! the next one, and nothing is started. It rings by the wall clock and, where that is set back, by CLOCK_MONOTONIC, which does not count
+//! suspend: an agent that is dead while its host sleeps and while the clock stands back, too, ends that much later. `curfew-clock.timer`
+//! has the sweep look at each step of the clock.
 
 use crate::agent::Agent;
+use crate::clock::belief::NO_STEP;
+use crate::clock::{self, Reading};
 use jiff::{SignedDuration, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::process::Stdio;
@@ -43,14 +47,39 @@ pub struct Deadline {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Wanted {
-    next_end: Option<Timestamp>,
+    next_end: Option<End>,
     /// Nothing of an end that has passed is left to do, so that its timer can go.
     settled: bool,
 }
 
+/// The next end, on both clocks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct End {
+    /// By the wall clock.
+    pub at: Timestamp,
+    /// By CLOCK_BOOTTIME.
+    pub by_boot: Option<Duration>,
+    /// They part: the wall clock was set since the end was fixed.
+    parted: bool,
+}
+
+impl End {
+    /// An end as it is at `reading`.
+    pub fn new(at: Timestamp, by_boot: Option<Duration>, reading: Reading) -> Self {
+        let parted = by_boot.is_some_and(|end| reading.wall_at(end).duration_since(at).abs() > NO_STEP);
+        Self { at, by_boot, parted }
+    }
+
+    /// The timer of an end that the clock was set away from has another name, so that it is armed anew.
+    fn name(self) -> String {
+        let parted = self.by_boot.filter(|_| self.parted).map(|end| format!("-{}ms", end.as_millis()));
+        format!("{PREFIX}{}{}", self.at.strftime("%Y%m%dT%H%M%S%.fZ"), parted.unwrap_or_default())
+    }
+}
+
 impl Deadline {
     /// Has PID 1 keep `next_end`. The timers of earlier ends go once everything is `settled`.
-    pub fn set(&self, next_end: Option<Timestamp>, settled: bool) {
+    pub fn set(&self, next_end: Option<End>, settled: bool) {
         let wanted = Wanted { next_end, settled };
         if self.wanted.replace(wanted) != wanted {
             self.changed.notify_one();
@@ -93,7 +122,7 @@ pub async fn keep_armed(agent: &Rc<Agent>) {
 async fn arm(wanted: Wanted) -> Result<(), String> {
     let listed = ask(SYSTEMCTL, &["list-units", "--plain", "--no-legend", &format!("{PREFIX}*.timer")]).await?;
     let there: Vec<&str> = listed.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
-    let name = wanted.next_end.map(name);
+    let name = wanted.next_end.map(End::name);
     let timer = name.as_ref().map(|name| format!("{name}.timer"));
     if let (Some(name), Some(end)) = (&name, wanted.next_end)
         && !there.iter().any(|it| timer.as_deref() == Some(it))
@@ -109,19 +138,23 @@ async fn arm(wanted: Wanted) -> Result<(), String> {
     Ok(())
 }
 
-async fn start(name: &str, end: Timestamp) -> Result<(), String> {
-    let rings = end.checked_add(BEHIND_THE_END).unwrap_or(Timestamp::MAX);
+async fn start(name: &str, end: End) -> Result<(), String> {
+    let End { at, by_boot, .. } = end;
+    let rings = at.checked_add(BEHIND_THE_END).unwrap_or(Timestamp::MAX);
     let timer = [
         "--quiet",
         "--collect",
         &format!("--unit={name}"),
-        &format!("--description=The end of access at {end}, kept by PID 1 should curfewd be away"),
+        &format!("--description=The end of access at {at}, kept by PID 1 should curfewd be away"),
         &format!("--on-calendar={}", calendar(rings)),
         "--timer-property=AccuracySec=1ms",
         "--timer-property=RemainAfterElapse=no",
     ];
+    let left = by_boot.map(|end| end.saturating_sub(clock::boot_time()).saturating_add(BEHIND_THE_END.unsigned_abs()));
+    let left: Vec<String> = left.map(|left| format!("--on-active={}us", left.as_micros())).into_iter().collect();
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
     let sweep = [SYSTEMCTL, "start", "--no-block", SWEEP];
-    ask(SYSTEMD_RUN, &[timer.as_slice(), sweep.as_slice()].concat()).await.map(drop)
+    ask(SYSTEMD_RUN, &[timer.as_slice(), left.as_slice(), sweep.as_slice()].concat()).await.map(drop)
 }
 
 /// Clears the mark of failure that a killed unit leaves.
@@ -145,10 +178,6 @@ async fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
     Err(format!("{program}: {}", said.split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
-fn name(end: Timestamp) -> String {
-    format!("{PREFIX}{}", end.strftime("%Y%m%dT%H%M%S%.fZ"))
-}
-
 /// systemd.time(7), to the microsecond, and never before `at`.
 fn calendar(at: Timestamp) -> String {
     let up = jiff::TimestampRound::new().smallest(jiff::Unit::Microsecond).mode(jiff::RoundMode::Ceil);
@@ -163,17 +192,22 @@ mod tests {
     #[test]
     fn a_timer_is_named_after_its_end_and_rings_no_sooner() {
         let end: Timestamp = "2026-11-21T20:30:00Z".parse().unwrap();
-        assert_eq!(name(end), "curfew-end-20261121T203000Z");
+        let reading = Reading { wall: end - Duration::from_secs(60), boot: Duration::from_secs(100) };
+        let name = |at, by_boot: Option<u64>| End::new(at, by_boot.map(Duration::from_millis), reading).name();
+        assert_eq!(name(end, None), "curfew-end-20261121T203000Z");
+        assert_eq!(name(end, Some(160_000)), "curfew-end-20261121T203000Z");
+        // The clock was set back by a minute and a half since.
+        assert_eq!(name(end, Some(70_500)), "curfew-end-20261121T203000Z-70500ms");
         assert_eq!(calendar(end), "2026-11-21 20:30:00.000000 UTC");
         let odd: Timestamp = "2026-11-21T20:30:00.1234567Z".parse().unwrap();
-        assert_eq!(name(odd), "curfew-end-20261121T203000.1234567Z");
+        assert_eq!(name(odd, None), "curfew-end-20261121T203000.1234567Z");
         assert_eq!(calendar(odd), "2026-11-21 20:30:00.123457 UTC");
     }
 
     #[test]
     fn what_is_wanted_already_wakes_nobody() {
         let deadline = Deadline::default();
-        let end = Some(Timestamp::UNIX_EPOCH);
+        let end = Some(End { at: Timestamp::UNIX_EPOCH, by_boot: None, parted: false });
         deadline.set(end, true);
         let mut woken = std::pin::pin!(deadline.changed.notified());
         assert!(woken.as_mut().enable());

@@ -1,10 +1,11 @@
 //! The grants that this host holds, and where they come from.
 //!
 //! `held` is all of them in one list, `local` the file of the ones that root made here, `endpoint` the set that the central endpoint signed,
-//! `announced` what the audit has heard of them. A decision sees only [`HeldGrant`]s.
+//! `announced` what the audit has heard of them, `ends` when they end on the clock that nobody can set. A decision sees only [`HeldGrant`]s.
 
 pub mod announced;
 pub mod endpoint;
+pub mod ends;
 pub mod held;
 pub mod local;
 
@@ -13,6 +14,7 @@ use curfew_protocol::grant::{Grant, Text};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::time::Duration;
 
 /// How long an ended grant is still shown, and still explains a refusal.
 const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -35,6 +37,9 @@ pub struct HeldGrant {
     /// That its window may not open now, whatever the clock says.
     #[serde(skip)]
     pub barred: bool,
+    /// When it ends on CLOCK_BOOTTIME, wherever the wall clock goes.
+    #[serde(skip)]
+    pub ends_by_boot: Option<Duration>,
     /// What it says, for a grant of the endpoint: its id may come again with another content.
     #[serde(skip)]
     pub content: Option<Content>,
@@ -147,7 +152,7 @@ impl HeldGrant {
     /// A grant as it came.
     pub fn new(grant: Grant, source: Source) -> Self {
         let listing = Listing::Listed;
-        Self { grant, revoked: None, reached: None, source, barred: false, content: None, listing }
+        Self { grant, revoked: None, reached: None, source, barred: false, ends_by_boot: None, content: None, listing }
     }
 
     /// A grant as the endpoint's set has it.
@@ -176,6 +181,11 @@ impl HeldGrant {
             State::Live
         };
         self.reached.map_or(by_the_clock, |reached| reached.max(by_the_clock))
+    }
+
+    /// Whether it is over for good: not where the wall clock alone says so, which may be wrong.
+    pub fn is_over_for_good(&self) -> bool {
+        self.revoked.is_some() || self.reached == Some(State::Ended)
     }
 
     /// Why it ended: `superseded`, `revoked` or `expired`.

@@ -46,6 +46,8 @@ mod hosts {
     mod audit;
     mod background;
     mod central;
+    mod clock;
+    mod clock_vm;
     mod crash;
     mod deadline;
     mod departure;

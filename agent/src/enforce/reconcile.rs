@@ -8,6 +8,7 @@ use super::notice::{self, Next};
 use super::{departure, over, residue, sudoers};
 use crate::agent::{Agent, Unwritable};
 use crate::clock;
+use crate::deadline::End;
 use crate::grant::{HeldGrant, State};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
@@ -21,8 +22,9 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Mends the difference, and returns when there is something to do next.
 pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
-    let now = clock::now();
-    agent.bar(now);
+    let reading = agent.tell_the_time();
+    let now = reading.wall;
+    let next_by_boot = agent.bar(reading);
     let begins = agent.update_in_force();
     // The end comes first: everything else can wait a moment for it.
     over::end_uncovered(agent, now);
@@ -33,6 +35,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     over::note_closed(agent);
     departure::start(agent);
     let mut next = Next(next_window(agent, now));
+    next_by_boot.into_iter().for_each(|end| next.at(reading.wall_at(end)));
     notice::give(agent, now, &mut next);
     if begins {
         // What is open now was open before: logind lists it, and it is left alone.
@@ -40,7 +43,8 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     }
     write_drop_ins(agent, now, &mut next);
     residue::follow(agent, now);
-    agent.deadline.set(next_end(agent, now), agent.ending.borrow().is_empty());
+    let end = next_end(agent, now).map(|at| End::new(at, next_by_boot, reading));
+    agent.deadline.set(end, agent.ending.borrow().is_empty());
     next.0
 }
 

@@ -1,5 +1,7 @@
-//! Which grants the audit has seen begin and end: kept over restarts, so that each is audited once, and none goes back.
+//! Which grants the audit has seen begin and end: kept over restarts, so that each is audited once, and none goes back. What the wall clock
+//! alone calls over has not ended yet.
 
+use super::ends::Ends;
 use super::{HeldGrant, Source, State};
 use crate::audit::Audit;
 use crate::durable;
@@ -16,16 +18,26 @@ const PATH: &str = "/var/lib/curfew/announced.json";
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Announced(BTreeMap<String, State>);
 
+/// What came of a look.
+#[derive(Debug)]
+pub struct Followed {
+    /// Whose grants ended.
+    pub departing: Vec<String>,
+    /// Something began or ended.
+    pub changed: bool,
+}
+
 impl Announced {
     /// What the last agent left. What can't be read means events written twice, not missed.
     pub fn load() -> Self {
         std::fs::read(PATH).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Lets the grants go on from where they had come.
-    pub fn resume(&self, grants: &mut [HeldGrant]) {
+    /// Lets the grants go on from where they had come. What was live in an earlier boot has to open again: nothing of it is left.
+    pub fn resume(&self, grants: &mut [HeldGrant], ends: &Ends) {
         for held in grants {
-            held.reached = self.0.get(&held.story()).copied();
+            let reached = self.0.get(&held.story()).copied();
+            held.reached = reached.filter(|reached| *reached == State::Ended || ends.has_opened(held));
         }
     }
 
@@ -39,14 +51,18 @@ impl Announced {
         }
     }
 
-    /// Audits the grants that began or ended since the last look, and returns whose ended.
-    pub fn follow(&mut self, grants: &mut [HeldGrant], now: Timestamp, audit: &Audit) -> Vec<String> {
+    /// Audits the grants that began or ended since the last look.
+    pub fn follow(&mut self, grants: &mut [HeldGrant], now: Timestamp, audit: &Audit) -> Followed {
         let mut latest = BTreeMap::new();
         let mut departing = Vec::new();
         for held in grants {
             let story = held.story();
             let before = self.0.get(&story).copied();
             let state = held.state(now);
+            if state == State::Ended && !held.is_over_for_good() {
+                latest.insert(story, before.unwrap_or(State::Coming));
+                continue;
+            }
             held.reached = Some(state);
             match (before, state) {
                 // What ended and is live is in the endpoint's set again, after it was not.
@@ -60,13 +76,16 @@ impl Announced {
                 }
                 _ => {}
             }
-            latest.insert(story, state);
+            // What has to open again after a boot began before.
+            let heard = if (before, state) == (Some(State::Live), State::Coming) { State::Live } else { state };
+            latest.insert(story, heard);
         }
-        if self.0 != latest {
+        let changed = self.0 != latest;
+        if changed {
             self.0 = latest;
             self.save();
         }
-        departing
+        Followed { departing, changed }
     }
 
     /// Not synced: a mark that is lost means an event written twice, not one missed.

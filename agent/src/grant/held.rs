@@ -2,7 +2,7 @@
 
 use super::endpoint::EndpointStore;
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
-use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source, State};
+use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source};
 use curfew_protocol::grant::Grant;
 use jiff::Timestamp;
 use std::path::Path;
@@ -97,7 +97,8 @@ impl Grants {
         let Some(found) = position.and_then(|position| self.held.get_mut(position)) else {
             return Err(StoreError::Unknown(id.to_owned()));
         };
-        if found.state(revocation.at) == State::Ended {
+        // What the wall clock alone calls over may come back.
+        if found.is_over_for_good() {
             return Err(StoreError::Over { id: found.grant.id.clone(), how: found.end_word(), at: found.end() });
         }
         found.revoked = Some(revocation.clone());
@@ -131,6 +132,7 @@ pub(super) fn sort(held: &mut [HeldGrant]) {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::grant::State;
     use serde_json::json;
     use std::fs;
 

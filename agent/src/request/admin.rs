@@ -4,18 +4,18 @@
 use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use super::endpoint;
 use super::messages::{
-    AuditPage, GrantOrder, Revoke, Revoked, ShownGrant, ShownSession, Status, WhyAnswer, WhyQuestion,
+    AcceptClock, AuditPage, GrantOrder, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status, WhyAnswer,
+    WhyQuestion,
 };
 use super::peer::{self, Peer};
 use super::server::{ErrorReply, RawCall, parameters};
 use super::wording;
 use crate::agent::Agent;
 use crate::audit::{self, query};
-use crate::clock;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
 use curfew_protocol::audit::{Event, Field};
-use curfew_protocol::grant::{Grant, Window};
+use curfew_protocol::grant::{Grant, Text, Window};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +60,11 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Va
             only_root(peer, "read the configuration again")?;
             agent.reload().map(|()| json!({})).map_err(|error| ErrorReply::failed(&error.to_string()))
         }
+        "io.curfew.Agent.Clock" => {
+            let Nothing {} = parameters(call)?;
+            Ok(json!(clock(agent)))
+        }
+        "io.curfew.Agent.AcceptClock" => accept_clock(agent, peer, parameters(call)?).await.map(|clock| json!(clock)),
         method if endpoint::answers(method) => endpoint::answer(agent, peer, call).await,
         "io.curfew.Agent.Reconcile" => {
             let Nothing {} = parameters(call)?;
@@ -89,7 +94,7 @@ pub(super) fn only_root(peer: &Peer, what: &str) -> Result<(), ErrorReply> {
 async fn status(agent: &Agent, peer: &Peer) -> Status {
     let name = if peer.is_root() { None } else { Some(peer.user().await.unwrap_or_default()) };
     let visible = |user: &str| name.as_deref().is_none_or(|name| name == user);
-    let now = clock::now();
+    let now = agent.now();
     let grants = agent.grants.borrow();
     let current = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
     let shown: Vec<&HeldGrant> = current.filter(|held| visible(held.grant.user.as_str())).collect();
@@ -143,7 +148,8 @@ fn problems(agent: &Agent) -> Vec<String> {
     let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
     let endpoint = endpoint::problems(agent, &grants);
     let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
-    config.into_iter().chain(deadline).chain(endpoint).chain(local).collect()
+    let clock = agent.clock.problem(agent.tell_the_time());
+    config.into_iter().chain(clock).chain(deadline).chain(endpoint).chain(local).collect()
 }
 
 async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
@@ -173,7 +179,8 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
     } else {
         Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
     };
-    let at = question.at.unwrap_or_else(clock::now);
+    let now = agent.now();
+    let at = question.at.unwrap_or(now);
     Ok(explain(&request, agent.grants.borrow().of(&question.user), at, agent.bars(at)))
 }
 
@@ -209,12 +216,14 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
     }
     // The person behind root's shell is who asks and who approves.
     let person = peer.person().await.unwrap_or_else(|| "root".into());
-    let grant = compose(order, &person, clock::now())?;
-    agent
-        .grants
-        .borrow_mut()
-        .add(grant.clone(), clock::now())
-        .map_err(|error| ErrorReply::failed(&error.to_string()))?;
+    let reading = agent.tell_the_time();
+    if let Some(problem) = agent.clock.problem(reading) {
+        return Err(ErrorReply::failed(&problem));
+    }
+    let grant = compose(order, &person, reading.wall)?;
+    // A clock that stands wrong makes nobody forget a grant.
+    let known = agent.clock.floor(reading.boot).unwrap_or(reading.wall);
+    agent.grants.borrow_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
     let held = HeldGrant::new(grant.clone(), Source::Local);
     agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
     agent.audit.write(held.entry(Event::GrantReceived));
@@ -256,7 +265,7 @@ fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, Err
 
 fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
     only_root(peer, "revoke")?;
-    let revocation = Revocation { at: clock::now(), reason: order.reason.clone() };
+    let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
         other => ErrorReply::failed(&other.to_string()),
@@ -267,6 +276,20 @@ fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorRep
     agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
     agent.changed.notify_one();
     Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().unstored().map(str::to_owned) })
+}
+
+fn clock(agent: &Agent) -> ShownClock {
+    let reading = agent.tell_the_time();
+    let problem = agent.clock.problem(reading);
+    let (known, steps) = (agent.clock.floor(reading.boot), agent.clock.steps());
+    ShownClock { wall: reading.wall, known, proven: problem.is_none(), problem, steps }
+}
+
+async fn accept_clock(agent: &Agent, peer: &Peer, order: AcceptClock) -> Result<ShownClock, ErrorReply> {
+    only_root(peer, "take the clock as right")?;
+    let person = peer.person().await.unwrap_or_else(|| "root".into());
+    agent.accept_the_clock(&person, order.reason.as_ref().map(Text::as_str));
+    Ok(clock(agent))
 }
 
 async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, ErrorReply> {

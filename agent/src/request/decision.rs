@@ -142,7 +142,9 @@ pub fn decide<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp
 /// Judges whether `request` may open something new by `grants` at `now`: as [`decide`], but for what is barred.
 pub fn admit<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp, bars: Bars) -> Verdict<'g> {
     let window_is_open = |held: &&HeldGrant| {
-        held.state(now) != State::Ended && held.grant.window.not_before() <= now && misfit(request, held).is_none()
+        // A window that has opened stays open where the clock was set back.
+        let begun = held.reached == Some(State::Live) || held.grant.window.not_before() <= now;
+        held.state(now) != State::Ended && begun && misfit(request, held).is_none()
     };
     let (barred, free): (Vec<_>, Vec<_>) = grants.iter().filter(window_is_open).partition(|held| bars.bar(held.source));
     let longest = |open: Vec<&'g HeldGrant>| open.into_iter().max_by_key(|held| held.end());
@@ -333,6 +335,9 @@ mod tests {
         assert_eq!(refused(&[from_endpoint], stale), Ok(ReasonCode::Stale));
         assert_eq!(refused(&[barred], stale), Ok(ReasonCode::Stale));
         assert_eq!(refused(&[], unproven), Ok(ReasonCode::NoGrant));
+        // A clock that stands before its window opens it to nobody who is not in.
+        let begun = HeldGrant { reached: Some(State::Live), ..held("l", (100, 200), json!({"login": {}})) };
+        assert_eq!(refused(&[begun], unproven), Ok(ReasonCode::ClockUnproven));
         // What is open already stays covered.
         assert!(matches!(decide(&ALICE, &both, at(50)), Verdict::Permit { .. }));
     }

@@ -217,6 +217,32 @@ pub struct Revoked {
     pub unstored: Option<String>,
 }
 
+/// What `io.curfew.Agent.Clock` answers, and `curfew clock --json` prints.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ShownClock {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The latest time that is known to have passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Timestamp>,
+    /// Whether windows open by it.
+    pub proven: bool,
+    /// Why they do not, and the mend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// How often it was set since the boot.
+    pub steps: u64,
+}
+
+/// What `io.curfew.Agent.AcceptClock` is asked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptClock {
+    /// Why it is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text>,
+}
+
 /// One page of the audit.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct AuditPage {

@@ -105,7 +105,7 @@ fn refuse_nobody(agent: &Agent, peer: &Peer, question: &PamQuestion) -> PamAnswe
 }
 
 fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, request: &Request<'_>) -> PamAnswer {
-    let now = clock::now();
+    let now = agent.now();
     let user = &question.user;
     let (answer, grant) = {
         let grants = agent.grants.borrow();
@@ -146,7 +146,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
 }
 
 fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, user: &str) -> PamAnswer {
-    let now = clock::now();
+    let now = agent.now();
     let turns_user = is_su(&question.service);
     let (command, asked_for) = match processes::command_line(peer.pid) {
         Some(arguments) if !turns_user => SudoCommand::parse(&arguments),

@@ -18,7 +18,7 @@ fn whatever_happens_in_any_order_what_is_promised_holds(release: Release) {
     let host = Host::boot(release);
     host.stop_agent();
     host.ok("systemctl mask --quiet curfewd.socket curfewd.service curfew-sweep.service");
-    host.ok(&format!("mkdir {FOLDER} && truncate --size=8 {FOLDER}/clock"));
+    host.ok(&format!("mkdir {FOLDER} && truncate --size=24 {FOLDER}/clock"));
     host.compile("wall_clock.c", &format!("{FOLDER}/wall_clock.so"), &["-shared", "-fPIC"]);
     host.compile("stand_in.c", &format!("{FOLDER}/sshd"), &[]);
     host.ok(&format!("cp {FOLDER}/sshd {FOLDER}/sudo && chmod 4755 {FOLDER}/sudo"));

@@ -1,10 +1,11 @@
-//! The wall clock of this process, which stands where it is put (`tests/peers/wall_clock.c`).
+//! The clocks of this process, which stand where they are put (`tests/peers/wall_clock.c`).
 
+use curfew::clock::boot_time;
 use jiff::Timestamp;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// The clock.
+/// The wall clock, and CLOCK_BOOTTIME.
 pub struct Clock(File);
 
 impl Clock {
@@ -14,9 +15,11 @@ impl Clock {
         Self(File::options().write(true).open(path).expect("the clock's file can be opened"))
     }
 
-    /// Puts it to a time in milliseconds since 1970.
-    pub fn put(&self, now: i64) {
-        self.0.write_all_at(&(now * 1_000_000).to_ne_bytes(), 0).expect("the clock can be put");
+    /// Puts them to a time in milliseconds since 1970, and since the boot.
+    pub fn put(&self, now: i64, boot: i64) {
+        let clocks = [now, boot].map(|it| (it * 1_000_000).to_ne_bytes()).concat();
+        self.0.write_all_at(&clocks, 0).expect("the clock can be put");
+        assert_eq!(i64::try_from(boot_time().as_millis()), Ok(boot), "wall_clock.so is not preloaded");
         assert_eq!(Timestamp::now().as_millisecond(), now, "wall_clock.so is not preloaded");
     }
 }

@@ -6,13 +6,13 @@ use crate::invariants;
 use crate::people::{Command, DOORS, Door, Doors, Person, Sudo, Wanted};
 use crate::processes::{Login, Run};
 use crate::records::Records;
-use crate::reference::{BEGINNING, Mode, Reference};
+use crate::reference::{BEGINNING, Mode, Reference, UP_FOR};
 use crate::seen::Seen;
 use crate::tally::TALLY;
 use crate::transition::{Act, Then, Transition};
 use curfew::enforce::{sessions, sudoers};
-use curfew::grant::local;
-use curfew::{audit, config};
+use curfew::grant::{ends, local};
+use curfew::{audit, clock, config};
 use curfew_protocol::exempt::{self, EXEMPT_LIST};
 use curfew_protocol::ipc::{Hook, OBSERVE_MARK, PamQuestion};
 use proptest_state_machine::StateMachineTest;
@@ -43,7 +43,7 @@ impl StateMachineTest for Host {
     fn init_test(reference: &Reference) -> Self {
         clear();
         let clock = Clock::open();
-        clock.put(BEGINNING);
+        clock.put(BEGINNING, UP_FOR);
         let (agent, logins, runs, ids, records, unrecorded, seen) = Default::default();
         let mut host = Self { clock, agent, logins, runs, ids, records, unrecorded, seen };
         host.configure(reference.file);
@@ -76,12 +76,15 @@ impl StateMachineTest for Host {
 impl Host {
     fn act(&mut self, reference: &Reference, act: Act) {
         match act {
-            Act::Grant { to, seconds, login, sudo } => self.grant(to, seconds, login, sudo),
+            Act::Grant { to, seconds, login, sudo } => self.grant(to, seconds, login, sudo, reference.answer),
             Act::Revoke(grant) => {
                 let revoked = self.agent().tell("io.curfew.Agent.Revoke", json!({"id": self.ids[grant]}));
                 assert_eq!(revoked.is_ok(), reference.answer, "a revocation: {revoked:?}");
             }
-            Act::Clock(_) => self.clock.put(reference.now),
+            Act::Clock(_) | Act::Pass(_) => self.clock.put(reference.time.wall, reference.time.boot),
+            Act::AcceptClock => {
+                drop(self.agent().tell("io.curfew.Agent.AcceptClock", json!({})).expect("root accepts"))
+            }
             Act::Login { who, door, scope } => self.log_in(who, door, scope, reference.answer),
             Act::Logout(login) => self.logins[login].log_out(),
             Act::Sudo { login, wanted } => self.run_sudo(login, wanted, reference.answer),
@@ -143,7 +146,7 @@ impl Host {
         self.ask(pid, hook, &PamQuestion { service, user, ruser, rhost: None, tty: None, exempt: is_exempt(who) })
     }
 
-    fn grant(&mut self, to: Person, seconds: u32, login: Option<Doors>, sudo: Option<Sudo>) {
+    fn grant(&mut self, to: Person, seconds: u32, login: Option<Doors>, sudo: Option<Sudo>, expected: bool) {
         let login = login.map(|doors| {
             let from = if doors.inside { vec!["10.0.0.0/8"] } else { Vec::new() };
             json!({"services": doors.service.into_iter().collect::<Vec<_>>(), "from": from})
@@ -158,7 +161,9 @@ impl Host {
             json!({"run_as": run_as, "commands": [command]})
         });
         let order = json!({"user": to.name(), "seconds": seconds, "login": login, "sudo": sudo, "reason": "INC-1"});
-        let granted = self.agent().tell("io.curfew.Agent.Grant", order).expect("root grants");
+        let granted = self.agent().tell("io.curfew.Agent.Grant", order);
+        assert_eq!(granted.is_ok(), expected, "a grant: {granted:?}");
+        let Ok(granted) = granted else { return };
         self.ids.push(granted["grant"]["id"].as_str().expect("a grant has an id").to_owned());
     }
 
@@ -202,7 +207,7 @@ impl Host {
 
     /// Sees all there is to see.
     fn look(&mut self, reference: &Reference) {
-        let mut seen = Seen { once_ended: std::mem::take(&mut self.seen.once_ended), ..Seen::default() };
+        let mut seen = Seen::default();
         if reference.up {
             for who in Person::GRANTEES {
                 for door in DOORS {
@@ -214,12 +219,12 @@ impl Host {
             let shown = status["grants"].as_array().expect("it lists the grants").iter();
             let ended = shown.filter(|grant| grant["state"] == "ended");
             seen.ended = ended.filter_map(|grant| self.number(grant["id"].as_str()?)).collect();
-            seen.once_ended.extend(&seen.ended);
         }
         seen.logins = self.logins.iter().map(Login::remains).collect();
         seen.runs = self.runs.iter().map(Run::remains).collect();
         seen.drop_ins = names(sudoers::FOLDER).iter().map(|name| self.number(name)).collect();
         self.records.read();
+        seen.once_ended = self.records.ended.iter().filter_map(|id| self.number(id)).collect();
         seen.unrecorded.clone_from(&self.unrecorded);
         seen.out_of_order.clone_from(&self.records.out_of_order);
         self.seen = seen;
@@ -240,7 +245,7 @@ impl Drop for Host {
 
 /// What an agent leaves behind, and what it finds at first.
 fn clear() {
-    for path in [sessions::PATH, local::SPARE, OBSERVE_MARK] {
+    for path in [sessions::PATH, local::SPARE, OBSERVE_MARK, clock::IN_BOOT, ends::PATH] {
         let _there_or_not = fs::remove_file(path);
     }
     names(sudoers::FOLDER).iter().for_each(|name| drop(fs::remove_file(Path::new(sudoers::FOLDER).join(name))));

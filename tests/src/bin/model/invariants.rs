@@ -88,7 +88,7 @@ fn a_live_sudo_grant_has_its_drop_in(reference: &Reference, seen: &Seen) -> Resu
 fn wanted_drop_ins(reference: &Reference) -> Vec<usize> {
     let enforces = reference.mode == Mode::Enforce;
     let wanted = reference.grants.iter().enumerate();
-    let wanted = wanted.filter(|(_, grant)| enforces && grant.sudo.is_some() && grant.is_live(reference.now));
+    let wanted = wanted.filter(|(_, grant)| enforces && grant.sudo.is_some() && grant.is_live(&reference.time));
     wanted.map(|(number, _)| number).collect()
 }
 
@@ -98,7 +98,7 @@ fn a_confirmed_revocation_holds_for_good(reference: &Reference, seen: &Seen) -> 
     none(revoked.into_iter().find(|(number, _)| reference.up && !seen.ended.contains(number)))
 }
 
-/// A grant that the agent once showed as ended is never shown otherwise, wherever the clock goes.
+/// A grant of which the audit says that it ended is shown so ever after, wherever the clock goes.
 fn what_has_ended_never_lives_again(reference: &Reference, seen: &Seen) -> Result<(), String> {
     none(seen.once_ended.iter().find(|number| reference.up && !seen.ended.contains(number)))
 }

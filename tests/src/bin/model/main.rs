@@ -15,6 +15,7 @@ mod records;
 mod reference;
 mod seen;
 mod tally;
+mod time;
 mod transition;
 
 use host::Host;

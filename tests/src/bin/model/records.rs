@@ -1,7 +1,7 @@
 //! The audit's records, read as they come.
 
 use curfew::audit;
-use curfew_protocol::audit::{Event, Record};
+use curfew_protocol::audit::{Event, Field, Record};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -11,6 +11,8 @@ use std::path::Path;
 pub struct Records {
     /// How many records tell of an answer.
     pub recorded: u64,
+    /// The grants that ended, by their ids.
+    pub ended: Vec<String>,
     /// The numbers that are not one more than the one before.
     pub out_of_order: Vec<u64>,
     last: u64,
@@ -32,6 +34,9 @@ impl Records {
                 self.out_of_order.push(record.seq);
             }
             self.last = record.seq;
+            if record.entry.event == Event::GrantEnded {
+                self.ended.extend(record.entry.text(Field::Grant));
+            }
             self.recorded += u64::from(tells_of_an_answer(record.entry.event));
         }
     }

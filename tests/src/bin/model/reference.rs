@@ -3,9 +3,13 @@
 //! It knows nothing of how the product does it. Times are milliseconds; grants, logins and runs of sudo are numbered as they come.
 
 use crate::people::{Door, Doors, Person, Sudo, Wanted};
+use crate::time::{NO_STEP, Time};
 
 /// When every sequence begins: 2026-11-21T20:00:00.25Z.
 pub const BEGINNING: i64 = 1_795_291_200_250;
+
+/// How long the host has been up by then.
+pub const UP_FOR: i64 = 1_000_000_000;
 
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -15,7 +19,10 @@ pub struct Grant {
     begin: i64,
     pub end: i64,
     pub revoked: bool,
-    /// The agent has looked while it held, or when it was over: a clock that is set back changes neither.
+    /// When it ends on the clock that nobody can set, and whether that was fixed when its window was open.
+    pub ends_by_boot: Option<i64>,
+    opened: bool,
+    /// The agent has looked while it held, or when it was over for good: a clock that is set back changes neither.
     seen_begun: bool,
     pub seen_over: bool,
 }
@@ -53,7 +60,7 @@ pub enum Mode {
 /// What should be.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    pub now: i64,
+    pub time: Time,
     pub grants: Vec<Grant>,
     pub logins: Vec<Login>,
     pub runs: Vec<Run>,
@@ -66,13 +73,31 @@ pub struct Reference {
 }
 
 impl Grant {
-    pub fn is_live(&self, now: i64) -> bool {
-        let begun = self.seen_begun || self.begin <= now;
-        begun && now < self.end && !self.revoked && !self.seen_over
+    pub fn is_live(&self, time: &Time) -> bool {
+        let begun = self.seen_begun || (self.begin <= time.wall && !time.is_unproven());
+        begun && time.wall < self.end && !self.is_over()
     }
 
-    pub fn is_over(&self, now: i64) -> bool {
-        now >= self.end || self.revoked || self.seen_over
+    /// For good: not where the wall clock alone says so.
+    pub fn is_over(&self) -> bool {
+        self.revoked || self.seen_over
+    }
+
+    /// Its end is fixed when it is first seen, and can come sooner when its window opens.
+    fn fix_end(&mut self, time: &Time) {
+        let opens = self.is_live(time);
+        let now = time.known().map_or(time.wall, |known| known.max(time.wall));
+        if now >= self.end || (self.ends_by_boot.is_some() && (self.opened || !opens)) {
+            return;
+        }
+        let end = time.boot + self.end - now;
+        self.ends_by_boot = Some(self.ends_by_boot.map_or(end, |fixed| fixed.min(end)));
+        self.opened = opens;
+    }
+
+    fn is_known_to_be_over(&self, time: &Time) -> bool {
+        let by_boot = |slack| self.ends_by_boot.is_some_and(|end| time.boot + slack >= end);
+        time.known().is_some_and(|known| known >= self.end) || by_boot(0) || (time.wall >= self.end && by_boot(NO_STEP))
     }
 }
 
@@ -80,11 +105,12 @@ impl Reference {
     pub fn new() -> Self {
         let (mode, file) = (Mode::Enforce, Some(Mode::Enforce));
         let (grants, logins, runs) = Default::default();
-        Self { now: BEGINNING, grants, logins, runs, mode, file, up: true, answer: true }
+        let time = Time::new(BEGINNING, UP_FOR);
+        Self { time, grants, logins, runs, mode, file, up: true, answer: true }
     }
 
     fn live(&self, who: Person) -> impl Iterator<Item = (usize, &Grant)> {
-        self.grants.iter().enumerate().filter(move |(_, grant)| grant.to == who && grant.is_live(self.now))
+        self.grants.iter().enumerate().filter(move |(_, grant)| grant.to == who && grant.is_live(&self.time))
     }
 
     /// Whether a live grant opens this door.
@@ -98,33 +124,62 @@ impl Reference {
     }
 
     pub fn lets_in(&self, who: Person, door: Door) -> bool {
-        self.mode == Mode::Observe || who.is_exempt() || self.is_covered(who, door)
+        self.mode == Mode::Observe || who.is_exempt() || (self.is_covered(who, door) && !self.time.is_unproven())
     }
 
     pub fn lets_sudo(&self, who: Person) -> bool {
-        self.mode == Mode::Observe || who.is_exempt() || self.has_sudo(who)
+        self.mode == Mode::Observe || who.is_exempt() || (self.has_sudo(who) && !self.time.is_unproven())
     }
 
     fn covers_run(&self, run: &Run) -> bool {
         let who = self.logins[run.login].who;
         match &run.pinned {
-            Some(all) => all.iter().all(|&grant| self.grants[grant].is_live(self.now)),
+            Some(all) => all.iter().all(|&grant| self.grants[grant].is_live(&self.time)),
             None => self.live(who).any(|(_, grant)| grant.sudo.is_some_and(|sudo| sudo.covers(run.wanted))),
         }
     }
 
     /// A grant from the last whole second on, until so many whole seconds after the next.
     pub fn grant(&mut self, to: Person, seconds: u32, login: Option<Doors>, sudo: Option<Sudo>) {
-        let begin = self.now.div_euclid(1000) * 1000;
-        let end = (self.now + 999).div_euclid(1000) * 1000 + i64::from(seconds) * 1000;
-        let (revoked, seen_begun, seen_over) = (false, false, false);
-        self.grants.push(Grant { to, login, sudo, begin, end, revoked, seen_begun, seen_over });
-        self.answer = true;
+        self.answer = !self.time.is_unproven();
+        if self.answer {
+            let begin = self.time.wall.div_euclid(1000) * 1000;
+            let end = (self.time.wall + 999).div_euclid(1000) * 1000 + i64::from(seconds) * 1000;
+            let (ends_by_boot, opened, revoked, seen_begun, seen_over) = Default::default();
+            self.grants.push(Grant {
+                to,
+                login,
+                sudo,
+                begin,
+                end,
+                revoked,
+                ends_by_boot,
+                opened,
+                seen_begun,
+                seen_over,
+            });
+        }
+    }
+
+    /// Root takes the wall clock as right.
+    pub fn accept_the_clock(&mut self) {
+        self.time.accept();
+        self.grants.iter_mut().filter(|grant| !grant.is_over()).for_each(|grant| grant.ends_by_boot = None);
+        self.tell_the_time();
+    }
+
+    /// The agent looks at the clocks: ends are fixed, and what is over by any clock is over for good.
+    fn tell_the_time(&mut self) {
+        self.time.look();
+        for grant in self.grants.iter_mut().filter(|grant| !grant.seen_over) {
+            grant.fix_end(&self.time);
+            grant.seen_over = grant.is_known_to_be_over(&self.time);
+        }
     }
 
     /// Only what has not ended can be revoked.
     pub fn revoke(&mut self, grant: usize) {
-        self.answer = !self.grants[grant].is_over(self.now);
+        self.answer = !self.grants[grant].is_over();
         self.grants[grant].revoked |= self.answer;
     }
 
@@ -156,9 +211,10 @@ impl Reference {
 
     /// The agent looks: what is over now is over for good.
     pub fn look(&mut self) {
+        self.tell_the_time();
         for grant in &mut self.grants {
-            grant.seen_over |= grant.is_over(self.now);
-            grant.seen_begun |= grant.begin <= self.now;
+            grant.seen_over |= grant.revoked;
+            grant.seen_begun |= grant.is_live(&self.time);
         }
         if self.mode == Mode::Observe {
             self.logins.iter_mut().for_each(|login| login.governed = false);

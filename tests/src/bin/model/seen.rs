@@ -15,7 +15,7 @@ pub struct Seen {
     pub runs: Vec<Remains>,
     /// The grants that have a drop-in; none for a file that is no grant's.
     pub drop_ins: Vec<Option<usize>>,
-    /// The grants that the agent shows as ended, and those that it ever showed so.
+    /// The grants that the agent shows as ended, and those of which the audit says so.
     pub ended: BTreeSet<usize>,
     pub once_ended: BTreeSet<usize>,
     /// The numbers of records that are not one more than the one before.

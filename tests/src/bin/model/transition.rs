@@ -1,4 +1,4 @@
-//! What can happen: acts of people and operators, steps of the clock, and the deaths of the agent.
+//! What can happen: acts of people and operators, time that passes, steps of the clock, and the deaths of the agent.
 
 use crate::people::{Command, DOORS, Door, Doors, Person, Sudo, Wanted};
 use crate::reference::{BEGINNING, Mode, Reference};
@@ -28,7 +28,12 @@ pub enum Act {
         sudo: Option<Sudo>,
     },
     Revoke(usize),
+    /// Time passes.
+    Pass(Step),
+    /// The wall clock is set.
     Clock(Step),
+    /// Root takes the wall clock as right.
+    AcceptClock,
     /// With `scope`, in a control group such as logind makes.
     Login {
         who: Person,
@@ -56,6 +61,8 @@ pub enum Step {
     By(i64),
     /// To the end of a grant, and so many milliseconds on.
     ToTheEnd(usize, i64),
+    /// To its end on the clock that nobody can set.
+    ToTheEndByBoot(usize, i64),
 }
 
 /// What becomes of the agent.
@@ -72,11 +79,15 @@ pub enum Then {
 }
 
 impl Step {
-    fn time(self, reference: &Reference) -> i64 {
-        match self {
-            Self::By(step) => reference.now + step,
-            Self::ToTheEnd(grant, step) => reference.grants[grant].end + step,
-        }
+    /// How far; none where there is no such grant.
+    fn distance(self, reference: &Reference) -> Option<i64> {
+        Some(match self {
+            Self::By(step) => step,
+            Self::ToTheEnd(grant, step) => reference.grants.get(grant)?.end + step - reference.time.wall,
+            Self::ToTheEndByBoot(grant, step) => {
+                reference.grants.get(grant)?.ends_by_boot? + step - reference.time.boot
+            }
+        })
     }
 }
 
@@ -107,8 +118,9 @@ impl ReferenceStateMachine for Reference {
         match transition.act {
             Act::Grant { .. } => state.up,
             Act::Revoke(grant) => state.up && grant < grants,
-            Act::Clock(Step::ToTheEnd(grant, _)) if grant >= grants => false,
-            Act::Clock(step) => (step.time(state) - BEGINNING).abs() < FARTHEST,
+            Act::Clock(step) => step.distance(state).is_some_and(|by| is_near(state.time.wall + by)),
+            Act::Pass(step) => step.distance(state).is_some_and(|by| by >= 0 && is_near(state.time.wall + by)),
+            Act::AcceptClock => state.up,
             Act::Login { .. } => state.up && logins(state).len() < MOST_OPEN,
             Act::Sudo { login, .. } => state.up && logins(state).contains(&login) && runs(state).len() < MOST_OPEN,
             Act::Logout(login) => logins(state).contains(&login),
@@ -122,7 +134,12 @@ impl ReferenceStateMachine for Reference {
         match transition.act {
             Act::Grant { to, seconds, login, sudo } => state.grant(to, seconds, login, sudo),
             Act::Revoke(grant) => state.revoke(grant),
-            Act::Clock(step) => state.now = step.time(&state),
+            Act::Clock(step) => state.time.wall += step.distance(&state).unwrap_or(0),
+            Act::Pass(step) => {
+                let by = step.distance(&state).unwrap_or(0);
+                (state.time.wall, state.time.boot) = (state.time.wall + by, state.time.boot + by);
+            }
+            Act::AcceptClock => state.accept_the_clock(),
             Act::Login { who, door, .. } => state.log_in(who, door),
             Act::Logout(login) => state.logins[login].logged_out = true,
             Act::Sudo { login, wanted } => state.run_sudo(login, wanted),
@@ -147,9 +164,13 @@ impl ReferenceStateMachine for Reference {
     }
 }
 
+fn is_near(wall: i64) -> bool {
+    (wall - BEGINNING).abs() < FARTHEST
+}
+
 /// The grants that hold.
 fn live(state: &Reference) -> Vec<usize> {
-    (0..state.grants.len()).filter(|&grant| state.grants[grant].is_live(state.now)).collect()
+    (0..state.grants.len()).filter(|&grant| state.grants[grant].is_live(&state.time)).collect()
 }
 
 /// Whether it gives sudo to somebody of whom something runs by sudo.
@@ -179,7 +200,9 @@ fn then(lives: u32) -> impl Strategy<Value = Then> {
 
 /// What can happen, weighted so that most of it has a chance to.
 fn acts(state: &Reference) -> BoxedStrategy<Act> {
-    let mut acts = vec![(4, grant().boxed()), (3, clock(state)), (1, configure()), (1, login().boxed())];
+    let mut acts =
+        vec![(4, grant().boxed()), (3, pass(state)), (2, clock(state)), (1, configure()), (1, login().boxed())];
+    acts.push((1, Just(Act::AcceptClock).boxed()));
     let live = live(state);
     let doors: Vec<(Person, Door)> = Person::GRANTEES
         .into_iter()
@@ -198,7 +221,7 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     let behind_runs: Vec<usize> = live.iter().copied().filter(|&grant| has_runs(state, grant)).collect();
     if !behind_runs.is_empty() {
         acts.push((3, select(behind_runs.clone()).prop_map(Act::Revoke).boxed()));
-        let end = select(behind_runs).prop_map(|grant| Act::Clock(Step::ToTheEnd(grant, 0)));
+        let end = select(behind_runs).prop_map(|grant| Act::Pass(Step::ToTheEnd(grant, 0)));
         acts.push((3, end.boxed()));
     }
     if !state.grants.is_empty() {
@@ -220,7 +243,7 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
 }
 
 fn acts_without_agent(state: &Reference) -> BoxedStrategy<Act> {
-    let mut acts = vec![(8, Just(Act::Start).boxed()), (3, clock(state)), (1, configure())];
+    let mut acts = vec![(8, Just(Act::Start).boxed()), (3, pass(state)), (2, clock(state)), (1, configure())];
     acts.extend(what_people_end(state));
     prop::strategy::Union::new_weighted(acts).boxed()
 }
@@ -273,15 +296,34 @@ fn command() -> impl Strategy<Value = Command> + Clone {
 
 fn clock(state: &Reference) -> BoxedStrategy<Act> {
     let by = prop_oneof![-5_000..5_000_i64, -600_000..600_000_i64, -7_200_000..7_200_000_i64].prop_map(Step::By);
-    let mut steps = vec![(2, by.boxed())];
+    steps(state, by.boxed(), -1000).prop_map(Act::Clock).boxed()
+}
+
+fn pass(state: &Reference) -> BoxedStrategy<Act> {
+    let by = prop_oneof![0..5_000_i64, 0..900_000_i64, 0..7_200_000_i64].prop_map(Step::By);
+    steps(state, by.boxed(), 0).prop_map(Act::Pass).boxed()
+}
+
+/// So far, or to the end of a grant on either clock.
+fn steps(state: &Reference, by: BoxedStrategy<Step>, least: i64) -> BoxedStrategy<Step> {
+    let mut steps = vec![(2, by)];
     let around = || select(&[-1000, -1, 0, 1, 1000][..]);
-    for (weight, grants) in [(5, live(state)), (1, (0..state.grants.len()).collect())] {
-        if !grants.is_empty() {
-            let to_the_end = (select(grants), around()).prop_map(|(grant, step)| Step::ToTheEnd(grant, step));
+    for (weight, grants) in [(4, live(state)), (1, (0..state.grants.len()).collect())] {
+        let ahead = |step: Step| step.distance(state).is_some_and(|by| least < 0 || by > 1000);
+        let on = |clock: fn(usize, i64) -> Step| -> Vec<usize> {
+            grants.iter().copied().filter(|grant| ahead(clock(*grant, 0))).collect()
+        };
+        let (wall, boot) = (on(Step::ToTheEnd), on(Step::ToTheEndByBoot));
+        if !wall.is_empty() {
+            let to_the_end = (select(wall), around()).prop_map(|(grant, step)| Step::ToTheEnd(grant, step));
+            steps.push((weight, to_the_end.boxed()));
+        }
+        if !boot.is_empty() && least >= 0 {
+            let to_the_end = (select(boot), around()).prop_map(|(grant, step)| Step::ToTheEndByBoot(grant, step));
             steps.push((weight, to_the_end.boxed()));
         }
     }
-    prop::strategy::Union::new_weighted(steps).prop_map(Act::Clock).boxed()
+    prop::strategy::Union::new_weighted(steps).boxed()
 }
 
 fn configure() -> BoxedStrategy<Act> {
