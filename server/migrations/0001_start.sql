@@ -6,6 +6,8 @@ CREATE TABLE counters (
 );
 -- Rises when the endpoint may have lost count of its versions, as after a restore.
 INSERT INTO counters (name, value) VALUES ('epoch', 1);
+-- Rises with each change of the signing keys.
+INSERT INTO counters (name, value) VALUES ('keys', 0);
 
 CREATE TABLE hosts (
     id TEXT NOT NULL PRIMARY KEY,

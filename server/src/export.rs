@@ -54,7 +54,6 @@ pub(crate) async fn run(
         return Err(ExportError::NoOrigin);
     }
     let keys = Keys::load(&config.key_folder, store).await?;
-    let ring = keys.ring();
     fs::create_dir_all(folder).map_err(|source| ExportError::File { path: folder.into(), source })?;
     let mut written = Written { folder: folder.into(), hosts: Vec::new() };
     for removed in [false, true] {
@@ -69,7 +68,7 @@ pub(crate) async fn run(
                 if removed && !path.exists() {
                     continue;
                 }
-                let set = sets::signed(store, &ring, config, &host.id, lifetime, Timestamp::now()).await?;
+                let set = sets::signed(store, &keys, config, &host.id, lifetime, Timestamp::now()).await?;
                 replace(&path, set.text.as_bytes())?;
                 written.hosts.push(host.id);
             }
@@ -79,7 +78,7 @@ pub(crate) async fn run(
         }
     }
     // A JWK Set (RFC 7517).
-    replace(&folder.join("keys.json"), (json!({"keys": ring.pinned}).to_string() + "\n").as_bytes())?;
+    replace(&folder.join("keys.json"), (json!({"keys": keys.ring().pinned}).to_string() + "\n").as_bytes())?;
     Ok(written)
 }
 

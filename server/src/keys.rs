@@ -35,6 +35,8 @@ pub(crate) enum KeysError {
 /// The keys at one moment.
 #[derive(Debug)]
 pub(crate) struct Ring {
+    /// How often they had changed by then, at least.
+    changed: i64,
     /// Signs sets.
     pub signing: SigningKey,
     /// What hosts pin: the active key first.
@@ -51,15 +53,21 @@ pub(crate) struct Keys {
 impl Keys {
     /// Reads them.
     pub(crate) async fn load(folder: &Path, store: &Store) -> Result<Self, KeysError> {
-        let ring = Ring::read(folder, &store.signing_keys().await?)?;
+        let ring = Ring::load(folder, store).await?;
         Ok(Self { folder: folder.into(), ring: RwLock::new(Arc::new(ring)) })
     }
 
     /// Reads them again.
-    pub(crate) async fn reload(&self, store: &Store) -> Result<(), KeysError> {
-        let ring = Ring::read(&self.folder, &store.signing_keys().await?)?;
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
-        Ok(())
+    pub(crate) async fn reload(&self, store: &Store) -> Result<Arc<Ring>, KeysError> {
+        let ring = Arc::new(Ring::load(&self.folder, store).await?);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring.clone();
+        Ok(ring)
+    }
+
+    /// The keys as they are after so many changes, or later: a set whose version says that a key was announced has to name it.
+    pub(crate) async fn after(&self, changes: i64, store: &Store) -> Result<Arc<Ring>, KeysError> {
+        let ring = self.ring();
+        if ring.changed >= changes { Ok(ring) } else { self.reload(store).await }
     }
 
     /// The keys at this moment.
@@ -84,6 +92,12 @@ impl Keys {
 }
 
 impl Ring {
+    async fn load(folder: &Path, store: &Store) -> Result<Self, KeysError> {
+        // The count first: the keys are at least as new.
+        let changed = store.keys_changed().await?;
+        Ok(Self { changed, ..Self::read(folder, &store.signing_keys().await?)? })
+    }
+
     fn read(folder: &Path, rows: &[KeyRow]) -> Result<Self, KeysError> {
         let mut rows: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Retired).collect();
         rows.sort_by_key(|row| row.state != KeyState::Active);
@@ -93,7 +107,7 @@ impl Ring {
                 let kid = row.key.kid();
                 tracing::error!(folder = %folder.display(), kid, "the active key is not here; signing with another one. Copy its file");
             }
-            return Ok(Self { signing, pinned: rows.iter().map(|row| row.key.clone()).collect() });
+            return Ok(Self { changed: 0, signing, pinned: rows.iter().map(|row| row.key.clone()).collect() });
         }
         let kids: Vec<_> = rows.iter().map(|row| row.key.kid()).collect();
         let kids = if kids.is_empty() { "any name".into() } else { kids.join(" or ") };
@@ -121,7 +135,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The private key with this name, where there is one.
 fn read(folder: &Path, kid: &str) -> Result<Option<SigningKey>, KeysError> {
     // A name from an administrator is a file name only if it is a thumbprint.
-    if !kid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if kid.len() > 64 || !kid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
         return Ok(None);
     }
     let path = folder.join(format!("{kid}.pem"));

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::duration;
-use crate::keys::{Keys, Ring};
+use crate::keys::{Keys, KeysError};
 use crate::refusal::Refusal;
 use crate::store::{Store, StoreError};
 use crate::version::Version;
@@ -30,6 +30,9 @@ pub(crate) enum SetError {
     /// It can't be written.
     #[error("the set of host {host} can't be written: {source}")]
     Write { host: HostId, source: serde_json::Error },
+    /// There is no key to sign it with.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The database did not say.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,6 +43,7 @@ impl From<SetError> for Refusal {
         match error {
             SetError::NoSuchHost(_) => Self::new(ProblemKind::NoSuchHost, error.to_string()),
             SetError::Store(error) => error.into(),
+            SetError::Keys(error) => error.into(),
             error => {
                 tracing::error!(%error, "a set can't be made");
                 Self::new(ProblemKind::Unavailable, error.to_string())
@@ -51,7 +55,7 @@ impl From<SetError> for Refusal {
 /// Makes and signs the set of `host` as it is at `now`, fresh for `lifetime`. A host that was removed has an empty one.
 pub(crate) async fn signed(
     store: &Store,
-    ring: &Ring,
+    keys: &Keys,
     config: &Config,
     host: &HostId,
     lifetime: Duration,
@@ -60,6 +64,7 @@ pub(crate) async fn signed(
     // The version first: grants that come in between are in the set a little before its number says so, and never after.
     let Some(standing) = store.standing(host).await? else { return Err(SetError::NoSuchHost(host.clone())) };
     let grants = if standing.removed { Vec::new() } else { store.grants_of(host, now).await? };
+    let ring = keys.after(standing.keys_changed, store).await?;
     let iat = now.as_second();
     let claims = Claims {
         iss: config.issuer().into(),
@@ -86,5 +91,5 @@ pub(crate) async fn signed_now(
     config: &Config,
     host: &HostId,
 ) -> Result<SignedSet, SetError> {
-    signed(store, &keys.ring(), config, host, config.set_lifetime, Timestamp::now()).await
+    signed(store, keys, config, host, config.set_lifetime, Timestamp::now()).await
 }

@@ -21,6 +21,8 @@ mod hosts;
 mod requests;
 mod retention;
 mod signing_keys;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use admins::{Act, AdminToken};
 pub(crate) use audit::{AuditEntry, Batch, TrailFilter, TrailRow};

@@ -47,7 +47,8 @@ pub(super) async fn enroll(State(endpoint): State<Arc<Endpoint>>, body: Body) ->
     };
     let host = endpoint.store.enrol(&hash, &enrolment.name, &key, Timestamp::now()).await?;
     tracing::info!(%host, kid = key.kid(), "a host is enrolled");
-    Ok(Json(Enrolled { host, issuer: config.issuer().into(), keys: endpoint.keys.ring().pinned.clone() }))
+    let ring = endpoint.keys.after(endpoint.store.keys_changed().await?, &endpoint.store).await?;
+    Ok(Json(Enrolled { host, issuer: config.issuer().into(), keys: ring.pinned.clone() }))
 }
 
 impl From<NotEnrolled> for Refusal {

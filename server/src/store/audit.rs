@@ -148,16 +148,16 @@ impl Store {
             let n = values.len();
             which.push_str(&format!(" AND (time, STREAM, seq) > (${}, ${}, ${}, ${n})", n - 3, n - 2, n - 1));
         }
-        let part = |columns: &str, table: &str, [stream, series]: [&str; 2]| {
+        let part = |columns: &str, table: &str, [stream, series]: [&str; 2], order: &str| {
             let which = which.replace("STREAM", &format!("{stream}, {series}"));
             format!(
                 "SELECT * FROM (SELECT time, {stream} AS stream, {series} AS series, seq, event, host, {columns}, user_name, grant_id, record
-                 FROM {table} WHERE {which} ORDER BY time, {stream}, {series}, seq LIMIT $1) AS part_{table}"
+                 FROM {table} WHERE {which} ORDER BY {order} LIMIT $1) AS part_{table}"
             )
         };
-        let hosts = part("NULL AS admin", "audit", ["host", "series"]);
+        let hosts = part("NULL AS admin", "audit", ["host", "series"], "time, host, series, seq");
         // What happened here comes before what happened on hosts at the same instant.
-        let here = part("admin", "admin_log", ["''", "''"]);
+        let here = part("admin", "admin_log", ["''", "''"], "time, seq");
         let sql = format!(
             "SELECT trail.*, (SELECT name FROM hosts WHERE hosts.id = trail.host) AS host_name
              FROM ({here} UNION ALL {hosts}) AS trail ORDER BY time, stream, series, seq LIMIT $1"

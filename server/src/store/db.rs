@@ -141,7 +141,8 @@ impl Db {
             let readers = pool(connections).connect_with(options).await.map_err(failed)?;
             Self::Sqlite { readers, writer, changes: sender }
         } else {
-            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+            // One more: the connection that listens stays taken.
+            let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(PATIENCE);
             let pool = pool.connect(url).await.map_err(failed)?;
             migrations::all().run(&pool).await.map_err(migrate)?;
             listen::spawn(pool.clone(), sender);

@@ -14,6 +14,9 @@ use std::str::FromStr;
 
 const COLUMNS: &str = "id, name, labels, key_x, ver, applied_ver, seen_at, created_at, removed_at";
 
+/// How many hosts are written down at a time.
+const AT_A_TIME: usize = 100;
+
 /// A host.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -35,6 +38,8 @@ pub(crate) struct Standing {
     pub key: Option<PublicKey>,
     pub epoch: i64,
     pub ver: i64,
+    /// How often the signing keys had changed when the version was this.
+    pub keys_changed: i64,
     pub removed: bool,
 }
 
@@ -87,12 +92,14 @@ impl Store {
 
     /// Where a host stands; nothing for one that never was.
     pub(crate) async fn standing(&self, id: &HostId) -> Result<Option<Standing>, StoreError> {
-        let sql = "SELECT key_x, ver, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch FROM hosts WHERE id = $1";
+        let sql = "SELECT key_x, ver, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch,
+                   (SELECT value FROM counters WHERE name = 'keys') AS keys_changed FROM hosts WHERE id = $1";
         let Some(row) = self.db.one(sql, &values![id.as_str()]).await? else { return Ok(None) };
         Ok(Some(Standing {
             key: key(&row)?,
             epoch: row.int("epoch")?,
             ver: row.int("ver")?,
+            keys_changed: row.int("keys_changed")?,
             removed: row.maybe_int("removed_at")?.is_some(),
         }))
     }
@@ -173,23 +180,27 @@ impl Store {
         Ok(changed)
     }
 
-    /// Writes down what hosts said of themselves.
+    /// Writes down what hosts said of themselves, some at a time: in between, somebody's change has its turn. As a change, since it locks hosts one after
+    /// the other, and so do changes, in another order.
     pub(crate) async fn note_seen(&self, seen: &[(HostId, Seen)]) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        for (id, seen) in seen {
-            let at = micros(seen.at);
-            match seen.applied {
-                None => {
-                    let sql = "UPDATE hosts SET seen_at = $2 WHERE id = $1";
-                    tx.run(sql, &values![id.as_str(), at]).await?;
-                }
-                Some((epoch, ver)) => {
-                    let sql = "UPDATE hosts SET seen_at = $2, applied_epoch = $3, applied_ver = $4 WHERE id = $1";
-                    tx.run(sql, &values![id.as_str(), at, epoch, ver]).await?;
+        for some in seen.chunks(AT_A_TIME) {
+            let mut tx = self.db.begin_change().await?;
+            for (id, seen) in some {
+                let at = micros(seen.at);
+                match seen.applied {
+                    None => {
+                        let sql = "UPDATE hosts SET seen_at = $2 WHERE id = $1";
+                        tx.run(sql, &values![id.as_str(), at]).await?;
+                    }
+                    Some((epoch, ver)) => {
+                        let sql = "UPDATE hosts SET seen_at = $2, applied_epoch = $3, applied_ver = $4 WHERE id = $1";
+                        tx.run(sql, &values![id.as_str(), at, epoch, ver]).await?;
+                    }
                 }
             }
+            tx.commit().await?;
         }
-        tx.commit().await
+        Ok(())
     }
 }
 

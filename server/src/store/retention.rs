@@ -32,3 +32,29 @@ impl Store {
         Ok(gone)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::testing::{act, empty, grant};
+    use super::super::{GrantFilter, Target};
+    use super::*;
+    use jiff::ToSpan as _;
+
+    #[tokio::test]
+    async fn what_is_old_goes_and_what_is_not_stays() {
+        let (_folder, store) = empty().await;
+        let now = Timestamp::now();
+        let host = store.add_host(&"a".parse().unwrap(), &"env=prod".parse().unwrap(), act(now)).await.unwrap();
+        let target = Target::Labels("env=prod".parse().unwrap());
+        store.add_grant(&grant("short", now, 60), &target, act(now)).await.unwrap();
+        store.add_grant(&grant("long", now, 1_000_000), &target, act(now)).await.unwrap();
+        assert_eq!(store.prune(now - 1.hour(), now).await.unwrap(), 0);
+        let later = now + 10.hour();
+        // What was logged of the host and the two grants, the short grant and its term.
+        assert_eq!(store.prune(later - 1.hour(), later).await.unwrap(), 5);
+        let left = store.grants(&GrantFilter { limit: 10, ..GrantFilter::default() }, later).await.unwrap();
+        assert_eq!(left.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["long"]);
+        assert_eq!(store.grants_of(&host.id, later).await.unwrap().len(), 1);
+    }
+}

@@ -1,7 +1,7 @@
 //! The keys that sign sets: their public halves and where each is in its life. The private halves are files on each server.
 
 use super::admins::{Act, log};
-use super::db::{Row, values};
+use super::db::{Row, Tx, values};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
@@ -40,6 +40,12 @@ impl KeyState {
 }
 
 impl Store {
+    /// How often the keys have changed.
+    pub(crate) async fn keys_changed(&self) -> Result<i64, StoreError> {
+        let row = self.db.one("SELECT value FROM counters WHERE name = 'keys'", &[]).await?;
+        row.ok_or_else(|| StoreError::Corrupt("the count of the keys' changes".into()))?.int("value")
+    }
+
     /// Every key, the oldest first.
     pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         let sql = "SELECT key_x, state, announced_at, used_at, retired_at FROM signing_keys ORDER BY announced_at, kid";
@@ -60,8 +66,8 @@ impl Store {
         tx.run(sql, &values![&kid, key.x(), state.name(), micros(act.now), used]).await?;
         // Each host has to hear of it: the version says who did.
         tx.run("UPDATE hosts SET ver = ver + 1, keys_ver = ver + 1 WHERE removed_at IS NULL", &[]).await?;
+        changed(&mut tx).await?;
         log(&mut tx, act, "key.announced", [None; 3], json!({"kid": kid})).await?;
-        tx.changed_all();
         Ok(tx.commit().await?)
     }
 
@@ -87,8 +93,8 @@ impl Store {
         tx.run("UPDATE signing_keys SET state = 'announced' WHERE state = 'active'", &[]).await?;
         let sql = "UPDATE signing_keys SET state = 'active', used_at = $2 WHERE kid = $1";
         tx.run(sql, &values![kid, micros(act.now)]).await?;
+        changed(&mut tx).await?;
         log(&mut tx, act, "key.used", [None; 3], json!({"kid": kid})).await?;
-        tx.changed_all();
         Ok(tx.commit().await?)
     }
 
@@ -106,10 +112,17 @@ impl Store {
         let sql = "UPDATE signing_keys SET state = 'retired', retired_at = COALESCE(retired_at, $2) WHERE kid = $1";
         tx.run(sql, &values![kid, micros(act.now)]).await?;
         tx.run("UPDATE hosts SET ver = ver + 1 WHERE removed_at IS NULL", &[]).await?;
+        changed(&mut tx).await?;
         log(&mut tx, act, "key.retired", [None; 3], json!({"kid": kid})).await?;
-        tx.changed_all();
         Ok(tx.commit().await?)
     }
+}
+
+/// Every set is another one now, and no server signs one with what it knew of the keys before.
+async fn changed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    tx.run("UPDATE counters SET value = value + 1 WHERE name = 'keys'", &[]).await?;
+    tx.changed_all();
+    Ok(())
 }
 
 fn no_key(kid: &str) -> ChangeError {

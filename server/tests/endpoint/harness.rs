@@ -68,25 +68,6 @@ fn free_port() -> u16 {
 
 impl Server {
     pub async fn sqlite() -> Self {
-        if let Ok(base) = std::env::var("HANDPG") {
-            let name = format!(
-                "t{}",
-                curfew_protocol::jws::SigningKey::generate()
-                    .unwrap()
-                    .public()
-                    .kid()
-                    .replace(['-', '_'], "")
-                    .to_lowercase()
-            );
-            assert!(
-                Command::new("/usr/lib/postgresql/15/bin/createdb")
-                    .args(["-h", "127.0.0.1", "-p", &base, "-U", "curfew", &name])
-                    .status()
-                    .unwrap()
-                    .success()
-            );
-            return Self::with(Some(&format!("postgres://curfew@127.0.0.1:{base}/{name}")), "").await;
-        }
         Self::with(None, "").await
     }
 

@@ -57,7 +57,7 @@ async fn the_key_that_signs_can_not_be_retired(server: Server) {
     let (kid, _) = states(&list)[0].clone();
     let answer = server.admin(Method::POST, &format!("/v1/admin/keys/{kid}/retire"), None).await;
     assert_eq!(answer.problem().kind, ProblemKind::Conflict);
-    for kid in ["none", "..%2F..%2Fetc%2Fpasswd"] {
+    for kid in ["none", "..%2F..%2Fetc%2Fpasswd", &"k".repeat(255)] {
         let answer =
             server.admin(Method::POST, &format!("/v1/admin/keys/{kid}/use"), Some(json!({"force": true}))).await;
         assert_eq!(answer.problem().kind, ProblemKind::NotFound);

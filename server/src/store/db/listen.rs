@@ -36,7 +36,9 @@ fn change(payload: &str) -> Change {
 pub(super) fn spawn(pool: PgPool, changes: UnboundedSender<Change>) {
     tokio::spawn(async move {
         while !changes.is_closed() && !pool.is_closed() {
-            if let Err(error) = listen(&pool, &changes).await {
+            if let Err(error) = listen(&pool, &changes).await
+                && !pool.is_closed()
+            {
                 tracing::warn!(%error, "the database's notifications are away; trying again");
                 tokio::time::sleep(PAUSE).await;
             }

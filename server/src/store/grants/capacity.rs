@@ -49,3 +49,36 @@ async fn counted(tx: &mut Tx<'_>, sql: &str, values: &[Value]) -> Result<(i64, i
         None => Ok((0, 0)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::super::testing::{act, empty, grant};
+    use super::super::Target;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_grant_that_fits_is_taken_and_the_next_one_refused() {
+        let (_folder, store) = empty().await;
+        let now = Timestamp::now();
+        let name = "a".parse().unwrap();
+        let host = store.add_host(&name, &Default::default(), act(now)).await.unwrap();
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $3)
+                   INSERT INTO grants (id, host, user_name, not_before, not_after, document, bytes, created_at, created_by)
+                   SELECT 'g' || i, $1, 'alice', 0, $2, '{}', 500, 0, 'x' FROM n";
+        let end = micros(now) + 60_000_000;
+        let most = i64::try_from(MOST_GRANTS).unwrap();
+        let mut tx = store.db.begin().await.unwrap();
+        tx.run(sql, &values![host.id.as_str(), end, most - 1]).await.unwrap();
+        tx.commit().await.unwrap();
+        let here = Target::Host("a".into());
+        store.add_grant(&grant("last", now, 60), &here, act(now)).await.unwrap();
+        for target in [here, Target::Labels("env=prod".parse().unwrap())] {
+            let error = store.add_grant(&grant("more", now, 60), &target, act(now)).await.unwrap_err();
+            assert!(matches!(&error, ChangeError::Conflict(problem) if problem.contains("10000 grants")), "{error}");
+        }
+        // What is over makes room.
+        let later = now + jiff::SignedDuration::from_secs(120);
+        store.add_grant(&grant("more", later, 60), &Target::Host("a".into()), act(later)).await.unwrap();
+    }
+}

@@ -1,0 +1,31 @@
+//! An empty database and a grant, for the tests of the parts.
+#![allow(clippy::unwrap_used)]
+
+use super::{Act, Store};
+use curfew_protocol::grant::Grant;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A database of its own.
+pub(super) async fn empty() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("curfew.db");
+    std::fs::File::create(&path).unwrap();
+    let (store, _changes) = Store::open(&format!("sqlite://{}", path.display()), 2).await.unwrap();
+    (folder, store)
+}
+
+/// Somebody does something now.
+pub(super) fn act(now: Timestamp) -> Act<'static> {
+    Act { admin: "bob", now }
+}
+
+/// A grant from `now` on.
+pub(super) fn grant(id: &str, now: Timestamp, seconds: i64) -> Grant {
+    let end = now + SignedDuration::from_secs(seconds);
+    let grant = json!({
+        "id": id, "user": "alice", "not_before": now, "not_after": end, "login": {}, "reason": "r", "requested_by": "alice", "approved_by": ["bob"]
+    });
+    Grant::from_value(&grant).unwrap()
+}
