@@ -4,13 +4,18 @@
 
 use super::client::Link;
 use super::failure::Failure;
+use super::identity::Identity;
 use crate::agent::Agent;
 use crate::clock;
 use crate::enforce::sudoers;
-use crate::grant::endpoint::{NewSet, SetFacts, Taken, store, store_spare};
+use crate::grant::endpoint::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant};
+use curfew_protocol::jws::PublicKey;
 use std::rc::Rc;
+
+/// The longest set that is verified on the event loop, in bytes: some dozens of grants, in less than a millisecond. A thread would cost more.
+const LONGEST_AT_ONCE: usize = 32 * 1024;
 
 /// Verifies the set that came over `link` and puts it in force. Returns whether it says something new.
 ///
@@ -23,23 +28,35 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     let Some(identity) = agent.endpoint.identity().filter(|identity| link.serves(identity)) else { return Ok(false) };
     let had = agent.grants.borrow().endpoint().mark();
     let (keys, host, now) = (identity.keys.clone(), identity.host.clone(), clock::now());
+    let short = text.len() <= LONGEST_AT_ONCE;
     let verify = move || {
         let set = GrantSet::verify(&text, &keys, &host, had, now).map(NewSet::of);
         set.map(|set| (text, set))
     };
-    let verified = tokio::task::spawn_blocking(verify).await.map_err(|error| Failure::Broken(error.to_string()))?;
-    let (text, set) = verified?;
+    let (text, set) = if short {
+        verify()?
+    } else {
+        tokio::task::spawn_blocking(verify).await.map_err(|error| Failure::Broken(error.to_string()))??
+    };
     time_is_proven(agent, &set.facts, had);
-    if agent.grants.borrow_mut().withdraw(&set, clock::now()) {
+    // At once, but for people who get something by the same set: what that covers must not end in between.
+    let withdrawn = agent.grants.borrow_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());
+    if withdrawn {
         agent.look_now().await;
     }
-    let known = agent.grants.borrow().endpoint().facts().copied();
-    let is_new = known.is_none_or(|facts| !facts.is_version_of(&set.facts));
-    if let Some(pinned) = identity.pinning(&set.keys) {
-        agent.endpoint.become_known_as(pinned)?;
-        tracing::info!(keys = set.keys.len(), "the endpoint signs with other keys from now on");
+    let is_new = withdrawn || agent.grants.borrow().says_something_new(&set);
+    let pinned = pin(agent, &identity, &set);
+    if !is_new && pinned.is_ok() && agent.grants.borrow().endpoint().stored_is_fresh(clock::now()) {
+        // A fleet that writes what it has, every minute, is heavy on its disks: once a lifetime is enough.
+        return Ok(hold(agent, &set, true));
     }
-    match keep(agent, text, &set, is_new).await {
+    let kept = match pinned {
+        Ok(()) => keep(agent, text, &set, is_new).await,
+        Err(problem) => Err(problem),
+    };
+    // From here on nothing waits: what the set has no more goes in one with what it brings.
+    agent.grants.borrow_mut().withdraw(&set, Whose::Everybody, clock::now());
+    match kept {
         Err(problem) if is_new => {
             hold(agent, &set, false);
             Err(Failure::Unstored(problem))
@@ -55,10 +72,20 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
 }
 
 /// A set that is newer than all before proves that the time at which it was signed has passed.
-fn time_is_proven(_agent: &Agent, set: &SetFacts, had: Mark) {
+fn time_is_proven(agent: &Agent, set: &SetFacts, had: Mark) {
     if set.mark > had {
+        agent.clock.prove(set.issued);
         tracing::debug!(issued = %set.issued, "a newer set was verified");
     }
+}
+
+/// Pins the keys that the set names instead of those before, where they are others: before the set, which may be the last that the old ones signed.
+fn pin(agent: &Agent, identity: &Identity, set: &NewSet) -> Result<(), String> {
+    let Some(pinned) = identity.pinning(&set.keys) else { return Ok(()) };
+    agent.endpoint.become_known_as(pinned).map_err(|error| error.to_string())?;
+    let kids: Vec<String> = set.keys.iter().map(PublicKey::kid).collect();
+    tracing::info!(keys = %kids.join(", "), "the endpoint signs with other keys from now on");
+    Ok(())
 }
 
 /// Makes the set durable; in memory where the disk takes nothing.
@@ -75,7 +102,9 @@ async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result
             }
         })
     };
-    tokio::task::spawn_blocking(keep).await.map_err(|error| error.to_string())?
+    tokio::task::spawn_blocking(keep).await.map_err(|error| error.to_string())??;
+    agent.grants.borrow_mut().note_stored(set);
+    Ok(())
 }
 
 /// Puts the set in force, as far as it is stored, and audits what came of it before anything else can happen.

@@ -54,7 +54,7 @@ fn next_step(failure: &Failure) -> &'static str {
             "; ask for a new token: one is good for one host, and for 15 minutes"
         }
         Failure::Problem { problem, .. } if problem.kind == ProblemKind::BadRequest => {
-            "; is that the address by which the endpoint knows itself?"
+            "; use the address by which the endpoint knows itself"
         }
         Failure::TimedOut(_) | Failure::Broken(_) => "; run the same command again, with the same token",
         _ => "",

@@ -56,7 +56,7 @@ pub enum Failure {
         date: Option<Timestamp>,
     },
     /// A status without an explanation.
-    #[error("the answer is {status} without an explanation; is that the endpoint's address?")]
+    #[error("the answer is {status} without an explanation; check that this is the endpoint's address")]
     Status {
         /// The HTTP status.
         status: u16,
@@ -64,9 +64,7 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     /// Something else than was asked for.
-    #[error(
-        "the answer is {found}, and {wanted} was expected; does something on the way answer in the endpoint's stead?"
-    )]
+    #[error("the answer is {found}, and {wanted} was expected; look for what answers in the endpoint's stead")]
     OtherContent {
         /// What it is.
         found: String,
@@ -80,7 +78,7 @@ pub enum Failure {
     #[error("the set can't be stored: {0}; it ends what it has no more, and opens nothing new")]
     Unstored(String),
     /// A file that nobody signs any more.
-    #[error("the set there was fresh until {0}, and no newer one is there; does its export run?")]
+    #[error("the set there was fresh until {0}, and no newer one is there; check that its export runs")]
     NotFresh(Timestamp),
 }
 
@@ -108,6 +106,15 @@ impl Failure {
             Self::Refused(error) => refusal(error),
             Self::Unstored(_) => "unstored",
             Self::NotFresh(_) => "not_fresh",
+        }
+    }
+
+    /// Why a set was refused, for a record that says already that it was.
+    pub fn of_set(&self) -> Option<String> {
+        match self {
+            Self::Refused(error) => Some(error.to_string()),
+            Self::Unstored(_) => Some(self.to_string()),
+            _ => None,
         }
     }
 

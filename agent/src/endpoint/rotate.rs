@@ -8,6 +8,7 @@ use crate::agent::Agent;
 use crate::clock;
 use curfew_protocol::grant_set::MEDIA_TYPE;
 use curfew_protocol::host_api::{KeyChange, ProblemKind, key_path};
+use jiff::Timestamp;
 use std::rc::Rc;
 
 /// Changes the host's key for a new one, whose name it returns.
@@ -51,15 +52,20 @@ async fn change(agent: &Agent, identity: &Rc<Identity>) -> Result<String, Enroll
     let old = identity.signing_key(folder)?;
     let client = Client::new(&identity.place())?;
     let new = Coming::Rotation.load_or_make(folder)?;
-    let change = KeyChange {
-        iss: identity.host.clone(),
-        aud: identity.origin.clone(),
-        iat: clock::now().as_second(),
-        kid: String::new(),
+    let signed_at = async |now: Timestamp| {
+        let (iss, aud) = (identity.host.clone(), identity.origin.clone());
+        let change = KeyChange { iss, aud, iat: now.as_second(), kid: String::new() };
+        let body = change.sign(&old, &new).map_err(|error| Failure::Broken(error.to_string()))?;
+        client.exchange(&Ask::post(key_path(&identity.host), MEDIA_TYPE, body.into_bytes()), None).await
     };
-    let body = change.sign(&old, &new).map_err(|error| Failure::Broken(error.to_string()))?;
-    let ask = Ask::post(key_path(&identity.host), MEDIA_TYPE, body.into_bytes());
-    if let Err(failure) = client.exchange(&ask, None).await {
+    let answer = match signed_at(clock::now()).await {
+        // Where the clocks differ, the endpoint's counts.
+        Err(Failure::Problem { problem, date: Some(date), .. }) if problem.kind == ProblemKind::Clock => {
+            signed_at(date).await
+        }
+        answer => answer,
+    };
+    if let Err(failure) = answer {
         if is_no(&failure) {
             Coming::Rotation.discard(folder)?;
         }

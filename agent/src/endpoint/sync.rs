@@ -23,12 +23,15 @@ pub async fn follow(agent: &Rc<Agent>) {
     let mut first = true;
     loop {
         match agent.endpoint.identity() {
-            Some(identity) => {
+            Some(_) => {
                 let splay = if first { LONGEST_SPLAY.mul_f64(random()) } else { Duration::ZERO };
                 if !agent.endpoint.at_once.take() {
                     pause(agent, splay).await;
                 }
-                follow_as(agent, identity).await;
+                // It may have another key by now, or be gone.
+                if let Some(identity) = agent.endpoint.identity() {
+                    follow_as(agent, identity).await;
+                }
             }
             None => agent.endpoint.woken.notified().await,
         }
@@ -156,10 +159,8 @@ async fn take(
 fn note(agent: &Agent, failure: &Failure, patience: Duration) {
     tracing::debug!("the endpoint could not be followed: {failure}");
     let mut health = agent.endpoint.health.borrow_mut();
-    let of_set = matches!(failure, Failure::Refused(_) | Failure::Unstored(_));
-    if of_set && health.refused(failure) {
-        let entry = Entry::new(Event::SetRefused).with(Field::Source, "endpoint");
-        agent.audit.write(entry.with(Field::Reason, failure.to_string()));
+    if let Some(why) = failure.of_set().filter(|_| health.refused(failure)) {
+        agent.audit.write(Entry::new(Event::SetRefused).with(Field::Source, "endpoint").with(Field::Reason, why));
     }
     if health.failed(failure, Instant::now(), clock::now(), patience) {
         agent.audit.write(Entry::new(Event::SyncFailed).with(Field::Reason, failure.to_string()));

@@ -8,7 +8,7 @@
 mod next;
 mod withdrawn;
 
-pub use next::NewSet;
+pub use next::{NewSet, Whose};
 
 use self::next::{Extent, Next, next, withdraw};
 use self::withdrawn::Withdrawn;
@@ -16,6 +16,7 @@ use super::held::{Grants, sort};
 use super::local::SetAside;
 use super::{HeldGrant, Revocation, Source};
 use crate::durable;
+use curfew_protocol::grant::GrantId;
 use curfew_protocol::grant_set::{GrantSet, HostId, LONGEST_SET, Mark, RefusedGrant};
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
@@ -104,6 +105,8 @@ pub struct EndpointStore {
     refused: Vec<RefusedGrant>,
     /// A stored set that could not be used.
     set_aside: Option<SetAside>,
+    /// Until when the stored set is fresh.
+    stored_until: Option<Timestamp>,
     /// Why what became of grants could not be stored.
     unstored: Option<String>,
 }
@@ -137,6 +140,11 @@ impl EndpointStore {
     /// Whether the set in force is too old at `now` for its grants to open anything.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.facts.is_some_and(|facts| now >= facts.opens_until)
+    }
+
+    /// Whether the stored set is fresh at `now`: a newer copy that says the same need not be stored then.
+    pub fn stored_is_fresh(&self, now: Timestamp) -> bool {
+        self.stored_until.is_some_and(|until| now < until)
     }
 
     pub(super) fn unstored(&self) -> Option<&str> {
@@ -187,9 +195,9 @@ impl Grants {
     }
 
     /// What the set has no more is over from `now` on, before anything is stored. Returns whether anything was.
-    pub fn withdraw(&mut self, set: &NewSet, now: Timestamp) -> bool {
+    pub fn withdraw(&mut self, set: &NewSet, whose: Whose, now: Timestamp) -> bool {
         self.endpoint.mark = self.endpoint.mark.max(set.facts.mark);
-        let changed = withdraw(&mut self.held, set, now);
+        let changed = withdraw(&mut self.held, set, whose, now);
         if changed {
             sort(&mut self.held);
             // The enforcing loop ends what is over first, and stores it then.
@@ -201,11 +209,23 @@ impl Grants {
     /// Stores what becomes of grants by the set, where that changes: before the set itself, so that a crash between the two brings nothing back.
     pub fn prepare(&mut self, set: &NewSet, now: Timestamp) {
         let store = &mut self.endpoint;
-        let next = next(&self.held, set, Extent::Whole, &store.revoked_here, now);
+        let mut held = self.held.clone();
+        withdraw(&mut held, set, Whose::Everybody, now);
+        let next = next(&held, set, Extent::Whole, &store.revoked_here, now);
         let after = Withdrawn::of(&next.held, &store.revoked_here);
         if store.unstored.is_some() || after != Withdrawn::of(&self.held, &store.revoked_here) {
             store.unstored = after.store(&store.places).err();
         }
+    }
+
+    /// Whether the set adds to what the one before it said.
+    pub fn says_something_new(&self, set: &NewSet) -> bool {
+        self.endpoint.facts.is_none_or(|facts| !facts.is_version_of(&set.facts)) || set.adds_to(&self.held)
+    }
+
+    /// The set is on the disk.
+    pub fn note_stored(&mut self, set: &NewSet) {
+        self.endpoint.stored_until = Some(set.facts.fresh_until);
     }
 
     /// Puts the set in force: the whole of a stored one; of one that is not, only what it says of grants that are held.
@@ -217,7 +237,8 @@ impl Grants {
         sort(&mut self.held);
         let store = &mut self.endpoint;
         let new_version = store.facts.is_none_or(|facts| !facts.is_version_of(&set.facts));
-        let unheard_of: Vec<RefusedGrant> = refused.iter().filter(|it| !store.refused.contains(it)).cloned().collect();
+        // Of a set that is not stored nothing is told yet: it comes again.
+        let unheard_of = if stored { unheard_of(&refused, &store.refused) } else { Vec::new() };
         store.mark = store.mark.max(set.facts.mark);
         store.facts = match store.facts {
             // An unstored set is not the one in force, but it does prove that the endpoint is there.
@@ -240,11 +261,17 @@ impl Grants {
             next::end(held, super::Listing::Withdrawn, now, "this host has left its endpoint");
         }
         let store = &mut self.endpoint;
-        (store.facts, store.mark, store.set_aside) = (None, Mark::default(), None);
+        (store.facts, store.stored_until, store.mark, store.set_aside) = (None, None, Mark::default(), None);
         store.refused.clear();
         store.unstored = Some(String::new());
         self.store_again();
     }
+}
+
+fn unheard_of(refused: &[RefusedGrant], before: &[RefusedGrant]) -> Vec<RefusedGrant> {
+    let said: HashSet<(Option<&GrantId>, &str)> =
+        before.iter().map(|it| (it.id.as_ref(), it.problem.as_str())).collect();
+    refused.iter().filter(|it| !said.contains(&(it.id.as_ref(), it.problem.as_str()))).cloned().collect()
 }
 
 /// What came of a set that was put in force.
@@ -267,7 +294,7 @@ impl EndpointStore {
         let mut all = local.to_vec();
         all.append(held);
         if extent == Extent::HeldAlone {
-            withdraw(&mut all, &set, set.facts.issued);
+            withdraw(&mut all, &set, Whose::Everybody, set.facts.issued);
         }
         let next = next::loaded(&all, &set, extent, &self.revoked_here);
         *held = next.held;
@@ -275,6 +302,7 @@ impl EndpointStore {
         if extent == Extent::Whole {
             self.refused = next.refused;
             self.facts = Some(set.facts);
+            self.stored_until = Some(set.facts.fresh_until);
         } else if let Some(facts) = &mut self.facts {
             *facts = SetFacts { mark: facts.mark, ..set.facts };
         }

@@ -19,6 +19,9 @@ use std::time::Duration;
 const LONGEST_TOKEN: usize = 4096;
 const LONGEST_NAME: usize = 255;
 
+/// How many refused grants are named.
+const MOST_REFUSED: usize = 10;
+
 /// How long a poll that somebody waits for may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -103,17 +106,14 @@ pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
     });
     let unshipped = agent.endpoint.shipping.borrow().problem.clone();
     let unshipped = unshipped.map(|problem| format!("the audit can't be shipped and waits in the spool: {problem}"));
-    let refused = store.refused().iter().map(|it| format!("a grant of the endpoint is refused: {}", it.problem));
-    agent
-        .endpoint
-        .problem()
-        .into_iter()
-        .chain(aside)
-        .chain(failing)
-        .chain(stale)
-        .chain(unshipped)
-        .chain(refused)
-        .collect()
+    let refused = store.refused();
+    let more = refused.len().saturating_sub(MOST_REFUSED);
+    let more = (more > 0)
+        .then(|| format!("{more} more grants of the endpoint are refused: see `curfew audit --event grant.refused`"));
+    let refused = refused.iter().take(MOST_REFUSED);
+    let refused = refused.map(|it| format!("a grant of the endpoint is refused: {}", it.problem)).chain(more);
+    let sets = agent.endpoint.problem().into_iter().chain(aside).chain(failing).chain(stale);
+    sets.chain(unshipped).chain(refused).collect()
 }
 
 fn place(url: &str, ca: Option<String>) -> Result<Place, ErrorReply> {

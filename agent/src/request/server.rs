@@ -11,15 +11,16 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
+use zlink::Connection;
 use zlink::connection::PassedCredentials;
 use zlink::connection::socket::{self, ReadResult};
-use zlink::{Connection, Reply};
 
 /// The longest message of root, in bytes: a grant, and a little more.
 pub const LONGEST_MESSAGE: usize = 128 * 1024;
@@ -168,7 +169,8 @@ async fn answer_all(stream: UnixStream, credentials: UCred, agent: &Rc<Agent>) {
     let Some(pid) = credentials.pid() else { return };
     let mut peer = Peer { pid, uid: credentials.uid(), groups: Vec::new() };
     let longest = if peer.is_root() { LONGEST_MESSAGE } else { LONGEST_QUESTION };
-    let mut connection = Connection::new(Bounded { stream, longest });
+    let stream = Arc::new(stream);
+    let mut connection = Connection::new(Bounded { stream: Arc::clone(&stream), longest });
     let Ok(all) = connection.peer_credentials().await else { return };
     peer.groups = all.unix_supplementary_group_ids().iter().map(|group| group.as_raw()).collect();
     loop {
@@ -176,66 +178,89 @@ async fn answer_all(stream: UnixStream, credentials: UCred, agent: &Rc<Agent>) {
         let call = match received {
             Ok(Ok((call, _descriptors))) => call,
             Ok(Err(zlink::Error::Json(error))) => {
-                reply(&mut connection, Err(ErrorReply::malformed(&error.to_string()))).await;
+                reply(&stream, Err(ErrorReply::malformed(&error.to_string()))).await;
                 return;
             }
             Ok(Err(zlink::Error::BufferOverflow)) => {
                 let problem = format!("it is longer than {longest} bytes");
-                reply(&mut connection, Err(ErrorReply::malformed(&problem))).await;
+                reply(&stream, Err(ErrorReply::malformed(&problem))).await;
                 return;
             }
             Ok(Err(_)) | Err(_) => return,
         };
         let answer = admin::answer(agent, &peer, call.method()).await;
-        if !call.oneway() && !reply(&mut connection, answer).await {
+        if !call.oneway() && !reply(&stream, answer).await {
             return;
         }
     }
 }
 
-/// Sends an answer; `false` if the peer did not take it.
-async fn reply(connection: &mut Connection<Bounded>, answer: Result<Value, ErrorReply>) -> bool {
-    let sent = async {
-        match answer {
-            Ok(parameters) => connection.send_reply(&Reply::new(Some(parameters)), Vec::new()).await,
-            Err(error) => connection.send_error(&error, Vec::new()).await,
-        }
+/// Sends an answer; `false` if the peer did not take it. zlink alone would write a long answer anew for each 256 bytes of it, and hold up
+/// everybody meanwhile.
+async fn reply(stream: &UnixStream, answer: Result<Value, ErrorReply>) -> bool {
+    let message = match answer {
+        Ok(parameters) => serde_json::to_vec(&json!({"parameters": parameters})),
+        Err(error) => serde_json::to_vec(&error),
     };
-    matches!(tokio::time::timeout(LONGEST_WRITE, sent).await, Ok(Ok(())))
+    let Ok(mut message) = message else { return false };
+    message.push(0);
+    matches!(tokio::time::timeout(LONGEST_WRITE, write_all(stream, &message)).await, Ok(Ok(())))
+}
+
+async fn write_all(stream: &UnixStream, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn read(stream: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
 }
 
 /// A socket whose messages are bounded: zlink alone would hold 100 MB a connection.
 #[derive(Debug)]
 struct Bounded {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     /// The longest message, in bytes.
     longest: usize,
 }
 
 #[derive(Debug)]
 struct BoundedRead {
-    half: OwnedReadHalf,
+    stream: Arc<UnixStream>,
     /// How much of a message came since the last one ended, in bytes.
     unfinished: usize,
     longest: usize,
 }
 
 #[derive(Debug)]
-struct BoundedWrite(OwnedWriteHalf);
+struct BoundedWrite(Arc<UnixStream>);
 
 impl socket::Socket for Bounded {
     type ReadHalf = BoundedRead;
     type WriteHalf = BoundedWrite;
 
     fn split(self) -> (BoundedRead, BoundedWrite) {
-        let (half, write) = self.stream.into_split();
-        (BoundedRead { half, unfinished: 0, longest: self.longest }, BoundedWrite(write))
+        let write = BoundedWrite(Arc::clone(&self.stream));
+        (BoundedRead { stream: self.stream, unfinished: 0, longest: self.longest }, write)
     }
 }
 
 impl socket::ReadHalf for BoundedRead {
     async fn read(&mut self, buffer: &mut [u8]) -> zlink::Result<ReadResult> {
-        let length = self.half.read(buffer).await?;
+        let length = read(&self.stream, buffer).await?;
         let received = buffer.get(..length).unwrap_or_default();
         self.unfinished = match received.iter().rposition(|&byte| byte == 0) {
             Some(end) => length - end - 1,
@@ -252,13 +277,13 @@ impl socket::WriteHalf for BoundedWrite {
         _descriptors: &[impl AsFd],
         _credentials: Option<&PassedCredentials>,
     ) -> zlink::Result<()> {
-        self.0.write_all(buffer).await.map_err(Into::into)
+        write_all(&self.0, buffer).await.map_err(Into::into)
     }
 }
 
 impl AsFd for BoundedRead {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.half.as_ref().as_fd()
+        self.stream.as_fd()
     }
 }
 

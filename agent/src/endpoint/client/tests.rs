@@ -52,7 +52,8 @@ fn a_set_is_asked_for_by_a_token_and_the_next_question_waits_for_a_change() {
     assert!(first.contains(concat!("user-agent: curfewd/", env!("CARGO_PKG_VERSION"))), "{first}");
     let token =
         |head: &str| head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap().to_owned();
-    let verify = |head: &str| HostToken::verify(&token(head), &key, &[url.clone()], clock::now(), b"").unwrap();
+    let verify =
+        |head: &str| HostToken::verify(&token(head), &key, std::slice::from_ref(&url), clock::now(), b"").unwrap();
     assert_ne!(verify(&first).jti, verify(&second).jti);
 }
 
@@ -71,7 +72,7 @@ fn where_the_clocks_differ_tokens_go_by_the_endpoints() {
     let failure = run(link.fetch(&Validators::default(), None)).unwrap_err();
     assert!(failure.to_string().contains("an hour off"), "{failure}");
     let [first, second] = [tokens.recv().unwrap(), tokens.recv().unwrap()];
-    let good = |token: &str, now| HostToken::verify(token, &key, &[url.clone()], now, b"").is_ok();
+    let good = |token: &str, now| HostToken::verify(token, &key, std::slice::from_ref(&url), now, b"").is_ok();
     assert!(good(&first, clock::now()) && !good(&second, clock::now()));
     assert!(good(&second, "2100-01-01T00:00:01Z".parse().unwrap()));
     // It is tried once more, not for ever.

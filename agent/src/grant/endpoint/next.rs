@@ -2,7 +2,7 @@
 
 use super::SetFacts;
 use crate::grant::{Content, HeldGrant, KEPT_AFTER_END, Listing, Revocation, Source, State};
-use curfew_protocol::grant::Grant;
+use curfew_protocol::grant::{Grant, LoginName};
 use curfew_protocol::grant_set::{GrantSet, MOST_GRANTS, RefusedGrant};
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
@@ -35,6 +35,27 @@ impl NewSet {
     }
 }
 
+impl NewSet {
+    /// Whether it has a grant, or a content of one, that is not held.
+    pub(super) fn adds_to(&self, held: &[HeldGrant]) -> bool {
+        self.new_to(held).next().is_some()
+    }
+
+    /// The grants that are not held, or with another content.
+    fn new_to<'s>(&'s self, held: &'s [HeldGrant]) -> impl Iterator<Item = &'s Grant> {
+        let known: HashSet<(&str, Option<Content>)> = held
+            .iter()
+            .filter(|it| it.source == Source::Local || is_listed(it))
+            .map(|it| (id(it), it.content))
+            .collect();
+        let is_known = move |grant: &Grant, content: Content| {
+            let id = grant.id.as_str();
+            known.contains(&(id, Some(content))) || known.contains(&(id, None))
+        };
+        self.grants.iter().filter(move |(grant, content)| !is_known(grant, *content)).map(|(grant, _)| grant)
+    }
+}
+
 /// How much of a set counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Extent {
@@ -57,11 +78,27 @@ pub struct Next {
     pub refused: Vec<RefusedGrant>,
 }
 
+/// Whose grants are withdrawn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Whose {
+    /// Everybody's.
+    Everybody,
+    /// Those of people who get nothing new by the same set: nothing that is to come can cover what they have open.
+    WhoGainsNothing,
+}
+
 /// Ends the listed grants that the set has no more.
-pub fn withdraw(held: &mut [HeldGrant], set: &NewSet, now: Timestamp) -> bool {
+pub fn withdraw(held: &mut [HeldGrant], set: &NewSet, whose: Whose, now: Timestamp) -> bool {
     let ids: HashSet<&str> = set.grants.iter().map(|(grant, _)| grant.id.as_str()).collect();
+    let gains: HashSet<LoginName> = match whose {
+        Whose::Everybody => HashSet::new(),
+        Whose::WhoGainsNothing => set.new_to(held).map(|grant| grant.user.clone()).collect(),
+    };
     let mut any = false;
-    for held in held.iter_mut().filter(|held| is_listed(held) && !ids.contains(held.grant.id.as_str())) {
+    let gone = |held: &&mut HeldGrant| {
+        is_listed(held) && !ids.contains(held.grant.id.as_str()) && !gains.contains(&held.grant.user)
+    };
+    for held in held.iter_mut().filter(gone) {
         end(held, Listing::Withdrawn, now, "no longer in the endpoint's set");
         any = true;
     }

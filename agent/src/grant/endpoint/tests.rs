@@ -62,9 +62,10 @@ impl Home {
 
     fn apply(&mut self, held: &mut Grants, grants: &[Value]) -> Taken {
         let (text, set) = self.set(grants);
-        held.withdraw(&set, at(0));
+        held.withdraw(&set, Whose::WhoGainsNothing, at(0));
         held.prepare(&set, at(0));
         store(&self.places(), &text, Some(set.facts.mark)).unwrap();
+        held.withdraw(&set, Whose::Everybody, at(0));
         held.take(&set, true, at(0))
     }
 }
@@ -87,18 +88,54 @@ fn a_set_is_in_force_and_back_after_a_restart() {
 }
 
 #[test]
+fn what_a_person_gets_by_the_same_set_comes_in_one_with_what_they_lose() {
+    let mut home = Home::new();
+    let mut held = home.open();
+    home.apply(&mut held, &[grant("a", 600)]);
+    let (text, set) = home.set(&[grant("b", 600)]);
+    // While the set is on its way to the disk, what they have is covered by what they had.
+    assert!(!held.withdraw(&set, Whose::WhoGainsNothing, at(0)));
+    held.prepare(&set, at(0));
+    assert_eq!(states(&held), [("a", State::Live, "expired")]);
+    store(&home.places(), &text, Some(set.facts.mark)).unwrap();
+    held.withdraw(&set, Whose::Everybody, at(0));
+    held.take(&set, true, at(0));
+    let mut now = states(&held);
+    now.sort_unstable();
+    assert_eq!(now, [("a", State::Ended, "revoked"), ("b", State::Live, "expired")]);
+    assert_eq!(home.open().find("a").unwrap().state(at(0)), State::Ended);
+}
+
+#[test]
 fn what_a_newer_set_has_no_more_is_revoked_before_anything_is_stored() {
     let mut home = Home::new();
     let mut held = home.open();
     home.apply(&mut held, &[grant("a", 600), grant("b", 600)]);
     let (_, set) = home.set(&[grant("b", 600)]);
-    assert!(held.withdraw(&set, at(0)));
+    assert!(held.withdraw(&set, Whose::WhoGainsNothing, at(0)));
     assert_eq!(held.find("a").unwrap().state(at(0)), State::Ended);
     assert_eq!(held.find("a").unwrap().revoked.as_ref().unwrap().at, at(0));
     // Killed here, the agent knows of nothing yet; with the next step done, it stays so.
     assert_eq!(home.open().find("a").unwrap().state(at(0)), State::Live);
     held.prepare(&set, at(0));
     assert_eq!(states(&home.open()), [("b", State::Live, "expired"), ("a", State::Ended, "revoked")]);
+}
+
+#[test]
+fn a_set_that_is_signed_anew_says_nothing_new_and_need_not_be_stored_again() {
+    let mut home = Home::new();
+    let mut held = home.open();
+    home.apply(&mut held, &[grant("a", 600)]);
+    home.ver -= 1;
+    let (_, same) = home.set(&[grant("a", 600)]);
+    assert!(!held.says_something_new(&same));
+    home.ver -= 1;
+    let (_, other) = home.set(&[grant("a", 900)]);
+    assert!(held.says_something_new(&other));
+    for held in [&mut held, &mut home.open()] {
+        held.note_stored(&same);
+        assert!(held.endpoint().stored_is_fresh(at(299)) && !held.endpoint().stored_is_fresh(at(300)));
+    }
 }
 
 #[test]
@@ -167,7 +204,7 @@ fn a_set_that_the_disk_does_not_take_ends_and_narrows_and_adds_nothing() {
     let mut held = home.open();
     home.apply(&mut held, &[grant("gone", 600), grant("shorter", 600)]);
     let (text, set) = home.set(&[grant("shorter", 60), grant("new", 600)]);
-    held.withdraw(&set, at(0));
+    held.withdraw(&set, Whose::Everybody, at(0));
     store_spare(&home.places(), &text).unwrap();
     held.take(&set, false, at(0));
     for held in [&held, &home.open()] {
@@ -229,7 +266,7 @@ proptest! {
             let grants: Vec<Value> = set.iter().map(|(id, until)| grant(&format!("g{id}"), until * 100)).collect();
             if crash == 0 {
                 let (_, set) = home.set(&grants);
-                held.withdraw(&set, at(0));
+                held.withdraw(&set, Whose::Everybody, at(0));
                 held.prepare(&set, at(0));
                 held = home.open();
             }
