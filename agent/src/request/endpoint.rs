@@ -51,13 +51,13 @@ pub async fn answer(agent: &Agent, peer: &Peer, call: &RawCall) -> Result<Value,
             let name = order.name.unwrap_or_else(|| agent.host.clone());
             let name = bounded("name", &name, LONGEST_NAME)?;
             let joined = enroll::enroll(agent, place, token, name, order.replace).await;
-            joined.map(|identity| known_as(&identity)).map_err(failed)
+            joined.map(|identity| known_as(&identity)).map_err(|error| there(&order.url, &error))
         }
         "io.curfew.Agent.EnrollStatic" => {
             let order: StaticOrder = parameters(call)?;
             let place = place(&order.url, order.ca)?;
             let joined = enroll::enroll_static(agent, place, order.host, order.keys, order.replace).await;
-            joined.map(|identity| known_as(&identity)).map_err(failed)
+            joined.map(|identity| known_as(&identity)).map_err(|error| there(&order.url, &error))
         }
         "io.curfew.Agent.Leave" => {
             let Nothing {} = parameters(call)?;
@@ -114,6 +114,11 @@ pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
     let refused = refused.map(|it| format!("a grant of the endpoint is refused: {}", it.problem)).chain(more);
     let sets = agent.endpoint.problem().into_iter().chain(aside).chain(failing).chain(stale);
     sets.chain(unshipped).chain(refused).collect()
+}
+
+/// What went wrong, and where.
+fn there(url: &str, error: &EnrollError) -> ErrorReply {
+    ErrorReply::failed(&format!("{url}: {error}"))
 }
 
 fn place(url: &str, ca: Option<String>) -> Result<Place, ErrorReply> {
