@@ -145,7 +145,8 @@ async fn serve(stream: &mut (impl AsyncWrite + AsyncRead + Unpin), asked: &Asked
         answer.head.push_str("Preference-Applied: wait\r\n");
     }
     match fault {
-        Fault::HangUp => None,
+        // Connections that are to come meet the second one.
+        Fault::HangUp | Fault::PlainHttp => None,
         Fault::Silent => {
             // Until the host has had enough, or this thread ends.
             let _gone = stream.read_u8().await;

@@ -23,6 +23,8 @@ on_one_release! {
 const SOON: Duration = Duration::from_secs(5);
 /// How long a host may take to come back by itself after a short fault: an endpoint that said no is asked again within a minute.
 const RECOVERY: Duration = Duration::from_secs(70);
+/// How long a fault may last before it is said: a body has a minute to come.
+const COMPLAINT: Duration = Duration::from_secs(90);
 /// Long enough for an event that is written again and again to be seen twice.
 const A_WHILE: Duration = Duration::from_secs(3);
 
@@ -66,9 +68,7 @@ impl Scene {
         let new = grant(&format!("carols-{}", self.rounds), "carol", 600, &json!({"login": {}}));
         let held = [self.held.clone(), vec![new]].concat();
         self.endpoint.grants(&held);
-        wait_for(&format!("a complaint about {what}"), Duration::from_secs(40), || {
-            (self.complaints().len() > before).then_some(())
-        });
+        wait_for(&format!("a complaint about {what}"), COMPLAINT, || (self.complaints().len() > before).then_some(()));
         assert_refused(&self.host.ssh("carol", "id"));
         std::thread::sleep(A_WHILE);
         let said: Vec<Value> = self.complaints().split_off(before);
