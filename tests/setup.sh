@@ -3,6 +3,7 @@
 #
 #   private_run "$@"      runs the calling script again where its mounts and processes end with it
 #   need_packages         the distribution's packages, installed only where one is missing
+#   need_postgresql       PostgreSQL's programs, without a cluster of the machine's own
 #   need_cargo_tools      cargo-deb, which packages the agent
 #   host_space            the scratch space for running hosts
 
@@ -90,7 +91,19 @@ need_packages() { # NAME…
 # To build the workspace, and to make and boot hosts.
 need_all_packages() {
     need_packages build-essential pkg-config libpam0g-dev mmdebstrap debian-archive-keyring \
-        systemd-container util-linux iproute2 e2fsprogs qemu-system-x86 qemu-utils
+        systemd-container util-linux iproute2 e2fsprogs qemu-system-x86 qemu-utils python3-venv
+    need_postgresql
+}
+
+# The tests run clusters of their own. The package would make and start one more, unless it is told not to.
+need_postgresql() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+    local told=/etc/postgresql-common/createcluster.d/curfew-tests.conf
+    mkdir --parents "$(dirname "$told")"
+    echo 'create_main_cluster = false' >"$told"
+    need_packages postgresql
+    rm --force "$told"
+    rmdir --ignore-fail-on-non-empty "$(dirname "$told")"
 }
 
 need_cargo_tools() {

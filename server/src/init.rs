@@ -35,6 +35,11 @@ pub(crate) enum InitError {
     /// The origin is none.
     #[error("--origin: {0}")]
     Origin(String),
+    /// The configuration that is there names no origin, or another one.
+    #[error(
+        "{0} is there, and its origins are not what is asked for; write the URL by which hosts reach it there, like origins = [\"https://curfew.example.org:8443\"], and leave --origin out"
+    )]
+    OtherOrigin(PathBuf),
     /// The configuration that is there can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -103,7 +108,11 @@ pub(crate) async fn run(data: &Path, origins: Vec<String>, config_file: Option<P
 /// The configuration that is there, or a new one.
 fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<Config, InitError> {
     if file.exists() {
-        return Ok(Config::load(file)?);
+        let config = Config::load(file)?;
+        if config.origins.is_empty() || !(origins.is_empty() || origins == config.origins) {
+            return Err(InitError::OtherOrigin(file.into()));
+        }
+        return Ok(config);
     }
     let config = Config {
         origins,
@@ -240,6 +249,19 @@ mod tests {
         ] {
             assert_eq!(name_of(origin), name);
         }
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_there_says_the_origin() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("data"), folder.path().join("server.toml"));
+        for (text, asked) in [("", "https://a"), ("", ""), ("origins = [\"https://b\"]", "https://a")] {
+            fs::write(&file, text).unwrap();
+            let origins = if asked.is_empty() { vec![] } else { vec![asked.to_owned()] };
+            let refused = run(&data, origins, Some(file.clone())).await;
+            assert!(matches!(refused, Err(InitError::OtherOrigin(_))), "{text} {asked}: {refused:?}");
+        }
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ mod serve;
 mod sets;
 mod store;
 mod tls;
+mod unread;
 mod version;
 mod wake;
 

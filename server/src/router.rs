@@ -2,12 +2,12 @@
 
 use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::{admin_api, host_api};
+use crate::{admin_api, host_api, unread};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use curfew_protocol::host_api::{PROBLEM_TYPE, Problem, ProblemKind};
 use std::sync::Arc;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -56,6 +56,7 @@ pub(crate) fn router(endpoint: Arc<Endpoint>) -> Router {
         .route("/openapi.json", get(move || std::future::ready(Json(openapi.as_ref().clone()).into_response())))
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
+        .layer(middleware::map_request(unread::read_on))
         .with_state(endpoint)
 }
 

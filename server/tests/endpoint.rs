@@ -4,6 +4,8 @@
 #[path = "endpoint/harness.rs"]
 #[macro_use]
 mod harness;
+#[path = "endpoint/postgres.rs"]
+mod postgres;
 
 #[path = "endpoint/admins.rs"]
 mod admins;
@@ -25,5 +27,7 @@ mod limits;
 mod polls;
 #[path = "endpoint/requests.rs"]
 mod requests;
+#[path = "endpoint/servers.rs"]
+mod servers;
 #[path = "endpoint/tokens.rs"]
 mod tokens;

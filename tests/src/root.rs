@@ -114,13 +114,23 @@ impl Root {
 /// The agent's newest `.deb` in `target/packages`.
 #[must_use]
 pub fn package() -> Option<PathBuf> {
+    newest("curfew_")
+}
+
+/// The server's newest `.deb` in `target/packages`.
+#[must_use]
+pub fn server_package() -> Option<PathBuf> {
+    newest("curfew-server_")
+}
+
+fn newest(prefix: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/packages");
     let packages = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let agents = packages.filter(|path| {
+    let its = packages.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("curfew_") && name.ends_with(".deb")
+        name.starts_with(prefix) && name.ends_with(".deb")
     });
-    agents.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok())
+    its.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok())
 }
 
 /// The uid of one of the people of every host.

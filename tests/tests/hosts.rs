@@ -66,6 +66,7 @@ mod hosts {
     mod reboot;
     mod refusal;
     mod residue;
+    mod server_package;
     mod spool;
     mod sudo;
     mod sudo_exchanged;

@@ -22,6 +22,9 @@ use tokio::time::{Instant, timeout_at};
 static PREFER: HeaderName = HeaderName::from_static("prefer");
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// After how long a parked poll that could not look looks again, if nothing wakes it before.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Fetch a host's set
 ///
 /// With `If-None-Match` and `Prefer: wait=N`, the call is parked until the set changes or N seconds are over, and is answered with a freshly signed set
@@ -63,7 +66,7 @@ pub(super) async fn grants(
             let until = Instant::now() + Duration::from_secs(seconds).min(most);
             let host = caller.host.clone();
             drop((caller, headers));
-            changed(&endpoint, &host, known, until).await?;
+            changed(&endpoint, &host, known, until).await;
             let mut response = fresh(&endpoint, &host).await?;
             response.headers_mut().insert(PREFERENCE_APPLIED.clone(), HeaderValue::from_static("wait"));
             Ok(response)
@@ -73,18 +76,22 @@ pub(super) async fn grants(
     }
 }
 
-/// Returns when the host's version is not `known` any more, at `until`, or when the poll has to go.
-async fn changed(endpoint: &Endpoint, host: &HostId, known: Version, until: Instant) -> Result<(), Refusal> {
+/// Returns when the host's version is not `known` any more, at `until`, or when the poll has to go. A database that is away for a while sends
+/// nobody home: the whole fleet would come again at once.
+async fn changed(endpoint: &Endpoint, host: &HostId, known: Version, until: Instant) {
     // The place first, the look then: a change between them wakes.
     let parked = endpoint.wake.park(host);
-    loop {
-        let standing = endpoint.store.standing(host).await?;
-        if standing.is_none_or(|standing| current(&standing) != known) {
-            return Ok(());
-        }
-        match timeout_at(until, parked.woken()).await {
-            Ok(Woken::Look) => {}
-            Ok(Woken::Leave) | Err(_) => return Ok(()),
+    while Instant::now() < until {
+        let next = match endpoint.store.standing(host).await {
+            Ok(standing) if standing.as_ref().is_none_or(|standing| current(standing) != known) => return,
+            Ok(_) => until,
+            Err(error) => {
+                tracing::debug!(%error, %host, "a parked poll could not look");
+                until.min(Instant::now() + LOOK_AGAIN)
+            }
+        };
+        if timeout_at(next, parked.woken()).await == Ok(Woken::Leave) {
+            return;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A server of its own for each test, in a temporary folder, and a host and an administrator who call it.
 
+use crate::postgres;
 use curfew_protocol::grant_set::{GrantSet, HostId, Mark};
 use curfew_protocol::host_api::{AuditStored, Enrolled, Enrolment, HostToken, Problem, grants_path};
 use curfew_protocol::jws::{PublicKey, SigningKey};
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use reqwest::{Certificate, Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +25,14 @@ macro_rules! on_each_database {
                 }
             )*
         }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() {
+                    super::$scenario(crate::harness::Server::postgres().await).await;
+                }
+            )*
+        }
     };
 }
 
@@ -31,6 +40,9 @@ macro_rules! on_each_database {
 pub struct Server {
     pub folder: TempDir,
     pub origin: String,
+    /// The address that it listens on: the origin's, unless another server has that one.
+    pub address: String,
+    pub database: String,
     pub admin_token: String,
     pub http: Client,
     process: Option<Child>,
@@ -66,9 +78,25 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// The configuration of a server with its data in `data`.
+fn configuration(data: &Path, origin: &str, address: &str, database: &str) -> String {
+    let path = |name: &str| data.join(name).display().to_string();
+    format!(
+        "origins = [{origin:?}]\nlisten = {address:?}\ndatabase = {database:?}\ncertificate = {:?}\ncertificate_key = {:?}\nca = {:?}\nkey_folder = {:?}\n",
+        path("tls/server.pem"),
+        path("tls/server.key"),
+        path("tls/ca.pem"),
+        path("keys")
+    )
+}
+
 impl Server {
     pub async fn sqlite() -> Self {
         Self::with(None, "").await
+    }
+
+    pub async fn postgres() -> Self {
+        Self::with(Some(&postgres::shared().database().await), "").await
     }
 
     /// A server on this database, or on an SQLite file of its own, with more in its configuration.
@@ -77,17 +105,9 @@ impl Server {
         let address = format!("127.0.0.1:{}", free_port());
         let origin = format!("https://{address}");
         let data = folder.path().join("data");
-        let path = |name: &str| data.join(name).display().to_string();
         std::fs::create_dir(&data).unwrap();
-        let database = database.map_or_else(|| format!("sqlite://{}", path("curfew.db")), Into::into);
-        let text = format!(
-            "origins = [{origin:?}]\nlisten = {address:?}\ndatabase = {database:?}\ncertificate = {:?}\ncertificate_key = {:?}\nca = {:?}\nkey_folder = {:?}\n{more}\n",
-            path("tls/server.pem"),
-            path("tls/server.key"),
-            path("tls/ca.pem"),
-            path("keys")
-        );
-        std::fs::write(data.join("server.toml"), text).unwrap();
+        let database = database.map_or_else(|| format!("sqlite://{}", data.join("curfew.db").display()), Into::into);
+        std::fs::write(data.join("server.toml"), configuration(&data, &origin, &address, &database) + more).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_curfew-server"))
             .args(["init", "--json", "--config"])
             .arg(data.join("server.toml"))
@@ -107,7 +127,24 @@ impl Server {
             .build()
             .unwrap();
         let admin_token = made["admin_token"].as_str().unwrap().to_owned();
-        let mut server = Self { folder, origin, admin_token, http, process: None };
+        let mut server = Self { folder, origin, address, database, admin_token, http, process: None };
+        server.start();
+        server
+    }
+
+    /// Another server for the same origin, with the same keys, on the same PostgreSQL.
+    pub fn beside(&self, database: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        for name in ["tls", "keys"] {
+            let from = self.folder.path().join("data").join(name);
+            assert!(Command::new("cp").arg("-r").args([&from, &data]).status().unwrap().success());
+        }
+        let (address, database) = (format!("127.0.0.1:{}", free_port()), database.to_owned());
+        std::fs::write(data.join("server.toml"), configuration(&data, &self.origin, &address, &database)).unwrap();
+        let (origin, admin_token, http) = (self.origin.clone(), self.admin_token.clone(), self.http.clone());
+        let mut server = Self { folder, origin, address, database, admin_token, http, process: None };
         server.start();
         server
     }
@@ -117,13 +154,14 @@ impl Server {
     }
 
     pub fn address(&self) -> &str {
-        self.origin.strip_prefix("https://").unwrap()
+        &self.address
     }
 
     /// Starts it, and returns when it serves.
     pub fn start(&mut self) {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_curfew-server"))
-            .args(["serve", "--config"])
+        // It ends with the test, also when nobody is left to drop this.
+        let mut process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_curfew-server"), "serve", "--config"])
             .arg(self.config())
             .stdout(Stdio::null())
             .spawn()
@@ -148,6 +186,13 @@ impl Server {
         self.process.take().unwrap().wait().unwrap()
     }
 
+    /// Ends it without a word.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
     /// Runs the command line against it.
     pub fn cli(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_curfew-server"))
@@ -166,7 +211,7 @@ impl Server {
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.origin))
+        self.http.request(method, format!("https://{}{path}", self.address))
     }
 
     /// An administrator's call.

@@ -18,6 +18,7 @@ on_each_database!(
     garbage_and_old_tls_come_to_nothing,
     what_is_not_there_is_a_problem,
     every_call_is_in_the_document,
+    who_is_refused_early_learns_why,
 );
 
 /// A TLS connection to write raw bytes to.
@@ -78,7 +79,7 @@ async fn garbage_and_old_tls_come_to_nothing(server: Server) {
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 10_000], &[0x16, 0x03, 0x01, 0xff, 0xff]] {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         let _ = stream.write_all(bytes);
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -107,5 +108,27 @@ async fn every_call_is_in_the_document(server: Server) {
     let paths = answer.json()["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     for path in ["/v1/enroll", "/v1/hosts/{host}/grants", "/v1/hosts/{host}/audit", "/v1/admin/grants/{id}/revoke"] {
         assert!(paths.iter().any(|it| it == path), "{path} of {paths:?}");
+    }
+}
+
+async fn who_is_refused_early_learns_why(server: Server) {
+    // The body comes after the answer, and is all sent before anybody looks for it.
+    for (authorization, length, status) in [
+        ("", 1000, 401),
+        ("", 900_000, 401),
+        (&*format!("Authorization: Bearer {}\r\n", server.admin_token), 900_000, 413),
+    ] {
+        let mut stream = raw(&server);
+        let head =
+            format!("POST /v1/admin/hosts HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        for _ in 0..length / 1000 {
+            stream.write_all(&[b' '; 1000]).unwrap();
+        }
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let (answer, _) = rest(stream);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
+        assert!(answer.contains("HTTP/1.1 404 "), "the connection goes on: {answer}");
     }
 }
