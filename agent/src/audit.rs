@@ -158,6 +158,20 @@ impl Audit {
         shipment::read(&self.folder, u64::MAX, 0)
     }
 
+    /// The number of the last record; none where it is not known.
+    pub fn last_seq(&self) -> Option<u64> {
+        self.spool.borrow().last_seq()
+    }
+
+    /// Gives the spool another name at the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn begin_series(&self) -> std::io::Result<()> {
+        shipment::begin_series(&self.folder)
+    }
+
     /// Copies what is left to journald and makes the spool durable: the last deed before the agent stops.
     pub fn finish(&self) {
         let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());

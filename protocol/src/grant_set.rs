@@ -156,7 +156,6 @@ pub struct Signed {
 struct Envelope {
     aud: String,
     iat: i64,
-    exp: i64,
     epoch: u64,
     ver: u64,
 }
@@ -186,20 +185,37 @@ impl GrantSet {
         had: Mark,
         now: Timestamp,
     ) -> Result<Self, SetError> {
+        let set = Self::verify_order(text, pinned, host, had)?;
+        set.is_timely(now)?;
+        Ok(set)
+    }
+
+    /// As [`verify`](Self::verify), whatever the clock says: what such a set no longer lists is withdrawn, even where its times or the host's
+    /// clock are wrong.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify), but for [`SetError::Future`] and [`SetError::Expired`].
+    pub fn verify_order(text: &str, pinned: &[PublicKey], host: &HostId, had: Mark) -> Result<Self, SetError> {
         let signed = Signed::verify(text, pinned, host)?;
-        let envelope = signed.envelope()?;
-        let found = envelope.mark();
+        let found = signed.envelope()?.mark();
         if found < had {
             return Err(SetError::Older { found, had });
         }
-        let (iat, exp) = (at(envelope.iat)?, at(envelope.exp)?);
-        if envelope.iat > now.as_second().saturating_add(CLOCK_SKEW_S) {
-            return Err(SetError::Future { iat, now });
-        }
-        if exp <= now {
-            return Err(SetError::Expired { exp, now });
-        }
         signed.parse()
+    }
+
+    /// That its times are right by the host's clock.
+    ///
+    /// # Errors
+    ///
+    /// [`SetError::Future`] or [`SetError::Expired`].
+    pub fn is_timely(&self, now: Timestamp) -> Result<(), SetError> {
+        if self.mark.iat > now.as_second().saturating_add(CLOCK_SKEW_S) {
+            return Err(SetError::Future { iat: self.issued, now });
+        }
+        let exp = self.fresh_until;
+        if exp <= now { Err(SetError::Expired { exp, now }) } else { Ok(()) }
     }
 
     /// Verifies a set that was verified and stored before: whatever its age, since what it holds was held then.

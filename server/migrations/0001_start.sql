@@ -16,6 +16,8 @@ CREATE TABLE hosts (
     labels TEXT NOT NULL,
     -- The host's public key; none for one that is served from static files, or removed.
     key_x TEXT,
+    -- The key of a removed host: good for being told so by a last, empty set, and for nothing else.
+    removed_key_x TEXT,
     -- Rises with each change of what the host's set says.
     ver BIGINT NOT NULL DEFAULT 1,
     -- The version that told the host of the newest signing key.

@@ -6,8 +6,10 @@ use crate::replay::Replay;
 use crate::seen::Heard;
 use crate::store::{Change, Changes, Store};
 use crate::wake::Wake;
+use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -30,6 +32,21 @@ pub(crate) struct Endpoint {
     pub replay: Replay,
     pub heard: Heard,
     pub long_bodies: Semaphore,
+    /// The hosts that send a long body now: one at a time each.
+    shipping: Mutex<HashSet<HostId>>,
+}
+
+/// A host's turn to send a long body. Dropped, it is over.
+#[derive(Debug)]
+pub(crate) struct Turn<'e> {
+    endpoint: &'e Endpoint,
+    host: HostId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.endpoint.shipping.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.host);
+    }
 }
 
 impl Endpoint {
@@ -43,7 +60,14 @@ impl Endpoint {
             replay: Replay::default(),
             heard: Heard::default(),
             long_bodies: Semaphore::new(LONG_BODIES),
+            shipping: Mutex::default(),
         })
+    }
+
+    /// The host's turn to send a long body; none while it sends another one.
+    pub(crate) fn turn_of(&self, host: &HostId) -> Option<Turn<'_>> {
+        let mut shipping = self.shipping.lock().unwrap_or_else(PoisonError::into_inner);
+        shipping.insert(host.clone()).then(|| Turn { endpoint: self, host: host.clone() })
     }
 
     /// Wakes who waits for what changes, for as long as there are changes.

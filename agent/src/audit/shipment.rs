@@ -59,9 +59,18 @@ fn series(folder: &Path) -> io::Result<GrantId> {
     if let Some(series) = kept {
         return Ok(series);
     }
+    begin_series(folder)?;
+    fs::read_to_string(&path)?.trim().parse().map_err(io::Error::other)
+}
+
+/// Gives the spool a new name.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn begin_series(folder: &Path) -> io::Result<()> {
     let name = ulid::Ulid::generate().to_string();
-    durable::write(&path, format!("{name}\n").as_bytes())?;
-    name.parse().map_err(io::Error::other)
+    durable::write(&folder.join(SERIES), format!("{name}\n").as_bytes())
 }
 
 #[cfg(test)]

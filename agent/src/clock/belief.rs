@@ -44,6 +44,9 @@ pub struct Belief {
     jumped: bool,
     /// Whether it stands behind what is known.
     unproven: bool,
+    /// The latest time that a signed set has proved in this boot: no set that was held back takes it away.
+    #[serde(default)]
+    proved: Option<Line>,
     /// How often it was set in this boot.
     pub steps: u64,
 }
@@ -61,7 +64,8 @@ impl Belief {
     /// As of a boot: `mark` is the latest time that was known before.
     pub fn new(mark: Option<Timestamp>, reading: Reading) -> Self {
         let floor = mark.map(|mark| line(mark, reading.boot));
-        Self { floor, last: None, steady_from: reading.boot + STEADY, jumped: false, unproven: false, steps: 0 }
+        let steady_from = reading.boot + STEADY;
+        Self { floor, last: None, steady_from, jumped: false, unproven: false, proved: None, steps: 0 }
     }
 
     /// Takes a reading in. `synchronised`: a time service of the host has set its clock in this boot.
@@ -109,6 +113,7 @@ impl Belief {
         };
         near(self.floor, other.floor)
             && near(self.last, other.last)
+            && near(self.proved, other.proved)
             && (self.steady_from, self.jumped, self.unproven, self.steps)
                 == (other.steady_from, other.jumped, other.unproven, other.steps)
     }
@@ -126,11 +131,12 @@ impl Belief {
     /// A set that was signed at `signed_at` was verified now.
     pub fn prove(&mut self, signed_at: Timestamp, reading: Reading) {
         let at_least = line(signed_at, reading.boot).saturating_sub(ON_ITS_WAY);
+        self.proved = self.proved.max(Some(at_least));
         if reading.wall.duration_since(signed_at).abs() <= PROVES_WITHIN {
             let wall = line(reading.wall, reading.boot);
             // Only a clock that is in doubt needs what was known to be forgotten.
             self.floor = if self.ahead(reading).is_some_and(|ahead| ahead < -TOLERANCE) {
-                Some(at_least.min(wall))
+                Some(at_least.min(wall)).max(self.proved)
             } else {
                 self.floor.max(Some(at_least.min(wall)))
             };
@@ -143,6 +149,7 @@ impl Belief {
     /// Root takes the wall clock as right.
     pub fn accept(&mut self, reading: Reading) {
         self.floor = Some(line(reading.wall, reading.boot));
+        self.proved = None;
         self.steady_from = reading.boot;
     }
 }
@@ -193,6 +200,26 @@ mod tests {
         assert!(belief.observe(at(EIGHT + 2000 - HOUR, 2900), false) == Change::default() && belief.is_unproven());
         let change = belief.observe(at(EIGHT + 2100, 3000), false);
         assert!(change.step.is_some() && change.turned && !belief.is_unproven());
+    }
+
+    #[test]
+    fn a_set_that_was_held_back_brings_no_old_time_back() {
+        let mut belief = known();
+        belief.prove(Timestamp::from_second(EIGHT).unwrap(), at(EIGHT, 900));
+        // A week later; sets came all the time. Then the clock is set back to the first one, and a set of then arrives.
+        let week = 7 * 24 * HOUR;
+        belief.prove(Timestamp::from_second(EIGHT + week).unwrap(), at(EIGHT + week, 900 + week as u64));
+        let back = at(EIGHT + 20, 960 + week as u64);
+        belief.observe(back, false);
+        assert!(belief.is_unproven());
+        belief.prove(Timestamp::from_second(EIGHT + 10).unwrap(), back);
+        belief.observe(back, false);
+        assert!(belief.is_unproven());
+        assert!(floor(&belief, 960 + week as u64).unwrap() >= EIGHT + week - 60);
+        // Root may say otherwise.
+        belief.accept(back);
+        belief.observe(back, false);
+        assert!(!belief.is_unproven());
     }
 
     #[test]

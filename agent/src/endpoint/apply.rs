@@ -10,7 +10,7 @@ use crate::clock;
 use crate::enforce::sudoers;
 use crate::grant::endpoint::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
-use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant};
+use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant, SetError};
 use curfew_protocol::jws::PublicKey;
 use std::rc::Rc;
 
@@ -30,14 +30,22 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     let (keys, host, now) = (identity.keys.clone(), identity.host.clone(), clock::now());
     let short = text.len() <= LONGEST_AT_ONCE;
     let verify = move || {
-        let set = GrantSet::verify(&text, &keys, &host, had, now).map(NewSet::of);
-        set.map(|set| (text, set))
+        let set = GrantSet::verify_order(&text, &keys, &host, had)?;
+        let untimely = set.is_timely(now).err();
+        Ok::<_, SetError>((text, NewSet::of(set), untimely))
     };
-    let (text, set) = if short {
+    let (text, set, untimely) = if short {
         verify()?
     } else {
         tokio::task::spawn_blocking(verify).await.map_err(|error| Failure::Broken(error.to_string()))??
     };
+    if let Some(untimely) = untimely {
+        // Whoever sets this host's clock must not keep a revocation from it.
+        if agent.grants.borrow_mut().withdraw_untimely(&set, clock::now()) {
+            agent.look_now().await;
+        }
+        return Err(untimely.into());
+    }
     time_is_proven(agent, &set.facts, had);
     // At once, but for people who get something by the same set: what that covers must not end in between.
     let withdrawn = agent.grants.borrow_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());

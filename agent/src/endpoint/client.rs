@@ -34,6 +34,9 @@ const LONGEST_BODY: Duration = Duration::from_secs(60);
 /// After how long a silence the kernel asks whether the other side is still there, how often, and how many times.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(5), 3);
 
+/// How far the endpoint's clock may be from this host's for tokens to go by it: what answers in its stead must not collect tokens for next year.
+const FARTHEST_AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
 const IF_NONE_MATCH: HeaderName = header::IF_NONE_MATCH;
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -304,7 +307,9 @@ impl Link {
     /// As [`Client::exchange`].
     pub async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
         match self.ask_once(ask).await {
-            Err(Failure::Problem { problem, date: Some(date), .. }) if problem.kind == ProblemKind::Clock => {
+            Err(Failure::Problem { problem, date: Some(date), .. })
+                if problem.kind == ProblemKind::Clock && date.duration_since(clock::now()).abs() <= FARTHEST_AHEAD =>
+            {
                 self.ahead.set(date.duration_since(clock::now()));
                 self.ask_once(ask).await
             }

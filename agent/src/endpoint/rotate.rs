@@ -65,21 +65,11 @@ async fn change(agent: &Agent, identity: &Rc<Identity>) -> Result<String, Enroll
         }
         answer => answer,
     };
-    if let Err(failure) = answer {
-        if is_no(&failure) {
-            Coming::Rotation.discard(folder)?;
-        }
-        return Err(failure.into());
-    }
+    // Nobody signs a no: the new key is kept whatever is said, for it may be the one that the endpoint knows.
+    answer?;
     let known = agent.endpoint.identity().unwrap_or_else(|| Rc::clone(identity));
     agent.endpoint.become_known_as(known.with_key(&new.public()))?;
     Coming::Rotation.arrive(folder)?;
     agent.endpoint.begin_anew();
     Ok(new.public().kid())
-}
-
-/// Whether the endpoint has refused the new key, and has not taken it before.
-fn is_no(failure: &Failure) -> bool {
-    matches!(failure, Failure::Problem { problem, .. }
-        if matches!(problem.kind, ProblemKind::BadRequest | ProblemKind::Conflict | ProblemKind::NotFound | ProblemKind::NoSuchHost))
 }

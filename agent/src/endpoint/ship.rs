@@ -65,6 +65,15 @@ async fn ship(
     let link = Link::open(agent.endpoint.folder(), Rc::clone(identity))?;
     let own = |error: std::io::Error| Failure::Broken(format!("the spool can't be read: {error}"));
     let mut stored_to = send(&link, &agent.audit.empty_shipment().map_err(own)?).await?;
+    if agent.audit.last_seq().is_some_and(|last| stored_to > last) {
+        // As after a snapshot of this host was restored: the numbers mean something else from here on.
+        tracing::error!("the endpoint has {stored_to} records of this spool, which has fewer: it gets another name");
+        agent.audit.begin_series().map_err(own)?;
+        stored_to = send(&link, &agent.audit.empty_shipment().map_err(own)?).await?;
+        if agent.audit.last_seq().is_some_and(|last| stored_to > last) {
+            return Err(Failure::Broken(format!("it claims to have {stored_to} records, more than there are")));
+        }
+    }
     loop {
         if shipping.replace(Shipping { stored_to: Some(stored_to), problem: None }).problem.is_some() {
             tracing::info!("the audit is shipped to the endpoint again");
@@ -82,6 +91,9 @@ async fn ship(
             }
             answer => answer?,
         };
+        if answer > last_of(&batch) {
+            return Err(Failure::Broken(format!("it claims to have {answer} records, more than it was sent")));
+        }
         if answer <= stored_to && answer != last_of(&batch) {
             // Behind what it said before, as after a restore: it is asked for less, a pause apart.
             tokio::time::sleep(backoff.next(random())).await;

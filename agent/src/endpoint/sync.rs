@@ -61,6 +61,8 @@ async fn follow_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
             known = Validators::default();
         }
         let pace = Pace::of(agent, &link);
+        // Without anything to compare with, nobody waits: the next one does.
+        let first = !known.are_known();
         let begun = Instant::now();
         let fetched = tokio::select! {
             fetched = link.fetch(&known, Some(pace.wait)) => fetched,
@@ -75,7 +77,7 @@ async fn follow_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
                 }
                 match () {
                     () if link.identity.is_static() => pace.interval.mul_f64(0.9 + random() / 5.0),
-                    () if new || asked || pace.is_whole_wait(waited) => Duration::ZERO,
+                    () if new || asked || first || pace.is_whole_wait(waited) => Duration::ZERO,
                     // It goes down, perhaps, and sent everybody home.
                     () if waits => hasty.next(random()),
                     () => pace.interval.mul_f64(0.9 + random() / 5.0),

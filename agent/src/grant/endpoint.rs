@@ -206,6 +206,14 @@ impl Grants {
         changed
     }
 
+    /// As [`withdraw`](Self::withdraw), for a set whose times are not right by this host's clock: it takes away, brings nothing, and is not the newest.
+    pub fn withdraw_untimely(&mut self, set: &NewSet, now: Timestamp) -> bool {
+        let mark = self.endpoint.mark;
+        let changed = self.withdraw(set, Whose::Everybody, now);
+        self.endpoint.mark = mark;
+        changed
+    }
+
     /// Stores what becomes of grants by the set, where that changes: before the set itself, so that a crash between the two brings nothing back.
     pub fn prepare(&mut self, set: &NewSet, now: Timestamp) {
         let store = &mut self.endpoint;

@@ -143,7 +143,7 @@ pub(super) async fn use_key(
     if !force && !lagging.is_empty() {
         let names: Vec<_> = lagging.into_iter().map(|(_, name)| name).collect();
         let problem = format!(
-            "hosts have not applied a set that names the newest key, and would refuse what it signs: {}; wait for them, remove them, or use force",
+            "hosts have not applied a set that names the newest key, and would refuse what it signs: {}; wait for them, remove them, or use force; hosts that fetch files never say so: export, wait until they have fetched, and use force",
             names.join(", ")
         );
         return refuse(ProblemKind::Conflict, problem);

@@ -48,6 +48,9 @@ pub(super) async fn audit(
     body: Body,
 ) -> Result<Json<AuditStored>, Refusal> {
     let caller = endpoint.caller(&headers, &host).await?;
+    let Some(_its_turn) = endpoint.turn_of(&caller.host) else {
+        return refuse(ProblemKind::TooMany, "this host ships its audit already");
+    };
     let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, endpoint.long_bodies.acquire()).await else {
         return refuse(ProblemKind::TooMany, "too many hosts ship their audit now");
     };

@@ -39,18 +39,20 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
 impl Endpoint {
     /// Checks everything that can be checked before the body is read, so that nobody but a host makes the server hold one.
     pub(super) async fn caller(&self, headers: &HeaderMap, path: &str) -> Result<Caller, Refusal> {
+        let caller = self.caller_or_removed(headers, path).await?;
+        if caller.standing.removed { Err(removed(&caller.host)) } else { Ok(caller) }
+    }
+
+    /// As [`caller`](Self::caller), also for a host that was removed and is still to be told so.
+    pub(super) async fn caller_or_removed(&self, headers: &HeaderMap, path: &str) -> Result<Caller, Refusal> {
         let token = bearer(headers)?;
         let host = HostToken::claimed_host(token).map_err(|error| refusal(&error))?;
         if host.as_str() != path {
             return refuse(ProblemKind::Forbidden, format!("the token is of host {host}, and the path is of {path:?}"));
         }
         let standing = self.store.standing(&host).await?;
-        let Some((standing, key)) = standing.and_then(|it| it.key.clone().map(|key| (it, key))) else {
-            return refuse(
-                ProblemKind::NoSuchHost,
-                format!("host {host} was removed, or never was there; enrol it again"),
-            );
-        };
+        let with_key = |it: Standing| it.key.clone().or_else(|| it.removed_key.clone()).map(|key| (it, key));
+        let Some((standing, key)) = standing.and_then(with_key) else { return Err(removed(&host)) };
         match HostToken::verify(token, &key, &self.config.origins, Timestamp::now(), b"") {
             Ok(_) | Err(TokenError::OtherBody) => Ok(Caller { host, standing, token: token.into(), key }),
             Err(error) => Err(refusal(&error)),
@@ -73,6 +75,11 @@ impl Endpoint {
         self.heard.note(&caller.host, Seen { at: now, applied: None });
         Ok(())
     }
+}
+
+/// What a host hears that is not there any more.
+pub(super) fn removed(host: &HostId) -> Refusal {
+    Refusal::new(ProblemKind::NoSuchHost, format!("host {host} was removed, or never was there; enrol it again"))
 }
 
 fn refusal(error: &TokenError) -> Refusal {

@@ -1,5 +1,6 @@
 //! `GET /v1/hosts/{host}/grants`: a host's set, at once or when it changes.
 
+use super::authenticate::removed;
 use crate::body::Named;
 use crate::documents::ProblemDocument;
 use crate::endpoint::Endpoint;
@@ -52,12 +53,16 @@ pub(super) async fn grants(
     Named(host): Named,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let caller = endpoint.caller(&headers, &host).await?;
+    let caller = endpoint.caller_or_removed(&headers, &host).await?;
     endpoint.admit(&caller, b"")?;
     let known = header(&headers, &IF_NONE_MATCH).and_then(version::known);
     if let Some(known) = known {
         let seen = Seen { at: Timestamp::now(), applied: Some((known.epoch, known.ver)) };
         endpoint.heard.note(&caller.host, seen);
+    }
+    if caller.standing.removed && known == Some(current(&caller.standing)) {
+        // It has the last set, which is empty.
+        return Err(removed(&caller.host));
     }
     let wait = header(&headers, &PREFER).and_then(version::wait);
     match (known, wait) {

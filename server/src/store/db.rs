@@ -10,7 +10,7 @@ mod tx;
 pub(super) use tx::Tx;
 
 use super::StoreError;
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -143,7 +143,15 @@ impl Db {
         } else {
             // One more: the connection that listens stays taken.
             let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(PATIENCE);
-            let pool = pool.connect(url).await.map_err(failed)?;
+            let options = PgConnectOptions::from_str(url)
+                .map_err(|source| OpenError::Url { url: shown.clone(), source })?
+                // One server that hangs in the middle of a change must not hold up the others.
+                .options([
+                    ("lock_timeout", "5s"),
+                    ("statement_timeout", "60s"),
+                    ("idle_in_transaction_session_timeout", "10s"),
+                ]);
+            let pool = pool.connect_with(options).await.map_err(failed)?;
             migrations::all().run(&pool).await.map_err(migrate)?;
             listen::spawn(pool.clone(), sender);
             Self::Postgres { pool }

@@ -36,6 +36,8 @@ pub(crate) struct Host {
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub key: Option<PublicKey>,
+    /// The key that it had when it was removed.
+    pub removed_key: Option<PublicKey>,
     pub epoch: i64,
     pub ver: i64,
     /// How often the signing keys had changed when the version was this.
@@ -92,11 +94,13 @@ impl Store {
 
     /// Where a host stands; nothing for one that never was.
     pub(crate) async fn standing(&self, id: &HostId) -> Result<Option<Standing>, StoreError> {
-        let sql = "SELECT key_x, ver, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch,
+        let sql =
+            "SELECT key_x, removed_key_x, ver, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch,
                    (SELECT value FROM counters WHERE name = 'keys') AS keys_changed FROM hosts WHERE id = $1";
         let Some(row) = self.db.one(sql, &values![id.as_str()]).await? else { return Ok(None) };
         Ok(Some(Standing {
-            key: key(&row)?,
+            key: key(&row, "key_x")?,
+            removed_key: key(&row, "removed_key_x")?,
             epoch: row.int("epoch")?,
             ver: row.int("ver")?,
             keys_changed: row.int("keys_changed")?,
@@ -143,7 +147,7 @@ impl Store {
         let mut tx = self.db.begin_change().await?;
         let mut host = present(&mut tx, id_or_name).await?;
         let (id, now) = (host.id.as_str().to_owned(), micros(act.now));
-        let sql = "UPDATE hosts SET removed_at = $2, key_x = NULL, ver = ver + 1 WHERE id = $1";
+        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1 WHERE id = $1";
         tx.run(sql, &values![&id, now]).await?;
         tx.run("DELETE FROM host_labels WHERE host = $1", &values![&id]).await?;
         let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed'
@@ -167,7 +171,11 @@ impl Store {
     ) -> Result<bool, ChangeError> {
         let mut tx = self.db.begin_change().await?;
         let (old_x, new_x) = (old.x(), new.x());
-        if tx.one("SELECT id FROM hosts WHERE key_x = $1", &values![&new_x]).await?.is_some() {
+        if let Some(row) = tx.one("SELECT id FROM hosts WHERE key_x = $1", &values![&new_x]).await? {
+            if row.text("id")? == id.as_str() {
+                // The same change came twice, one close behind the other.
+                return Ok(true);
+            }
             return Err(ChangeError::Conflict("another host has this key; make a new one".into()));
         }
         let sql = "UPDATE hosts SET key_x = $3 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
@@ -268,8 +276,8 @@ pub(super) fn decode_labels(text: &str) -> Result<Labels, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(format!("labels {text:?}")))
 }
 
-fn key(row: &Row) -> Result<Option<PublicKey>, StoreError> {
-    let key = row.maybe_text("key_x")?.map(|x| PublicKey::from_x(&x));
+fn key(row: &Row, column: &str) -> Result<Option<PublicKey>, StoreError> {
+    let key = row.maybe_text(column)?.map(|x| PublicKey::from_x(&x));
     key.transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
@@ -282,7 +290,7 @@ fn host(row: &Row) -> Result<Host, StoreError> {
         id: host_id(&row.text("id")?)?,
         name: row.text("name")?,
         labels: decode_labels(&row.text("labels")?)?,
-        key: key(row)?,
+        key: key(row, "key_x")?,
         ver: row.int("ver")?,
         applied_ver: row.int("applied_ver")?,
         seen_at: maybe_from_micros(row.maybe_int("seen_at")?)?,

@@ -71,9 +71,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The hosts that have not applied a set with the newest announced key, by id and name; the first so many.
+    /// The hosts that have not said that they applied a set with the newest announced key (one that fetches files never does), by id and name; the first so many.
     pub(crate) async fn hosts_without_newest_key(&self, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT id, name FROM hosts WHERE removed_at IS NULL AND key_x IS NOT NULL AND keys_ver > 0 AND NOT (
+        let sql = "SELECT id, name FROM hosts WHERE removed_at IS NULL AND keys_ver > 0 AND NOT (
                        applied_ver >= keys_ver AND applied_epoch = (SELECT value FROM counters WHERE name = 'epoch'))
                    ORDER BY name LIMIT $1";
         let rows = self.db.all(sql, &values![limit]).await?;

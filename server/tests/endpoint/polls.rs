@@ -151,5 +151,6 @@ async fn a_removed_hosts_parked_poll_ends_with_an_empty_set(server: Server) {
     };
     let (answer, _) = tokio::join!(parked, removed);
     assert!(host.verify(&answer).grants.is_empty());
-    assert_eq!(host.poll(&server, None, None).await.problem().kind, curfew_protocol::host_api::ProblemKind::NoSuchHost);
+    let next = host.poll(&server, Some(answer.tag()), Some(20)).await;
+    assert_eq!(next.problem().kind, curfew_protocol::host_api::ProblemKind::NoSuchHost);
 }

@@ -102,7 +102,7 @@ fn a_session_ends_on_time_wherever_the_clock_is_set_and_however_long_the_host_sl
     vm.suspend_for(Duration::from_secs(50));
     let ended = session.ended();
     let awake: f64 = vm
-        .ok("journalctl -b -k -o short-monotonic --no-pager | grep 'PM: suspend exit' | tail -1 | tr -d '[]' | cut -c1-14")
+        .ok("journalctl -b -k -o short-monotonic --no-pager | grep 'PM: suspend exit' | tail -1 | tr -d '[]' | awk '{print $1}'")
         .trim()
         .parse()
         .expect("the kernel says when it woke up");

@@ -57,26 +57,40 @@ fn a_set_is_asked_for_by_a_token_and_the_next_question_waits_for_a_change() {
     assert_ne!(verify(&first).jti, verify(&second).jti);
 }
 
-#[test]
-fn where_the_clocks_differ_tokens_go_by_the_endpoints() {
+/// What a host that asks for its set says to an endpoint whose clock is `ahead` of its own: its tokens, and the key that they are verified by.
+fn tokens_where_the_clock_is(ahead: SignedDuration) -> (Vec<String>, PublicKey, String) {
     let authority = Authority::new();
     let (sender, tokens) = mpsc::channel();
     let url = serve(authority.serves("localhost", 2100, &TLS13), move |head, stream| {
         let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap().to_owned();
         sender.send(token).unwrap();
-        let body = serde_json::to_string(&Problem::new(ProblemKind::Clock, "an hour off")).unwrap();
-        let headers = "content-type: application/problem+json\r\ndate: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
-        say(stream, "401 Unauthorized", headers, &body);
+        let body = serde_json::to_string(&Problem::new(ProblemKind::Clock, "the clocks differ")).unwrap();
+        let date = (clock::now() + ahead).strftime("%a, %d %b %Y %H:%M:%S GMT");
+        let headers = format!("content-type: application/problem+json\r\ndate: {date}\r\n");
+        say(stream, "401 Unauthorized", &headers, &body);
     });
     let (link, key, _folder) = link(&url, &authority.pem);
     let failure = run(link.fetch(&Validators::default(), None)).unwrap_err();
-    assert!(failure.to_string().contains("an hour off"), "{failure}");
-    let [first, second] = [tokens.recv().unwrap(), tokens.recv().unwrap()];
+    assert!(failure.to_string().contains("the clocks differ"), "{failure}");
+    (tokens.try_iter().collect(), key, url)
+}
+
+#[test]
+fn where_the_clocks_differ_tokens_go_by_the_endpoints() {
+    let ahead = SignedDuration::from_mins(5);
+    let (tokens, key, url) = tokens_where_the_clock_is(ahead);
     let good = |token: &str, now| HostToken::verify(token, &key, std::slice::from_ref(&url), now, b"").is_ok();
-    assert!(good(&first, clock::now()) && !good(&second, clock::now()));
-    assert!(good(&second, "2100-01-01T00:00:01Z".parse().unwrap()));
     // It is tried once more, not for ever.
-    assert!(tokens.try_recv().is_err());
+    let [first, second] = tokens.as_slice() else { unreachable!("two tokens: {tokens:?}") };
+    assert!(good(first, clock::now()) && !good(second, clock::now()));
+    assert!(good(second, clock::now() + ahead));
+}
+
+#[test]
+fn nobody_gets_a_token_for_next_year_by_an_answer_from_there() {
+    let (tokens, key, url) = tokens_where_the_clock_is(SignedDuration::from_hours(365 * 24));
+    let [only] = tokens.as_slice() else { unreachable!("one token: {tokens:?}") };
+    assert!(HostToken::verify(only, &key, std::slice::from_ref(&url), clock::now(), b"").is_ok());
 }
 
 #[test]

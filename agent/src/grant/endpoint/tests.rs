@@ -107,6 +107,19 @@ fn what_a_person_gets_by_the_same_set_comes_in_one_with_what_they_lose() {
 }
 
 #[test]
+fn a_set_whose_times_are_wrong_here_takes_away_and_brings_nothing() {
+    let mut home = Home::new();
+    let mut held = home.open();
+    home.apply(&mut held, &[grant("a", 600), grant("b", 600)]);
+    let mark = held.endpoint().mark();
+    let (_, set) = home.set(&[grant("b", 600), grant("c", 600)]);
+    assert!(held.withdraw_untimely(&set, at(0)));
+    assert_eq!(states(&held), [("a", State::Ended, "revoked"), ("b", State::Live, "expired")]);
+    // The next one may be older than this one claims to be.
+    assert_eq!(held.endpoint().mark(), mark);
+}
+
+#[test]
 fn what_a_newer_set_has_no_more_is_revoked_before_anything_is_stored() {
     let mut home = Home::new();
     let mut held = home.open();
