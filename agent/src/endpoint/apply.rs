@@ -21,7 +21,8 @@ const LONGEST_AT_ONCE: usize = 32 * 1024;
 ///
 /// # Errors
 ///
-/// [`Failure::Refused`] and [`Failure::Unstored`]; the last good set stays in force, less what a set that can't be stored has no more.
+/// [`Failure::Refused`] and [`Failure::Unstored`]; the last good set stays in force, less what a set that can't be stored, or whose
+/// times are wrong by this host's clock, has no more.
 pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool, Failure> {
     let _alone = agent.endpoint.at_work.lock().await;
     // It may have left, or enrolled elsewhere, meanwhile.

@@ -254,15 +254,6 @@ impl Coming {
         fs::rename(&path, folder.join(KEY)).map_err(|source| IdentityError::File { path, source })?;
         sync_folder(folder)
     }
-
-    /// Throws the key away.
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
-    pub fn discard(self, folder: &Path) -> Result<(), IdentityError> {
-        remove(&folder.join(self.file()))
-    }
 }
 
 /// Where an endpoint is, and who vouches for it.
