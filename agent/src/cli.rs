@@ -4,9 +4,13 @@
 
 mod audit;
 mod clock;
+mod confirm;
+mod disable;
+mod doctor;
 mod enable;
 mod enroll;
 mod grant;
+mod rehearse;
 mod revoke;
 mod status;
 mod why;
@@ -43,12 +47,16 @@ enum Command {
     Revoke(revoke::Revoke),
     Audit(audit::Audit),
     Clock(clock::Clock),
+    Doctor(doctor::Doctor),
     Enable(enable::Enable),
-    Disable(enable::Disable),
+    Confirm(confirm::Confirm),
+    Disable(disable::Disable),
     Enroll(enroll::Enroll),
     Leave(enroll::Leave),
     RotateKey(enroll::RotateKey),
     Sync(enroll::Sync),
+    #[command(hide = true)]
+    Rehearse(rehearse::Rehearse),
 }
 
 /// What a command came to.
@@ -87,6 +95,9 @@ pub fn run() -> ExitCode {
         Command::Revoke(revoke) => revoke.run(cli.json),
         Command::Audit(audit) => audit.run(cli.json),
         Command::Clock(clock) => clock.run(cli.json),
+        Command::Doctor(doctor) => doctor.run(cli.json),
+        Command::Confirm(confirm) => confirm.run(cli.json),
+        Command::Rehearse(rehearse) => rehearse.run(),
         Command::Enable(enable) => enable.run(cli.json),
         Command::Disable(disable) => disable.run(cli.json),
         Command::Enroll(enroll) => enroll.run(cli.json),
@@ -140,6 +151,14 @@ fn print(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> R
     }
     out.flush()?;
     Ok(())
+}
+
+fn only_root() -> Result<(), CliError> {
+    if is_root() { Ok(()) } else { Err(CliError::Failed("only root may do this; log in as an exempt user".into())) }
+}
+
+fn failed(error: impl std::fmt::Display) -> CliError {
+    CliError::Failed(error.to_string())
 }
 
 fn is_root() -> bool {

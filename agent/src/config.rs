@@ -2,6 +2,8 @@
 //!
 //! A file that can't be used never opens a door: the agent goes on with the last one that could be, and says so.
 
+pub mod edit;
+
 use crate::durable;
 use curfew_protocol::host_api::LONGEST_WAIT_S;
 use jiff::SignedDuration;
@@ -52,7 +54,7 @@ pub struct Config {
 }
 
 /// Whether decisions are carried out.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Refuse, end and write.

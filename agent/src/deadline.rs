@@ -9,12 +9,13 @@
 use crate::agent::Agent;
 use crate::clock::belief::NO_STEP;
 use crate::clock::{self, Reading};
+use crate::program::{self, Said};
 use jiff::{SignedDuration, Timestamp};
 use std::cell::{Cell, RefCell};
-use std::process::Stdio;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::process::Command;
 use tokio::sync::Notify;
 
 /// What the timers' names begin with; the end follows.
@@ -167,15 +168,10 @@ pub async fn reset_failed(unit: &str) -> Result<(), String> {
 }
 
 /// Runs one of systemd's programs, which speak to PID 1 also where there is no message bus.
-async fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).env_clear().kill_on_drop(true);
-    let output = command.output().await.map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{program}: {}", said.split_whitespace().collect::<Vec<_>>().join(" ")))
+async fn ask(path: &str, arguments: &[&str]) -> Result<String, String> {
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+    let said = program::run(Path::new(path), path, &arguments).await.and_then(Said::output);
+    said.map_err(|problem| format!("{path}: {problem}"))
 }
 
 /// systemd.time(7), to the microsecond, and never before `at`.

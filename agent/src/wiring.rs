@@ -1,8 +1,25 @@
 //! The wiring: marked lines in PAM's service files and in sudoers, which `curfew enable` puts in and `curfew disable` takes out.
 //!
 //! Our account line stands first in the file, so that nothing before it can let somebody in. A file that is unwired is, to the
-//! byte, what it was. Installing the package wires nothing.
+//! byte, what it was. Installing the package wires nothing. A service whose file the distribution keeps in [`VENDOR_FOLDER`] alone gets a
+//! copy with our lines in [`PAM_FOLDER`], which goes with them.
+//!
+//! | part | what |
+//! |---|---|
+//! | `stack` | reads a service's rules: is our line the first to be asked? |
+//! | `transaction`, `rehearsal` | real PAM transactions against what is wired |
+//! | `before` | what was there before a change, and the way back |
+//! | `turn` | one change at a time |
+//! | `unconfirmed` | the way back that PID 1 takes, unless a new login confirms |
 
+pub mod before;
+pub mod rehearsal;
+pub mod stack;
+pub mod transaction;
+pub mod turn;
+pub mod unconfirmed;
+
+use crate::config::Config;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,6 +27,9 @@ use std::path::{Path, PathBuf};
 
 /// Where PAM's service files are.
 pub const PAM_FOLDER: &str = "/etc/pam.d";
+
+/// Where some distributions keep the files that nobody has changed.
+pub const VENDOR_FOLDER: &str = "/usr/lib/pam.d";
 
 /// The file that makes sudo read our drop-ins.
 pub const SUDOERS_INCLUDE: &str = "/etc/sudoers.d/curfew";
@@ -25,10 +45,11 @@ const NEW_ENDS: &str = ".new";
 
 const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `curfew disable`\n";
 const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
+const BEGIN_COPY: &str = "# curfew begin: a copy of the file in /usr/lib/pam.d; `curfew disable` removes it\n";
 const END: &str = "# curfew end\n";
 
 /// Who is judged in a service: `PAM_USER` or `PAM_RUSER`. The module's argument says so.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Kind {
     /// The user who logs in.
     Login,
@@ -37,7 +58,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn argument(self) -> &'static str {
+    /// The module's argument.
+    pub fn argument(self) -> &'static str {
         match self {
             Self::Login => "login",
             Self::Elevation => "elevation",
@@ -79,6 +101,12 @@ pub fn is_wired(folder: &Path, service: &str) -> io::Result<bool> {
     }
 }
 
+/// Whether a text has a mark of ours.
+fn has_marks(text: &[u8]) -> bool {
+    let marks = [BEGIN, BEGIN_NO_NEWLINE, BEGIN_COPY];
+    text.split_inclusive(|&byte| byte == b'\n').any(|line| marks.iter().any(|mark| line == mark.as_bytes()))
+}
+
 fn is_account_line(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line);
     let mut words = line.split_ascii_whitespace();
@@ -93,7 +121,8 @@ fn is_account_line(line: &[u8]) -> bool {
 pub fn wired(text: &[u8], kind: Kind) -> Result<Vec<u8>, usize> {
     let plain = unwired(text)?;
     let argument = kind.argument();
-    let mut wired = format!("{BEGIN}account    requisite    pam_curfew.so {argument}\n{END}").into_bytes();
+    let begin = if text.starts_with(BEGIN_COPY.as_bytes()) { BEGIN_COPY } else { BEGIN };
+    let mut wired = format!("{begin}account    requisite    pam_curfew.so {argument}\n{END}").into_bytes();
     let whole = plain.is_empty() || plain.ends_with(b"\n");
     wired.extend_from_slice(&plain);
     let (separator, begin) = if whole { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
@@ -111,7 +140,7 @@ pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
     let mut plain = Vec::with_capacity(text.len());
     let mut begun = None;
     for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        if line == BEGIN.as_bytes() || line == BEGIN_NO_NEWLINE.as_bytes() {
+        if [BEGIN, BEGIN_NO_NEWLINE, BEGIN_COPY].iter().any(|mark| line == mark.as_bytes()) {
             if let Some(begun) = begun {
                 return Err(begun);
             }
@@ -131,6 +160,28 @@ pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
     }
 }
 
+/// What would become of the service file `path`: the text, if it would change.
+///
+/// # Errors
+///
+/// [`WiringError`]: it can't be read, or has a mark without its counterpart.
+pub fn rewired(path: &Path, kind: Option<Kind>) -> Result<Option<Vec<u8>>, WiringError> {
+    let file = |source| WiringError::File { path: path.into(), source };
+    let text = match (fs::read(path), vendor_file(path)) {
+        (Ok(text), _) => text,
+        (Err(error), Some(vendor)) if error.kind() == io::ErrorKind::NotFound && kind.is_some() => {
+            [BEGIN_COPY, END].concat().into_bytes().into_iter().chain(fs::read(vendor).map_err(file)?).collect()
+        }
+        (Err(error), _) => return Err(file(error)),
+    };
+    let changed = match kind {
+        Some(kind) => wired(&text, kind),
+        None => unwired(&text),
+    };
+    let changed = changed.map_err(|line| WiringError::Marks { path: path.into(), line })?;
+    Ok(Some(changed).filter(|changed| *changed != text || !path.exists()))
+}
+
 /// Wires (`Some`) or unwires (`None`) the service file `path`; `false` if it was so already.
 ///
 /// # Errors
@@ -138,17 +189,56 @@ pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
 /// [`WiringError`]; the file is as it was then.
 pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
     let file = |source| WiringError::File { path: path.into(), source };
-    let text = fs::read(path).map_err(file)?;
-    let changed = match kind {
-        Some(kind) => wired(&text, kind),
-        None => unwired(&text),
-    };
-    let changed = changed.map_err(|line| WiringError::Marks { path: path.into(), line })?;
-    if changed == text {
-        return Ok(false);
+    let Some(changed) = rewired(path, kind)? else { return Ok(false) };
+    let ours = fs::read(path).is_ok_and(|text| text.starts_with(BEGIN_COPY.as_bytes()));
+    let vendors = vendor_file(path).and_then(|vendor| fs::read(vendor).ok());
+    if kind.is_none() && ours && vendors.is_some_and(|vendors| vendors == changed) {
+        fs::remove_file(path).map_err(file)?;
+    } else {
+        replace(path, &changed, None).map_err(file)?;
     }
-    replace(path, &changed, None).map_err(file)?;
     Ok(true)
+}
+
+/// The distribution's own file of the service whose file is `path`, where it has one.
+fn vendor_file(path: &Path) -> Option<PathBuf> {
+    let vendor = Path::new(VENDOR_FOLDER).join(path.strip_prefix(PAM_FOLDER).ok()?);
+    vendor.is_file().then_some(vendor)
+}
+
+/// The services of the configuration, with who is judged in each.
+pub fn services(config: &Config) -> impl Iterator<Item = (String, Kind)> {
+    let of =
+        |services: &[String], kind| services.iter().map(move |service| (service.clone(), kind)).collect::<Vec<_>>();
+    let logins = of(&config.login_services, Kind::Login);
+    let elevations = of(&config.elevation_services, Kind::Elevation);
+    let background = of(&config.background_services, Kind::Login);
+    logins.into_iter().chain(elevations).chain(background)
+}
+
+/// The file in which `service` is wired, if this host has that service.
+pub fn service_file(service: &str) -> Option<PathBuf> {
+    let path = Path::new(PAM_FOLDER).join(service);
+    (path.exists() || vendor_file(&path).is_some()).then_some(path)
+}
+
+/// Every file that may have our lines.
+///
+/// # Errors
+///
+/// That the folder can't be listed.
+pub fn service_files() -> Result<Vec<PathBuf>, WiringError> {
+    let folder = Path::new(PAM_FOLDER);
+    let entries = fs::read_dir(folder).map_err(|source| WiringError::File { path: folder.into(), source })?;
+    let mut paths: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether sudoers has our include.
+pub fn is_included() -> bool {
+    Path::new(SUDOERS_INCLUDE).exists()
 }
 
 /// Puts the include into sudoers, or takes it out; `false` if it was so already.
@@ -188,7 +278,11 @@ pub fn remove_leftovers() -> Result<(), WiringError> {
 }
 
 /// Replaces a file at once and durably, with its owner and mode kept, or `mode` where it is new.
-fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
+///
+/// # Errors
+///
+/// What the disk says; the file is as it was then.
+pub fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
     // A link stays a link: what it points to is replaced.
     let path = if path.exists() { path.canonicalize()? } else { path.to_owned() };
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -228,6 +322,15 @@ mod tests {
         assert_eq!(unwired(format!("a\n{BEGIN}b\n").as_bytes()), Err(2));
         assert_eq!(unwired(format!("a\nb\n{END}").as_bytes()), Err(3));
         assert_eq!(unwired(format!("{BEGIN}{BEGIN}{END}").as_bytes()), Err(1));
+    }
+
+    #[test]
+    fn a_copy_stays_known_as_one() {
+        let copy = [BEGIN_COPY.as_bytes(), END.as_bytes(), SSHD].concat();
+        let once = wired(&copy, Kind::Login).unwrap();
+        assert!(once.starts_with(BEGIN_COPY.as_bytes()));
+        assert_eq!(wired(&once, Kind::Login).unwrap(), once);
+        assert_eq!(unwired(&once).unwrap(), SSHD);
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl HostBuilder {
         };
         let host = Host::start(self.release, &root, |root| self.prepare(root));
         if self.enabled {
-            host.run("curfew enable").expect_ok("curfew enable");
+            // What it looks at and tries has tests of its own, and leaves records in the audit.
+            host.run("curfew enable --unchecked").expect_ok("curfew enable");
         }
         host
     }

@@ -51,6 +51,8 @@ mod hosts {
     mod crash;
     mod deadline;
     mod departure;
+    mod doctor;
+    mod enable;
     mod end;
     mod endpoint;
     mod endpoint_faults;

@@ -1,157 +1,310 @@
-//! `curfew enable` and `curfew disable`: wire PAM and sudo, and unwire them to the byte.
+//! `curfew enable`: looks at the host, wires PAM and sudo, tries the wiring, and goes back by itself unless a new login confirms.
 
-use super::{CliError, Outcome, ask, is_root, print};
-use crate::config::{self, Config};
+use super::{CliError, Outcome, ask, doctor, failed, only_root, print};
+use crate::config::edit::with_mode;
+use crate::config::{self, Config, Mode, parse_duration};
+use crate::doctor::{Check, Finding, Occasion};
+use crate::enforce::processes::login_uid;
 use crate::enforce::sudoers;
+use crate::human;
 use crate::request::messages::Status;
-use crate::wiring::{self, Kind, PAM_FOLDER, SUDOERS_INCLUDE};
+use crate::wiring::before::Before;
+use crate::wiring::rehearsal::{self, Rehearsed};
+use crate::wiring::turn::Turn;
+use crate::wiring::unconfirmed::Unconfirmed;
+use crate::wiring::{self, Kind, SUDOERS_INCLUDE, SUDOERS_LINE};
 use clap::Args;
 use curfew_protocol::exempt;
+use jiff::Timestamp;
+use nix::unistd::{Uid, User};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a change waits to be confirmed, where a person makes it.
+const WAIT: Duration = Duration::from_secs(300);
+
+/// Nobody logs in anew in less.
+const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Wire PAM and sudo: from then on, logins and sudo need a live grant. Root alone.
 ///
-/// Puts marked lines into PAM's service files and an include into sudoers. Sessions that are open stay open. `curfew disable`
-/// takes it all back, to the byte.
+/// Shows what will change, looks at the host as `curfew doctor` does, puts marked lines into PAM's service files and an include into sudoers, and
+/// tries real PAM transactions against them: exempt users must get in as before, and whoever has no grant must be refused. What goes
+/// wrong on the way is taken back. Sessions that are open stay open.
+///
+/// On a terminal, everything is undone after 5 minutes unless `curfew confirm` comes from a login that began after the change. PID 1 keeps that time: it
+/// needs neither the agent nor the network, and a reboot undoes at once. `curfew disable` takes everything back, to the byte.
 #[derive(Args, Debug)]
-pub struct Enable {}
-
-/// Unwire PAM and sudo: everything is as it was before `curfew enable`. Root alone.
-#[derive(Args, Debug)]
-pub struct Disable {}
+pub struct Enable {
+    /// Undo everything after this time, between 10s and 1d, unless `curfew confirm` comes from a new login. On a terminal 5m, else never.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "no_confirm")]
+    confirm: Option<Duration>,
+    /// Do not wait for anybody to confirm.
+    #[arg(long)]
+    no_confirm: bool,
+    /// Set this mode in /etc/curfew/agent.toml first: observe decides and audits (would_deny), and refuses nobody.
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// Show what would change, and what the doctor finds, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Neither look at the host nor try the wiring. For images that are checked elsewhere: it can lock people out.
+    #[arg(long)]
+    unchecked: bool,
+}
 
 /// What was done, and what was so already.
 #[derive(Debug, Default, Serialize)]
 struct Done {
+    /// The mode from now on.
+    mode: &'static str,
     changed: Vec<PathBuf>,
     unchanged: Vec<PathBuf>,
     /// Services of the configuration that this host has no file for.
     missing: Vec<PathBuf>,
+    /// What the doctor found that is not as it should be.
+    checks: Vec<Check>,
+    /// When it is undone, unless it is confirmed.
+    confirm_by: Option<Timestamp>,
 }
 
-impl Done {
-    fn note(&mut self, path: PathBuf, changed: bool) {
-        if changed { self.changed.push(path) } else { self.unchanged.push(path) }
-    }
-
-    fn text(&self, verb: &str) -> String {
-        let lines = |word: &str, paths: &[PathBuf]| -> String {
-            paths.iter().map(|path| format!("{word} {}\n", path.display())).collect()
-        };
-        lines(verb, &self.changed) + &lines("already so:", &self.unchanged) + &lines("not on this host:", &self.missing)
-    }
+/// What is to change.
+struct Plan {
+    services: Vec<(String, Kind)>,
+    mode: Mode,
+    /// The configuration as it is, and as it will be.
+    config: Option<(String, String)>,
+    files: Vec<PathBuf>,
+    done: Done,
 }
 
 impl Enable {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, CliError> {
         only_root()?;
-        let services = services()?;
-        // An agent that does not answer would lock everybody out but the exempt.
-        let before: Status = ask("Status", json!({}))?;
-        module_is_there()?;
-        somebody_is_exempt()?;
+        let wait = self.wait()?;
+        let _turn = Turn::take().map_err(failed)?;
         wiring::remove_leftovers().map_err(failed)?;
+        let mut plan = self.plan()?;
+        if !json {
+            print(false, &(), || plan.text())?;
+        }
+        if !self.unchecked {
+            plan.done.checks = self.look(json)?;
+        }
+        if self.dry_run {
+            print(json, &plan.done, || "Nothing was changed.\n".into())?;
+            return Ok(Outcome::Yes);
+        }
+        // An agent that does not answer would lock everybody out but the exempt.
+        let status: Status = ask("Status", json!({}))?;
+        let before = Before::now().map_err(failed)?;
+        let before = match plan.config.clone() {
+            Some((old, new)) => before.replacing_config(old, new),
+            None => before,
+        };
+        let exempt = exempt_users();
+        let rehearsed = if self.unchecked { Vec::new() } else { rehearsal::rehearse(&plan.services, &exempt) };
+        let earlier = Unconfirmed::load().map_err(failed)?;
+        let waits_already = earlier.is_some();
+        let changes = !plan.files.is_empty() || plan.config.is_some();
+        let unconfirmed = match (wait.filter(|_| changes), earlier) {
+            (Some(wait), Some(earlier)) => Some(Unconfirmed::begin(before.clone().on_top_of(earlier.before), wait)),
+            (Some(wait), None) => Some(Unconfirmed::begin(before.clone(), wait)),
+            // What waits already still does, and this with it.
+            (None, earlier) => earlier.map(Ok),
+        };
+        plan.done.confirm_by = unconfirmed.transpose().map_err(failed)?.map(|unconfirmed| unconfirmed.until);
+        let problems = match plan.carry_out() {
+            Ok(()) if self.unchecked => Vec::new(),
+            Ok(()) => judge(&plan, &status, &rehearsed, &exempt),
+            Err(error) => vec![error.to_string()],
+        };
+        if !problems.is_empty() {
+            return Err(taken_back(&before, &problems, waits_already));
+        }
+        print(json, &plan.done, || plan.done.text(plan.mode) + &whose_shell(&exempt))?;
+        Ok(Outcome::Yes)
+    }
+
+    /// How long the change waits to be confirmed, if it does.
+    fn wait(&self) -> Result<Option<Duration>, CliError> {
+        match self.confirm {
+            Some(wait) if wait < SHORTEST_WAIT || wait > Duration::from_secs(86_400) => {
+                Err(CliError::Usage(format!("--confirm {wait:?}: between 10s and 1d; nobody logs in anew in less")))
+            }
+            Some(wait) => Ok(Some(wait)),
+            None => Ok((!self.no_confirm && std::io::stdin().is_terminal()).then_some(WAIT)),
+        }
+    }
+
+    fn plan(&self) -> Result<Plan, CliError> {
+        let path = Path::new(config::PATH);
+        let config = Config::load(path).map_err(failed)?;
+        let mode = self.mode.unwrap_or(config.mode);
+        let edited = if mode == config.mode {
+            None
+        } else {
+            let old = fs::read_to_string(path).unwrap_or_default();
+            let new = with_mode(path, &old, mode).map_err(failed)?;
+            Some((old, new))
+        };
+        let mut done = Done { mode: mode.name(), ..Done::default() };
+        let (mut files, mut services) = (Vec::new(), Vec::new());
+        for (service, kind) in wiring::services(&config) {
+            match wiring::service_file(&service) {
+                Some(file) if wiring::rewired(&file, Some(kind)).map_err(failed)?.is_some() => files.push(file),
+                Some(file) => done.unchanged.push(file),
+                None => {
+                    done.missing.push(Path::new(wiring::PAM_FOLDER).join(service));
+                    continue;
+                }
+            }
+            services.push((service, kind));
+        }
+        let include = PathBuf::from(SUDOERS_INCLUDE);
+        if fs::read_to_string(&include).is_ok_and(|text| text == SUDOERS_LINE) {
+            done.unchanged.push(include);
+        } else {
+            files.push(include);
+        }
+        Ok(Plan { services, mode, config: edited, files, done })
+    }
+
+    /// What the doctor finds. A failure keeps anything from being changed.
+    fn look(&self, json: bool) -> Result<Vec<Check>, CliError> {
+        let mut checks = doctor::examine(Occasion::BeforeWiring);
+        checks.retain(|check| check.result != Finding::Pass);
+        if !json {
+            print(false, &(), || doctor::lines(&checks))?;
+        }
+        let fails = checks.iter().filter(|check| check.result == Finding::Fail).count();
+        if fails > 0 && !self.dry_run {
+            let mends = doctor::lines(&checks.into_iter().filter(|it| it.result == Finding::Fail).collect::<Vec<_>>());
+            let again = if json { format!("\n{mends}") } else { String::new() };
+            return Err(failed(format!("nothing was changed: mend what fails first, then try again{again}")));
+        }
+        Ok(checks)
+    }
+}
+
+impl Plan {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for file in &self.files {
+            let what = if file == Path::new(SUDOERS_INCLUDE) {
+                "new: the rules of live grants are read from /run/curfew/sudoers.d"
+            } else {
+                "our account line first, our session line last, between marks"
+            };
+            text += &format!("will wire {}: {what}\n", file.display());
+        }
+        if self.config.is_some() {
+            text += &format!("will set mode = {:?} in {}\n", self.mode.name(), config::PATH);
+        }
+        text
+    }
+
+    fn carry_out(&mut self) -> Result<(), CliError> {
         // sudo-rs complains at everybody's sudo about an include of nothing.
         let folder = Path::new(sudoers::FOLDER);
         sudoers::make_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-        let mut done = Done::default();
-        done.note(PathBuf::from(SUDOERS_INCLUDE), wiring::include_in_sudoers(true).map_err(failed)?);
-        for (service, kind) in services {
-            let path = Path::new(PAM_FOLDER).join(service);
-            if path.exists() {
-                let changed = wiring::rewire(&path, Some(kind)).map_err(failed)?;
-                done.note(path, changed);
-            } else {
-                done.missing.push(path);
+        if let Some((_, new)) = &self.config {
+            let path = PathBuf::from(config::PATH);
+            wiring::replace(&path, new.as_bytes(), None)
+                .map_err(|error| failed(format!("{}: {error}", path.display())))?;
+            self.done.changed.push(path);
+            // Whoever is to be observed must not be refused for a moment.
+            let _: Value = ask("Reload", json!({}))?;
+        }
+        if self.files.iter().any(|file| file == Path::new(SUDOERS_INCLUDE)) {
+            wiring::include_in_sudoers(true).map_err(failed)?;
+            self.done.changed.push(SUDOERS_INCLUDE.into());
+        }
+        for (service, kind) in &self.services {
+            if let Some(file) = wiring::service_file(service).filter(|file| self.files.contains(file)) {
+                wiring::rewire(&file, Some(*kind)).map_err(failed)?;
+                self.done.changed.push(file);
             }
         }
         let _: Value = ask("Reload", json!({}))?;
-        print(json, &done, || done.text("wired") + &advice(&before))?;
-        Ok(Outcome::Yes)
+        let _: Value = ask("Reconcile", json!({}))?;
+        Ok(())
     }
 }
 
-fn advice(before: &Status) -> String {
-    let effect = match before.mode.as_str() {
-        "observe" => "Curfew observes: nobody is refused; the audit says who would be.",
-        _ => "Curfew is in force: logins and sudo need a live grant, but for users in /etc/curfew/exempt.",
+/// Tries the wiring, and says what is wrong with it.
+fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed, exempt: &[String]) -> Vec<String> {
+    let refuses = match (plan.mode, before.in_force) {
+        (Mode::Enforce, _) => Some(true),
+        // Before, the stranger was refused: that says nothing of now.
+        (Mode::Observe, true) => None,
+        (Mode::Observe, false) => Some(false),
     };
-    format!("{effect} Sessions that are open stay open.\nTo take it back: curfew disable\n")
+    let mut problems = rehearsal::judge(rehearsed, &rehearsal::rehearse(&plan.services, exempt), refuses);
+    let wiring = doctor::examine(Occasion::Visit).into_iter().filter(|check| check.result == Finding::Fail);
+    problems.extend(wiring.map(|check| check.detail));
+    problems
 }
 
-impl Disable {
-    pub(super) fn run(&self, json: bool) -> Result<Outcome, CliError> {
-        only_root()?;
-        let mut done = Done::default();
-        // Every file, whatever the configuration says by now: nothing of ours may stay behind.
-        let mut problems = Vec::new();
-        problems.extend(wiring::remove_leftovers().err().map(|error| error.to_string()));
-        for path in service_files()? {
-            match wiring::rewire(&path, None) {
-                Ok(true) => done.note(path, true),
-                Ok(false) => {}
-                // The others are unwired all the same.
-                Err(error) => problems.push(error.to_string()),
+/// Undoes what was done. Says what was wrong, and what could not be undone.
+fn taken_back(before: &Before, problems: &[String], waits_already: bool) -> CliError {
+    let (_, left) = before.bring_back();
+    let told = ask::<_, Value>("Reload", json!({}));
+    let mut text = format!("it was tried, and went wrong: {}", problems.join("\n  "));
+    if left.is_empty() {
+        // What would wait to be confirmed is undone already, unless another change waits; a problem here leaves PID 1 to undo nothing once more.
+        let ended = if waits_already { Ok(()) } else { Unconfirmed::end() };
+        text += "\neverything is as it was";
+        text += &ended.err().map(|error| format!("; {error}")).unwrap_or_default();
+    } else {
+        text += &format!("\nthis could not be undone; run `curfew disable`: {}", left.join("\n  "));
+    }
+    text += &told.err().map(|error| format!("\nthe agent was not told: {error}")).unwrap_or_default();
+    CliError::Failed(text)
+}
+
+/// The exempt users that this host has.
+fn exempt_users() -> Vec<String> {
+    let names = exempt::names(Path::new(exempt::EXEMPT_LIST)).unwrap_or_default();
+    names.into_iter().filter(|name| User::from_name(name).ok().flatten().is_some()).collect()
+}
+
+/// A word to somebody who could not come in again.
+fn whose_shell(exempt: &[String]) -> String {
+    let uid = i32::try_from(std::process::id()).ok().and_then(login_uid);
+    let me = uid.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten()).map(|user| user.name);
+    match me.filter(|me| !exempt.contains(me)) {
+        Some(me) => format!(
+            "You are {me}, who is not exempt: this session stays, and your next login needs a grant, or a line in {}.\n",
+            exempt::EXEMPT_LIST
+        ),
+        None => String::new(),
+    }
+}
+
+impl Done {
+    fn text(&self, mode: Mode) -> String {
+        let lines = |word: &str, paths: &[PathBuf]| -> String {
+            paths.iter().map(|path| format!("{word} {}\n", path.display())).collect()
+        };
+        let effect = match mode {
+            Mode::Observe => "Curfew observes: nobody is refused; the audit says who would be.",
+            Mode::Enforce => {
+                "Curfew is in force: logins and sudo need a live grant, but for users in /etc/curfew/exempt."
             }
-        }
-        match wiring::include_in_sudoers(false) {
-            Ok(true) => done.note(PathBuf::from(SUDOERS_INCLUDE), true),
-            Ok(false) => {}
-            Err(error) => problems.push(error.to_string()),
-        }
-        // The wiring is off whether or not the agent hears of it.
-        if let Err(error) = ask::<_, Value>("Reload", json!({})) {
-            eprintln!("curfew: the agent was not told: {error}");
-        }
-        let nothing = if done.changed.is_empty() { "Curfew was not wired.\n" } else { "" };
-        print(json, &done, || done.text("unwired") + nothing)?;
-        if problems.is_empty() { Ok(Outcome::Yes) } else { Err(failed(problems.join("\ncurfew: "))) }
+        };
+        let next = match self.confirm_by {
+            Some(until) => format!(
+                "NOT CONFIRMED: it is all undone at {}. Keep this session; log in anew, and run there: curfew confirm\n",
+                human::time(until)
+            ),
+            None => "To take it back: curfew disable\n".into(),
+        };
+        let files = lines("wired", &self.changed) + &lines("already so:", &self.unchanged);
+        files + &lines("not on this host:", &self.missing) + effect + " Sessions that are open stay open.\n" + &next
     }
-}
-
-fn only_root() -> Result<(), CliError> {
-    if is_root() { Ok(()) } else { Err(CliError::Failed("only root may do this; log in as an exempt user".into())) }
-}
-
-fn failed(error: impl std::fmt::Display) -> CliError {
-    CliError::Failed(error.to_string())
-}
-
-/// The services of the configuration, with who is judged in each.
-fn services() -> Result<Vec<(String, Kind)>, CliError> {
-    let config = Config::load(Path::new(config::PATH)).map_err(failed)?;
-    let logins = config.login_services.into_iter().map(|service| (service, Kind::Login));
-    let elevations = config.elevation_services.into_iter().map(|service| (service, Kind::Elevation));
-    let background = config.background_services.into_iter().map(|service| (service, Kind::Login));
-    Ok(logins.chain(elevations).chain(background).collect())
-}
-
-fn service_files() -> Result<Vec<PathBuf>, CliError> {
-    let entries = std::fs::read_dir(PAM_FOLDER).map_err(|error| failed(format!("{PAM_FOLDER}: {error}")))?;
-    let mut paths: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-/// PAM denies everybody who meets a module that is not there, so it must be where this machine's PAM looks.
-fn module_is_there() -> Result<(), CliError> {
-    let multiarch = format!("/usr/lib/{}-linux-gnu/security", std::env::consts::ARCH);
-    let folders = [multiarch.as_str(), "/usr/lib64/security", "/usr/lib/security"];
-    if folders.iter().any(|folder| Path::new(folder).join("pam_curfew.so").is_file()) {
-        return Ok(());
-    }
-    Err(CliError::Failed(format!("pam_curfew.so is in none of {}; install the package again", folders.join(" "))))
-}
-
-/// Somebody must always get in: the exempt list has to be believed, and to name a user of this host.
-fn somebody_is_exempt() -> Result<(), CliError> {
-    let path = Path::new(exempt::EXEMPT_LIST);
-    let names = exempt::names(path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    if names.iter().any(|name| nix::unistd::User::from_name(name).ok().flatten().is_some()) {
-        return Ok(());
-    }
-    Err(failed(format!("{} names no user of this host; add one that you can log in as", path.display())))
 }

@@ -34,6 +34,13 @@ fn text(status: &Answer, now: Timestamp) -> String {
         text += &format!(" The next grant ends in {}, at {}.", human::left(now, end), human::time(end));
     }
     text.push('\n');
+    if let Some(until) = status.confirm_by {
+        text += &format!(
+            "NOT CONFIRMED: what `curfew enable` did is undone in {}, at {}, unless `curfew confirm` comes from a new login.\n",
+            human::left(now, until),
+            human::time(until)
+        );
+    }
     text += &status.set.as_ref().map(set_line).unwrap_or_default();
     for problem in &status.problems {
         text += &format!("problem: {}\n", human::printable(problem));

@@ -11,9 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Where people's sudo is.
 pub const SUDO: &str = "/usr/bin/sudo";
@@ -32,12 +30,6 @@ const MARK_OF_RS: &[u8] = b"sudo-rs";
 
 /// The longest program that is looked through, in bytes.
 const LONGEST_PROGRAM: u64 = 32 * 1024 * 1024;
-
-/// How long visudo may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How much of what a program says is read from each of its streams.
-const LONGEST_ANSWER: u64 = 16 * 1024;
 
 /// How long there may be no sudo before that counts: a package manager or an administrator takes one away to put another there.
 const EXCHANGED_WITHIN: Duration = Duration::from_millis(500);
@@ -174,47 +166,6 @@ fn told_by(program: &[u8]) -> Option<Flavour> {
     }
 }
 
-/// What a program said.
-#[derive(Debug)]
-pub struct Said {
-    /// Whether it ended with 0.
-    pub success: bool,
-    /// What it wrote to standard error, then to standard output.
-    pub text: String,
-}
-
-/// Runs `program` under the name `name`, with nothing to read and no environment, and takes what it says.
-///
-/// # Errors
-///
-/// That it can't be run, or takes too long.
-pub async fn run(program: &Path, name: &str, arguments: &[&std::ffi::OsStr]) -> Result<Said, String> {
-    let mut command = tokio::process::Command::new(program);
-    command.arg0(name).args(arguments).env_clear().current_dir("/").kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let answer = async {
-        let mut child = command.spawn()?;
-        let (output, errors) = (child.stdout.take(), child.stderr.take());
-        let (output, errors) = tokio::join!(read(output), read(errors));
-        let success = child.wait().await?.success();
-        let text = [errors?, output?].concat();
-        io::Result::Ok(Said { success, text: String::from_utf8_lossy(&text).into_owned() })
-    };
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(said) => said.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("it took longer than {PATIENCE:?}")),
-    }
-}
-
-/// What a stream has, up to a bound. What writes more finds it closed.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        stream.take(LONGEST_ANSWER).read_to_end(&mut bytes).await?;
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -243,13 +194,6 @@ mod tests {
         assert!(Identity::of(&path).is_err());
         assert!(Identity::of(folder.path()).is_err());
         assert!(Identity::of(&folder.path().join("none")).is_err());
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_program_that_says_too_much_is_cut_short() {
-        let yes = run(Path::new("/usr/bin/yes"), "yes", &[]).await.unwrap();
-        assert!(!yes.success);
-        assert_eq!(yes.text.len() as u64, LONGEST_ANSWER);
     }
 
     #[test]

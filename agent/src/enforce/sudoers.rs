@@ -5,9 +5,10 @@
 //!
 //! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
 
-use super::sudo_flavour::{self, Flavour, HostSudo};
+use super::sudo_flavour::{Flavour, HostSudo};
 use crate::agent::Agent;
 use crate::grant::{Content, HeldGrant, State};
+use crate::program;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
@@ -301,12 +302,12 @@ fn last_second(not_after: Timestamp) -> String {
 }
 
 async fn ask_visudo(visudo: &Path, rules: &Path) -> Result<(), SudoersError> {
-    let said = sudo_flavour::run(visudo, "visudo", &["-cf".as_ref(), rules.as_os_str()]).await;
+    let said = program::run(visudo, "visudo", &["-cf".as_ref(), rules.as_os_str()]).await;
     let said = said.map_err(SudoersError::Visudo)?;
     if said.success {
         Ok(())
     } else {
-        Err(SudoersError::Refused(said.text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        Err(SudoersError::Refused(said.text().split_whitespace().collect::<Vec<_>>().join(" ")))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
+use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
 use curfew_protocol::grant::{Grant, Text, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -108,6 +109,7 @@ async fn status(agent: &Agent, peer: &Peer) -> Status {
         next_end: live.map(|held| held.end()).min(),
         grants: shown.into_iter().map(|held| show(held, now)).collect(),
         set: agent.endpoint.show(grants.endpoint().facts(), now),
+        confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
         problems: if peer.is_root() { problems(agent) } else { Vec::new() },
         sessions: open
             .map(|session| ShownSession {

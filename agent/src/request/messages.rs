@@ -24,6 +24,9 @@ pub struct Status {
     pub next_end: Option<Timestamp>,
     /// The last verified set; none without an endpoint.
     pub set: Option<ShownSet>,
+    /// When what `curfew enable` did is undone, unless it is confirmed.
+    #[serde(default)]
+    pub confirm_by: Option<Timestamp>,
     /// What is wrong on this host, for root.
     pub problems: Vec<String>,
     /// What is open: everything for root, one's own for others.

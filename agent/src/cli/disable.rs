@@ -1,0 +1,58 @@
+//! `curfew disable`: unwires PAM and sudo, to the byte. It needs neither the agent nor a configuration that can be read.
+
+use super::{CliError, Outcome, ask, failed, only_root, print};
+use crate::wiring::before::Before;
+use crate::wiring::turn::Turn;
+use crate::wiring::unconfirmed::Unconfirmed;
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Unwire PAM and sudo: everything is as it was before `curfew enable`. Root alone.
+#[derive(Args, Debug)]
+pub struct Disable {
+    /// Only undo an enable that nobody has confirmed: what curfew-revert.service runs.
+    #[arg(long)]
+    unconfirmed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    changed: Vec<PathBuf>,
+}
+
+impl Disable {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, CliError> {
+        only_root()?;
+        // Whoever holds it that long hangs: taking it off comes first.
+        let _turn = Turn::take();
+        let before = if self.unconfirmed {
+            match Unconfirmed::load().map_err(failed)? {
+                Some(unconfirmed) => unconfirmed.before,
+                None => {
+                    print(json, &Done { changed: Vec::new() }, || "Nothing waits to be confirmed.\n".into())?;
+                    return Ok(Outcome::Yes);
+                }
+            }
+        } else {
+            // Every file, whatever was wired first: nothing of ours may stay behind.
+            Before::default()
+        };
+        let (changed, mut problems) = before.bring_back();
+        if problems.is_empty() {
+            problems.extend(Unconfirmed::end().err().map(|error| error.to_string()));
+        }
+        // The wiring is off whether or not the agent hears of it. PID 1 tells it in the other case: the agent may wait for this to end.
+        if !self.unconfirmed
+            && let Err(error) = ask::<_, Value>("Reload", json!({}))
+        {
+            eprintln!("curfew: the agent was not told: {error}");
+        }
+        let done = Done { changed };
+        let nothing = if done.changed.is_empty() { "Curfew was not wired.\n" } else { "" };
+        let unwired = || done.changed.iter().map(|path| format!("unwired {}\n", path.display())).collect::<String>();
+        print(json, &done, || unwired() + nothing)?;
+        if problems.is_empty() { Ok(Outcome::Yes) } else { Err(failed(problems.join("\ncurfew: "))) }
+    }
+}

@@ -1,0 +1,27 @@
+//! `curfew rehearse`: one PAM transaction in a process of its own, for `curfew enable`.
+
+use super::{CliError, Outcome, failed, only_root};
+use crate::wiring::Kind;
+use crate::wiring::rehearsal::transact;
+use clap::Args;
+
+/// Open one PAM transaction as sshd or sudo would, and print PAM's answers.
+#[derive(Args, Debug)]
+pub struct Rehearse {
+    /// The PAM service.
+    service: String,
+    /// Who is judged there: the user who logs in, or the one who invokes it.
+    #[arg(value_enum)]
+    judged: Kind,
+    /// The person.
+    user: String,
+}
+
+impl Rehearse {
+    pub(super) fn run(&self) -> Result<Outcome, CliError> {
+        only_root()?;
+        let answer = transact(&self.service, self.judged, &self.user).map_err(|code| failed(code.text()))?;
+        println!("{}", serde_json::to_string(&answer).map_err(failed)?);
+        Ok(Outcome::Yes)
+    }
+}

@@ -1,0 +1,38 @@
+//! journald, which has a copy of the audit: whether it outlives a boot, and whether a flood of it is dropped. The audit itself is in
+//! `/var/lib/curfew/audit`, whatever journald does.
+
+use super::Check;
+use crate::program::{self, Said};
+use std::path::Path;
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+
+/// Where journald writes what stays (systemd-journald.service(8)).
+const PERSISTENT: &str = "/var/log/journal";
+
+pub(super) fn checks() -> Vec<Check> {
+    vec![persistent(), unlimited()]
+}
+
+fn persistent() -> Check {
+    let has_files = std::fs::read_dir(PERSISTENT).is_ok_and(|mut entries| entries.next().is_some());
+    if has_files && Path::new(PERSISTENT).is_dir() {
+        Check::pass("journal", format!("it is kept in {PERSISTENT}"))
+    } else {
+        let mend = format!("mkdir -p {PERSISTENT} && systemctl restart systemd-journald && journalctl --flush");
+        Check::warn("journal", "it does not outlive a boot; /var/lib/curfew/audit does", mend)
+    }
+}
+
+fn unlimited() -> Check {
+    let asked = ["show", "--property", "LogRateLimitIntervalUSec", "--value", "curfewd.service"];
+    match program::run_and_wait(SYSTEMCTL, &asked).and_then(Said::output) {
+        Ok(interval) if interval.trim() == "0" => Check::pass("journal_limit", "it drops nothing of the agent's"),
+        Ok(interval) => Check::warn(
+            "journal_limit",
+            format!("it drops records in a flood (LogRateLimitIntervalSec={})", interval.trim()),
+            "take the setting out of the drop-in that has it: systemctl cat curfewd",
+        ),
+        Err(problem) => Check::warn("journal_limit", problem, "see systemctl status curfewd"),
+    }
+}

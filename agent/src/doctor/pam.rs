@@ -1,0 +1,59 @@
+//! The wiring of each service: there, asked first, and with the right argument.
+
+use super::{Check, Finding, Host};
+use crate::wiring::{self, Kind, stack};
+use std::fs;
+
+pub(super) fn checks(host: &Host) -> Vec<Check> {
+    let config = host.config();
+    let services: Vec<(String, Kind)> = wiring::services(&config).collect();
+    let read = |service: &str| {
+        wiring::service_file(service)
+            .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap_or_default()))
+    };
+    let files: Vec<_> = services.iter().filter_map(|(service, kind)| Some((read(service)?, *kind))).collect();
+    if !files.iter().any(|((_, text), _)| text.contains("pam_curfew.so")) {
+        return vec![Check::warn("wiring", "Curfew is not wired: nobody is refused", "curfew enable")];
+    }
+    let mut checks: Vec<Check> = files
+        .iter()
+        .filter_map(|((path, text), kind)| Some((path, stack::check(text, *kind).err()?)))
+        .map(wrong)
+        .collect();
+    let missing: Vec<&str> = services
+        .iter()
+        .filter(|(service, _)| wiring::service_file(service).is_none())
+        .map(|(it, _)| it.as_str())
+        .collect();
+    if checks.iter().all(|check| check.result == Finding::Pass) {
+        let mut detail = "our line is asked first in every service that is judged".to_owned();
+        if !missing.is_empty() {
+            detail += &format!("; not on this host: {}", missing.join(" "));
+        }
+        checks.push(Check::pass("wiring", detail));
+    }
+    checks.extend(stray(&services));
+    checks
+}
+
+fn wrong((path, problem): (&String, String)) -> Check {
+    let mend = "put what comes before it behind our lines, or run: curfew disable && curfew enable";
+    Check::fail("wiring", format!("{path}: {problem}"), mend)
+}
+
+/// Services that are wired, and that the configuration does not name: the agent refuses them.
+fn stray(services: &[(String, Kind)]) -> Option<Check> {
+    let files = wiring::service_files().ok()?;
+    let named = |path: &std::path::Path| {
+        path.file_name().is_some_and(|name| services.iter().any(|(service, _)| name == service.as_str()))
+    };
+    let stray: Vec<String> = files
+        .into_iter()
+        .filter(|path| !named(path) && fs::read_to_string(path).is_ok_and(|text| text.contains("pam_curfew.so")))
+        .map(|path| path.display().to_string())
+        .collect();
+    (!stray.is_empty()).then(|| {
+        let detail = format!("{} has our lines, and is none of the services in agent.toml", stray.join(" "));
+        Check::warn("wiring", detail, "name the service in agent.toml, or take our lines out")
+    })
+}

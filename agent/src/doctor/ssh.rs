@@ -1,0 +1,67 @@
+//! What sshd itself says (sshd(8), `-T`): whether it asks PAM at all, and whether root may come in past every grant.
+
+use super::{Check, Host};
+use crate::program::{self, Said};
+use std::path::Path;
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+pub(super) fn checks(host: &Host) -> Vec<Check> {
+    if !host.config().login_services.iter().any(|service| service == "sshd") || !Path::new(SSHD).exists() {
+        return vec![Check::pass("sshd", "there is no sshd that is judged")];
+    }
+    // Match blocks are decided for root who comes from here.
+    let said = program::run_and_wait(SSHD, &["-T", "-C", "user=root,host=localhost,addr=127.0.0.1"]);
+    match said.and_then(Said::output) {
+        Ok(settings) => vec![pam(&settings), root(&settings, host.exempts("root"))],
+        Err(problem) => {
+            let detail = format!("what sshd is told can't be known: {problem}");
+            vec![Check::warn("sshd", detail, "see that `sshd -T` says UsePAM yes")]
+        }
+    }
+}
+
+fn value<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
+    settings.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::trim)
+}
+
+fn pam(settings: &str) -> Check {
+    match value(settings, "usepam") {
+        Some("yes") => Check::pass("sshd", "it asks PAM (UsePAM yes)"),
+        other => Check::fail(
+            "sshd",
+            format!("it does not ask PAM (UsePAM {}), so Curfew is not asked", other.unwrap_or("is not there")),
+            "set UsePAM yes in /etc/ssh/sshd_config, then: systemctl reload ssh (or sshd)",
+        ),
+    }
+}
+
+fn root(settings: &str, exempt: bool) -> Check {
+    match value(settings, "permitrootlogin") {
+        Some("no") => Check::pass("root_login", "root can't log in over ssh"),
+        Some(permitted) if exempt => Check::warn(
+            "root_login",
+            format!("root can log in over ssh without a grant: PermitRootLogin {permitted}, and root is exempt"),
+            "once others on the exempt list get in: PermitRootLogin no in /etc/ssh/sshd_config",
+        ),
+        Some(_) => Check::pass("root_login", "root needs a grant over ssh: root is not exempt"),
+        None => Check::warn("root_login", "sshd does not say whether root can log in", "see `sshd -T`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Finding;
+    use super::*;
+
+    #[test]
+    fn sshd_is_taken_at_its_word() {
+        let settings = "port 22\nusepam yes\npermitrootlogin without-password\nusepamx no\n";
+        assert_eq!(pam(settings).result, Finding::Pass);
+        assert_eq!(pam("usepam no\n").result, Finding::Fail);
+        assert_eq!(pam("").result, Finding::Fail);
+        assert_eq!(root(settings, true).result, Finding::Warn);
+        assert_eq!(root(settings, false).result, Finding::Pass);
+        assert_eq!(root("permitrootlogin no\n", true).result, Finding::Pass);
+    }
+}

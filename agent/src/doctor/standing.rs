@@ -1,0 +1,119 @@
+//! Standing access: what somebody has without a grant, or gets on top of one. Curfew refuses the login and the sudo; the rights that are there beside it
+//! are the host's, and an auditor asks for them.
+
+use super::sudoers::{self, Line};
+use super::{Check, Host};
+use crate::enforce::sudo_flavour::HostSudo;
+use nix::unistd::Group;
+use std::collections::BTreeSet;
+use std::fs;
+
+/// Groups whose members have sudo rules on most distributions.
+const SUDO_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
+
+/// Groups whose members can become root without sudo.
+const ROOTLIKE_GROUPS: [&str; 6] = ["docker", "lxd", "incus-admin", "libvirt", "disk", "shadow"];
+
+/// At most so many names or places are told.
+const MOST_TOLD: usize = 10;
+
+pub(super) fn checks(host: &Host) -> Vec<Check> {
+    vec![rules(host), sudo_groups(host), rootlike_groups(host)]
+}
+
+fn rules(host: &Host) -> Check {
+    let Ok(flavour) = HostSudo::default().flavour() else { return Check::pass("sudo_rules", "there is no sudo") };
+    let (lines, _) = sudoers::read(&super::sudo::main_file(flavour));
+    let found: Vec<String> = lines
+        .iter()
+        .filter(|line| !line.path.starts_with("/run/curfew") && is_passwordless(&line.text, |user| host.exempts(user)))
+        .map(|line| {
+            let Line { path, number, text } = line;
+            format!("{}, line {number}: {}", path.display(), text.trim())
+        })
+        .collect();
+    if found.is_empty() {
+        return Check::pass("sudo_rules", "no standing rule gives sudo without a password");
+    }
+    let detail = format!("under any grant of sudo these hold, too, without a password: {}", told(&found, "; "));
+    Check::warn("sudo_rules", detail, "take them out with visudo, and grant what they gave")
+}
+
+fn is_passwordless(line: &str, exempt: impl Fn(&str) -> bool) -> bool {
+    let line = line.trim_start();
+    if let Some(settings) = line.strip_prefix("Defaults") {
+        return settings.replace("! ", "!").contains("!authenticate");
+    }
+    let who = line.split(|c: char| c.is_ascii_whitespace() || c == ',').next().unwrap_or_default();
+    line.contains("NOPASSWD:") && !exempt(who)
+}
+
+fn sudo_groups(host: &Host) -> Check {
+    let found = members(host, &SUDO_GROUPS);
+    if found.is_empty() {
+        return Check::pass("sudo_members", format!("nobody who needs a grant is in {}", SUDO_GROUPS.join(", ")));
+    }
+    let detail = format!("under any grant of sudo the rules of their group hold, too: {}", told(&found, ", "));
+    Check::warn("sudo_members", detail, "take them out: gpasswd --delete USER GROUP")
+}
+
+fn rootlike_groups(host: &Host) -> Check {
+    let found = members(host, &ROOTLIKE_GROUPS);
+    if found.is_empty() {
+        return Check::pass("root_groups", format!("nobody who needs a grant is in {}", ROOTLIKE_GROUPS.join(", ")));
+    }
+    let detail = format!("these can become root without sudo while they are logged in: {}", told(&found, ", "));
+    Check::warn("root_groups", detail, "take them out: gpasswd --delete USER GROUP")
+}
+
+/// Who is in one of the groups and not exempt, as `alice (sudo)`.
+fn members(host: &Host, groups: &[&str]) -> Vec<String> {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut found = BTreeSet::new();
+    for name in groups {
+        let Ok(Some(group)) = Group::from_name(name) else { continue };
+        let primary = passwd.lines().filter_map(|line| primary_member(line, group.gid.as_raw()));
+        let all = group.mem.iter().map(String::as_str).chain(primary);
+        found.extend(all.filter(|user| *user != "root" && !host.exempts(user)).map(|user| format!("{user} ({name})")));
+    }
+    found.into_iter().collect()
+}
+
+/// The user of a line of passwd(5) whose own group is `gid`.
+fn primary_member(line: &str, gid: u32) -> Option<&str> {
+    let mut fields = line.split(':');
+    let user = fields.next()?;
+    (fields.nth(2)?.parse() == Ok(gid)).then_some(user)
+}
+
+fn told(found: &[String], between: &str) -> String {
+    let more = found.len().saturating_sub(MOST_TOLD);
+    let told = found.iter().take(MOST_TOLD).map(|it| crate::human::printable(it)).collect::<Vec<_>>().join(between);
+    if more == 0 { told } else { format!("{told}{between}and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_without_a_password_are_found() {
+        for (line, found) in [
+            ("dave ALL = NOPASSWD: /usr/bin/id", true),
+            ("%wheel ALL=(ALL) NOPASSWD:ALL", true),
+            ("ops ALL=(ALL) NOPASSWD:ALL", false),
+            ("Defaults:bob !authenticate", true),
+            ("Defaults env_reset", false),
+            ("%sudo ALL=(ALL:ALL) ALL", false),
+        ] {
+            assert_eq!(is_passwordless(line, |user| user == "ops"), found, "{line}");
+        }
+    }
+
+    #[test]
+    fn ones_own_group_counts() {
+        assert_eq!(primary_member("alice:x:1001:27:,,,:/home/alice:/bin/bash", 27), Some("alice"));
+        assert_eq!(primary_member("alice:x:27:1001:,,,:/home/alice:/bin/bash", 27), None);
+        assert_eq!(primary_member("nonsense", 27), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! The rehearsal: real PAM transactions of every wired service, before and after a change. Exempt users must get in as before, and whoever has
+//! no grant must be refused, before anybody relies on it.
+//!
+//! Each transaction runs in a process of its own (`curfew rehearse`): what a module does there, or breaks, ends with it.
+
+use super::Kind;
+use super::transaction::{Code, Item, Transaction};
+use crate::program;
+use serde::{Deserialize, Serialize};
+
+/// Who has no grant on any host.
+pub const STRANGER: &str = "nobody";
+
+/// Where the rehearsed person comes from, and on what terminal: so the audit tells who it was.
+const FROM: &str = "127.0.0.1";
+const TERMINAL: &str = "curfew-enable";
+
+/// At most so many exempt users are rehearsed.
+const MOST_EXEMPT: usize = 8;
+
+/// This program, as its own child finds it.
+const MYSELF: &str = "/proc/self/exe";
+
+/// One person who comes by one service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// The service.
+    pub service: String,
+    /// Who is judged in it.
+    pub kind: Kind,
+    /// The person.
+    pub user: String,
+}
+
+/// What PAM said to them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Answer {
+    /// Of the account: may they in?
+    pub account: Code,
+    /// Of the session; none where it was not come to.
+    pub session: Option<Code>,
+}
+
+impl Answer {
+    fn text(self) -> String {
+        match self.session {
+            Some(session) if session != Code::SUCCESS => format!("no session: {}", session.text()),
+            _ => self.account.text(),
+        }
+    }
+}
+
+/// What was rehearsed, and what PAM said.
+pub type Rehearsed = Vec<(Entry, Result<Answer, String>)>;
+
+/// Rehearses every service with the exempt users and the stranger.
+pub fn rehearse(services: &[(String, Kind)], exempt: &[String]) -> Rehearsed {
+    let people = || exempt.iter().take(MOST_EXEMPT).map(String::as_str).chain([STRANGER]);
+    let entries = services.iter().flat_map(|(service, kind)| {
+        people().map(|user| Entry { service: service.clone(), kind: *kind, user: user.to_owned() })
+    });
+    entries.map(|entry| (entry.clone(), in_a_process(&entry))).collect()
+}
+
+/// What is wrong with the answers after a change. `refuses` says whether the stranger has to be refused.
+pub fn judge(before: &Rehearsed, after: &Rehearsed, refuses: Option<bool>) -> Vec<String> {
+    let pairs = before.iter().zip(after);
+    pairs.filter_map(|((entry, before), (_, after))| problem(entry, before, after, refuses)).collect()
+}
+
+fn problem(
+    Entry { service, user, .. }: &Entry,
+    before: &Result<Answer, String>,
+    after: &Result<Answer, String>,
+    refuses: Option<bool>,
+) -> Option<String> {
+    let after = match after {
+        Ok(after) => *after,
+        Err(problem) => return Some(format!("{service}: {user} could not be tried: {problem}")),
+    };
+    if user == STRANGER && refuses == Some(true) {
+        let refused = after.account == Code::PERM_DENIED;
+        return (!refused)
+            .then(|| format!("{service}: {user}, who has no grant, is not refused but gets: {}", after.text()));
+    }
+    if user == STRANGER && refuses.is_none() {
+        return None;
+    }
+    match before {
+        Ok(before) if *before == after => None,
+        Ok(before) => Some(format!("{service}: {user} got {:?} before, and gets: {}", before.text(), after.text())),
+        Err(_) => None,
+    }
+}
+
+fn in_a_process(entry: &Entry) -> Result<Answer, String> {
+    let judged = entry.kind.argument();
+    let said = program::run_and_wait(MYSELF, &["rehearse", &entry.service, judged, &entry.user])?;
+    serde_json::from_str(&said.output).map_err(|_| said.text().split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// One transaction in this process.
+///
+/// # Errors
+///
+/// PAM's code, where it does not come to an answer.
+pub fn transact(service: &str, kind: Kind, user: &str) -> Result<Answer, Code> {
+    let mut transaction = match kind {
+        Kind::Login => Transaction::begin(service, user)?,
+        Kind::Elevation => Transaction::begin(service, "root")?,
+    };
+    match kind {
+        Kind::Login => transaction.set(Item::Rhost, FROM)?,
+        Kind::Elevation => transaction.set(Item::Ruser, user)?,
+    }
+    transaction.set(Item::Tty, TERMINAL)?;
+    let account = transaction.account().err().unwrap_or(Code::SUCCESS);
+    // Only who is let in opens a session, and nobody does in the stranger's name.
+    let opens = account == Code::SUCCESS && user != STRANGER;
+    let session = opens.then(|| transaction.session().err().unwrap_or(Code::SUCCESS));
+    Ok(Answer { account, session })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(user: &str, account: Code) -> Rehearsed {
+        let entry = Entry { service: "sshd".into(), kind: Kind::Login, user: user.into() };
+        vec![(entry, Ok(Answer { account, session: None }))]
+    }
+
+    #[test]
+    fn exempt_users_must_get_in_as_before() {
+        let (open, shut) = (said("root", Code::SUCCESS), said("root", Code(28)));
+        assert_eq!(judge(&open, &open, Some(true)), Vec::<String>::new());
+        assert_eq!(judge(&shut, &shut, Some(true)), Vec::<String>::new());
+        assert_eq!(judge(&open, &shut, Some(true)).len(), 1);
+        assert_eq!(judge(&open, &shut, Some(false)).len(), 1);
+    }
+
+    #[test]
+    fn a_stranger_must_be_refused_in_force_and_not_while_it_observes() {
+        let (open, shut, broken) =
+            (said(STRANGER, Code::SUCCESS), said(STRANGER, Code::PERM_DENIED), said(STRANGER, Code(9)));
+        assert_eq!(judge(&open, &shut, Some(true)), Vec::<String>::new());
+        assert_eq!(judge(&open, &open, Some(true)).len(), 1);
+        assert_eq!(judge(&open, &broken, Some(true)).len(), 1);
+        assert_eq!(judge(&open, &open, Some(false)), Vec::<String>::new());
+        assert_eq!(judge(&open, &shut, Some(false)).len(), 1);
+        assert_eq!(judge(&shut, &open, None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_could_not_be_tried_is_a_problem() {
+        let open = said("root", Code::SUCCESS);
+        let hung = open.iter().map(|(entry, _)| (entry.clone(), Err("it took longer than 5s".into()))).collect();
+        assert!(judge(&open, &hung, Some(true)).concat().contains("longer than 5s"));
+    }
+}

@@ -1,0 +1,129 @@
+//! The rules of one PAM service, as far as it matters who is asked first (pam.conf(5)): a line of ours that comes after one that can let somebody
+//! in is no lock.
+
+use super::Kind;
+
+/// What is wrong with how a service is wired, as a sentence.
+///
+/// # Errors
+///
+/// The sentence.
+pub fn check(text: &str, kind: Kind) -> Result<(), String> {
+    let lines = joined(text);
+    let rules: Vec<Rule<'_>> = lines.iter().filter_map(|(number, line)| Rule::parse(*number, line)).collect();
+    let ours = |rule: &&Rule<'_>| rule.is_ours();
+    let account: Vec<&Rule<'_>> = rules.iter().filter(|rule| rule.is_account()).collect();
+    let Some(our_account) = account.iter().copied().find(ours) else {
+        return Err("our account line is missing".into());
+    };
+    if !matches!(our_account.control, "requisite" | "required") {
+        let Rule { number, control, .. } = our_account;
+        return Err(format!("line {number}: our account line is {control:?}, so others can overrule it"));
+    }
+    if let Some(first) = account.first().filter(|first| !first.is_ours()) {
+        let Rule { number, line, .. } = first;
+        return Err(format!("line {number} ({}) comes before our account line, and can let people in", line.trim()));
+    }
+    if !our_account.line.split_ascii_whitespace().any(|word| word == kind.argument()) {
+        return Err(format!("line {}: our account line does not say {:?}", our_account.number, kind.argument()));
+    }
+    if !rules.iter().any(|rule| rule.kind == "session" && rule.is_ours()) {
+        return Err("our session line is missing".into());
+    }
+    Ok(())
+}
+
+/// A rule, or an include.
+struct Rule<'a> {
+    number: usize,
+    line: &'a str,
+    /// `account`, `session` …; empty for `@include`, which may have rules of every kind.
+    kind: &'a str,
+    control: &'a str,
+}
+
+impl<'a> Rule<'a> {
+    fn parse(number: usize, line: &'a str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let first = words.next()?;
+        let kind = if first == "@include" { "" } else { first.trim_start_matches('-') };
+        // A control in brackets may have blanks inside; ours never has.
+        Some(Self { number, line, kind, control: words.next().unwrap_or_default() })
+    }
+
+    fn is_account(&self) -> bool {
+        // Debian's includes are named for the kind of rules that they have.
+        let of_another_kind = ["common-auth", "common-session", "common-session-noninteractive", "common-password"];
+        self.kind.eq_ignore_ascii_case("account") || (self.kind.is_empty() && !of_another_kind.contains(&self.control))
+    }
+
+    fn is_ours(&self) -> bool {
+        self.line.split_ascii_whitespace().any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
+    }
+}
+
+/// The lines with their numbers, from 1: without comments, and with what a backslash continues.
+fn joined(text: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut continues = false;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default();
+        let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
+        match lines.last_mut().filter(|_| continues) {
+            Some((_, last)) => {
+                last.push(' ');
+                last.push_str(line);
+            }
+            None => lines.push((number + 1, line.to_owned())),
+        }
+        continues = goes_on;
+    }
+    lines
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::wired;
+    use super::*;
+
+    const SSHD: &str = "# sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n@include common-session\n";
+
+    fn after_wiring(change: impl Fn(String) -> String) -> Result<(), String> {
+        let text = String::from_utf8(wired(SSHD.as_bytes(), Kind::Login).unwrap()).unwrap();
+        check(&change(text), Kind::Login)
+    }
+
+    #[test]
+    fn what_enable_writes_is_right() {
+        assert_eq!(after_wiring(|text| text), Ok(()));
+        assert_eq!(after_wiring(|text| format!("@include common-auth\nauth required x.so\n{text}")), Ok(()));
+    }
+
+    #[test]
+    fn whatever_comes_first_can_let_people_in() {
+        for first in [
+            "account sufficient pam_permit.so\n",
+            "-account [success=done] pam_localuser.so\n",
+            "@include common-account\n",
+            "@include mine\n",
+            "ACCOUNT \\\nsufficient pam_permit.so\n",
+        ] {
+            let problem = after_wiring(|text| format!("{first}{text}")).unwrap_err();
+            assert!(problem.starts_with("line 1 ") && problem.contains("before our account line"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_weakened_or_gone_is_told() {
+        for (from, to, says) in [
+            ("account    requisite", "account    optional", "overrule"),
+            ("account    requisite    pam_curfew.so login", "# none", "our account line is missing"),
+            ("session    required     pam_curfew.so login", "", "our session line is missing"),
+            ("pam_curfew.so login", "pam_curfew.so elevation", "does not say \"login\""),
+        ] {
+            let problem = after_wiring(|text| text.replacen(from, to, 1)).unwrap_err();
+            assert!(problem.contains(says), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The doctor: a healthy host has nothing to mend, and each thing that is broken is found, named, and mended as it says.
+
+use curfew_tests::{Host, Release};
+use serde_json::Value;
+
+on_every_release! {
+    a_healthy_host_fails_nothing,
+    each_broken_precondition_is_found,
+}
+
+fn checks(host: &Host) -> Vec<Value> {
+    let report: Value = serde_json::from_str(&host.run("curfew doctor --json").stdout).expect("one JSON object");
+    report["checks"].as_array().expect("checks").clone()
+}
+
+/// The checks that did not pass, as `fail sshd`.
+fn findings(checks: &[Value]) -> Vec<String> {
+    let bad = checks.iter().filter(|check| check["result"] != "pass");
+    bad.map(|check| format!("{} {}", check["result"], check["name"]).replace('"', "")).collect()
+}
+
+fn a_healthy_host_fails_nothing(release: Release) {
+    let host = Host::boot(release);
+    // What the test hosts have on purpose: dave's rule, a root who may log in. Nothing else is told.
+    host.ok("rm /etc/sudoers.d/dave; echo 'PermitRootLogin no' > /etc/ssh/sshd_config.d/a.conf; mkdir -p /var/log/journal; journalctl --flush");
+    let healthy = host.run("curfew doctor");
+    assert!(healthy.success(), "{healthy:?}");
+    let checks = checks(&host);
+    assert_eq!(findings(&checks), Vec::<String>::new());
+    for check in &checks {
+        assert!(check["name"].is_string() && check["detail"].is_string() && check["mend"].is_null(), "{check}");
+    }
+    assert!(healthy.stdout.ends_with("0 failed, 0 warnings.\n"), "{}", healthy.stdout);
+    let alice = host.run_as("alice", "curfew doctor");
+    assert!(!alice.success() && alice.stderr.contains("only root"), "{alice:?}");
+}
+
+fn each_broken_precondition_is_found(release: Release) {
+    let host = Host::boot(release);
+    let usual = findings(&checks(&host));
+    let classic = release != Release::TrixieSudoRs;
+    let pam_d = "/etc/pam.d/sshd";
+    // Each: what breaks the host, what the doctor finds, what mends it.
+    let mut broken = vec![
+        (
+            "echo 'colour = 1' >> /etc/curfew/agent.toml",
+            "fail configuration",
+            "sed -i '/colour/d' /etc/curfew/agent.toml",
+        ),
+        ("systemctl stop curfewd.socket curfewd", "fail agent", "systemctl start curfewd.socket curfewd"),
+        ("chmod 666 /etc/curfew/exempt", "fail exempt", "chmod 644 /etc/curfew/exempt"),
+        ("echo gone >> /etc/curfew/exempt", "warn exempt", "sed -i '/^gone/d' /etc/curfew/exempt"),
+        (
+            "chmod 666 $(find /usr/lib -name pam_curfew.so)",
+            "fail module",
+            "chmod 644 $(find /usr/lib -name pam_curfew.so)",
+        ),
+        ("systemctl disable curfew-sweep.service", "fail boot", "systemctl enable curfew-sweep.service"),
+        ("systemctl stop curfew-clock.timer", "fail units", "systemctl start curfew-clock.timer"),
+        (
+            "mkdir -p /etc/systemd/system && sed '/^Before=/d' /usr/lib/systemd/system/curfewd.socket > /etc/systemd/system/curfewd.socket && systemctl daemon-reload",
+            "fail order",
+            "rm /etc/systemd/system/curfewd.socket && systemctl daemon-reload",
+        ),
+        (
+            "cp /etc/pam.d/sshd /root/sshd && sed -i '1i account sufficient pam_permit.so' /etc/pam.d/sshd",
+            "fail wiring",
+            "cp /root/sshd /etc/pam.d/sshd",
+        ),
+        (
+            "cp /etc/pam.d/sudo /root/sudo && sed -i '/pam_curfew/d' /etc/pam.d/sudo",
+            "fail wiring",
+            "cp /root/sudo /etc/pam.d/sudo",
+        ),
+        ("cp /etc/pam.d/sshd /etc/pam.d/mine", "warn wiring", "rm /etc/pam.d/mine"),
+        ("echo 'UsePAM no' > /etc/ssh/sshd_config.d/a.conf", "fail sshd", "rm /etc/ssh/sshd_config.d/a.conf"),
+        (
+            "cp /etc/sudoers /root/sudoers && sed -i '/includedir/d' /etc/sudoers",
+            "fail sudoers",
+            "cp /root/sudoers /etc/sudoers",
+        ),
+        ("rm /etc/sudoers.d/curfew", "warn sudoers", "curfew enable --unchecked"),
+        ("gpasswd --add bob sudo", "warn sudo_members", "gpasswd --delete bob sudo"),
+        (
+            "groupadd docker && usermod --gid docker carol",
+            "warn root_groups",
+            "usermod --gid carol carol && groupdel docker",
+        ),
+        (
+            "mkdir -p /run/systemd/system/curfewd.service.d && printf '[Service]\\nLogRateLimitIntervalSec=5s\\n' > /run/systemd/system/curfewd.service.d/a.conf && systemctl daemon-reload",
+            "warn journal_limit",
+            "rm -r /run/systemd/system/curfewd.service.d && systemctl daemon-reload",
+        ),
+    ];
+    if classic {
+        broken.push((
+            "printf 'Defaults env_reset, \\\\\\n  !pam_acct_mgmt\\n' > /etc/sudoers.d/later && chmod 440 /etc/sudoers.d/later && visudo -cf /etc/sudoers.d/later",
+            "fail pam_acct_mgmt",
+            "rm /etc/sudoers.d/later",
+        ));
+    }
+    for (breaks, found, mends) in broken {
+        host.ok(breaks);
+        let report = host.run("curfew doctor");
+        let now = findings(&checks(&host));
+        assert!(now.iter().any(|it| it == found), "{breaks}: {now:?}");
+        assert_eq!(report.success(), !now.iter().any(|it| it.starts_with("fail")), "{breaks}: {report:?}");
+        let (finding, name) = found.split_once(' ').expect("two words");
+        let line = report.stdout.lines().position(|line| line.starts_with(finding) && line.contains(name));
+        assert!(
+            line.is_some_and(|at| report.stdout.lines().nth(at + 1).is_some_and(|it| it.contains("mend: "))),
+            "{report:?}"
+        );
+        host.ok(mends);
+        assert_eq!(findings(&checks(&host)), usual, "mended: {mends}");
+    }
+    assert!(host.has(pam_d));
+}

@@ -1,0 +1,234 @@
+//! Putting Curfew in force without fear: what is shown first, what is tried, what goes back by itself.
+
+use std::time::Duration;
+
+use curfew_tests::{Host, Release, assert_refused, wait_for};
+
+on_every_release! {
+    it_shows_what_it_will_do_tries_it_and_says_what_it_did,
+    unconfirmed_it_is_undone_by_pid_1_with_the_agent_dead,
+    only_a_login_that_began_afterwards_confirms_it,
+    observing_first_and_back_to_it_when_enforcing_is_not_confirmed,
+}
+
+on_two_releases! {
+    on_a_terminal_it_waits_to_be_confirmed_and_a_reboot_undoes_it,
+    what_would_lock_people_out_is_found_before_or_taken_back,
+    killed_on_its_way_it_is_undone_or_done,
+    what_can_not_be_undone_at_once_is_undone_later,
+    a_service_whose_file_the_distribution_keeps_is_wired_and_given_back,
+}
+
+/// Every byte of PAM's and sudo's settings.
+fn wiring(host: &Host) -> String {
+    host.ok("cd /etc && find pam.d sudoers sudoers.d -type f -exec sha256sum {} + | sort -k 2; \
+             find pam.d sudoers sudoers.d -exec stat --format '%n %U:%G %a' {} + | sort")
+}
+
+fn installed(release: Release) -> Host {
+    Host::builder(release).exempt(&["ops"]).not_enabled().boot()
+}
+
+fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
+    let host = installed(release);
+    let before = wiring(&host);
+    let shown = host.ok("curfew enable --dry-run");
+    assert!(shown.contains("will wire /etc/pam.d/sshd") && shown.ends_with("Nothing was changed."), "{shown}");
+    assert_eq!(wiring(&host), before);
+
+    let said = host.ok("curfew enable");
+    for part in ["will wire /etc/pam.d/sudo:", "wired /etc/pam.d/sshd", "Curfew is in force", "curfew disable"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The host's own rule is standing access, and is told.
+    assert!(said.contains("warn  sudo_rules") && said.contains("dave"), "{said}");
+    // What was tried was real: the agent refused the stranger and let the exempt in.
+    let denied = host.audited("login.denied", |record| record["user"] == "nobody" && record["service"] == "sshd");
+    assert_eq!(denied["tty"], "curfew-enable");
+    host.audited("exempt.used", |record| record["user"] == "ops" && record["service"] == "sshd");
+    assert_refused(&host.ssh("alice", "id"));
+    assert_eq!(host.ssh("ops", "id -un").expect_ok("exempt"), "ops");
+
+    let again = host.ok("curfew enable");
+    assert!(again.contains("already so: /etc/pam.d/sshd") && !again.contains("will wire"), "{again}");
+    host.ok("curfew disable");
+    assert_eq!(wiring(&host), before);
+    let json: serde_json::Value = serde_json::from_str(&host.ok("curfew enable --json")).expect("one JSON object");
+    assert!(
+        json["changed"].as_array().is_some_and(|files| files.iter().any(|file| file == "/etc/pam.d/sshd")),
+        "{json}"
+    );
+    assert_eq!(json["mode"], "enforce");
+    assert!(json["confirm_by"].is_null());
+}
+
+fn unconfirmed_it_is_undone_by_pid_1_with_the_agent_dead(release: Release) {
+    let host = installed(release);
+    let before = wiring(&host);
+    let mut bob = host.login("bob");
+    host.ok("curfew enable --confirm 10s");
+    assert_refused(&host.ssh("alice", "id"));
+    assert!(host.status()["confirm_by"].is_string());
+    assert!(host.ok("systemctl list-timers --all").contains("curfew-revert.timer"));
+    host.ok("systemctl mask --now --runtime curfewd.service curfewd.socket");
+    wait_for("everything as it was", Duration::from_secs(20), || (wiring(&host) == before).then_some(()));
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
+    assert!(bob.run("echo kept").contains("kept"));
+    assert!(!host.has("/var/lib/curfew/unconfirmed"));
+    host.ok(
+        "systemctl unmask --runtime curfewd.service curfewd.socket && systemctl start curfewd.socket curfewd.service",
+    );
+    assert_eq!(host.status()["in_force"], false);
+    let late = host.run("curfew confirm");
+    assert!(!late.success() && late.stdout.contains("it was undone"), "{late:?}");
+}
+
+fn only_a_login_that_began_afterwards_confirms_it(release: Release) {
+    let host = installed(release);
+    let mut root = host.login("root");
+    assert!(root.run("curfew enable --confirm 25s 2>&1").contains("NOT CONFIRMED"));
+    let early = root.run("curfew confirm 2>&1; echo code $?");
+    assert!(early.contains("this login began before the change") && early.contains("code 1"), "{early}");
+    // Neither do a shell of that login's, a unit of PID 1's, and somebody who is not root.
+    let shells =
+        root.run("setsid bash -c 'curfew confirm' 2>&1; systemd-run --wait --pipe --quiet curfew confirm 2>&1");
+    assert!(shells.contains("this login began before") && shells.contains("belongs to no login"), "{shells}");
+    let ops = host.ssh("ops", "curfew confirm");
+    assert!(!ops.success() && ops.stderr.contains("only root"), "{ops:?}");
+    assert!(host.has("/var/lib/curfew/unconfirmed"));
+    // Without an agent, nobody but the exempt would get in.
+    host.stop_agent();
+    assert!(!host.ssh("root", "curfew confirm").success());
+    host.start_agent();
+
+    assert_eq!(host.ssh("root", "curfew confirm").expect_ok("a new login"), "Confirmed: it stays.");
+    assert!(host.ssh("root", "curfew confirm").expect_ok("again").contains("Nothing waits"));
+    std::thread::sleep(Duration::from_secs(26));
+    assert_refused(&host.ssh("alice", "id"));
+    assert!(host.status()["confirm_by"].is_null());
+    assert!(!host.ok("systemctl list-timers --all").contains("curfew-revert"));
+}
+
+fn observing_first_and_back_to_it_when_enforcing_is_not_confirmed(release: Release) {
+    let host = installed(release);
+    let shipped = host.ok("cat /etc/curfew/agent.toml");
+    host.ok("curfew enable --mode observe");
+    assert_eq!(host.status()["mode"], "observe");
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
+    let denied = host.audited("login.denied", |record| record["user"] == "alice");
+    assert_eq!(denied["outcome"], "would_deny");
+    let observing = (wiring(&host), host.ok("cat /etc/curfew/agent.toml"));
+    assert!(observing.1.contains("\nmode = \"observe\"\n"));
+
+    host.ok("curfew enable --mode enforce --confirm 10s");
+    assert_refused(&host.ssh("alice", "id"));
+    wait_for("observing again", Duration::from_secs(20), || (host.status()["mode"] == "observe").then_some(()));
+    assert_eq!((wiring(&host), host.ok("cat /etc/curfew/agent.toml")), observing);
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
+
+    host.ok("curfew enable --mode enforce");
+    assert_refused(&host.ssh("alice", "id"));
+    assert_eq!(host.ok("cat /etc/curfew/agent.toml"), shipped.replace("#mode = ", "mode = "));
+}
+
+fn on_a_terminal_it_waits_to_be_confirmed_and_a_reboot_undoes_it(release: Release) {
+    let mut host = installed(release);
+    let before = wiring(&host);
+    let said = host.ssh_on_terminal("root", "curfew enable").finish(Duration::from_secs(60));
+    assert!(said.success() && said.stdout.contains("NOT CONFIRMED"), "{said:?}");
+    let shown = host.ok("curfew status");
+    assert!(shown.contains("NOT CONFIRMED") && shown.contains("in 4 min"), "{shown}");
+    assert!(host.run("curfew doctor").stdout.contains("warn  confirmation"));
+    assert_refused(&host.ssh("alice", "id"));
+    host.reboot();
+    assert_eq!(wiring(&host), before);
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("undone at boot"), "alice");
+    assert_eq!(host.status()["in_force"], false);
+
+    // Confirmed, it outlives a reboot.
+    host.ok("curfew enable --confirm 1m");
+    host.ssh("root", "curfew confirm").expect_ok("confirmed");
+    host.reboot();
+    assert_refused(&host.ssh("alice", "id"));
+}
+
+fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
+    let host = installed(release);
+    let module = host.ok("find /usr/lib -name pam_curfew.so");
+    host.ok(&format!("cp {module} /root/module"));
+    let before = wiring(&host);
+    // Each: what breaks the host, what is said, what mends it.
+    for (breaks, says, mends) in [
+        ("> /etc/curfew/exempt", "names no user of this host", "echo root > /etc/curfew/exempt"),
+        ("chmod 666 /etc/curfew/exempt", "nobody is exempt", "chmod 644 /etc/curfew/exempt"),
+        (&format!("rm {module}"), "not where PAM looks", &format!("cp /root/module {module}")),
+        ("systemctl stop curfewd.socket curfewd", "agent", "systemctl start curfewd.socket curfewd"),
+        ("echo 'UsePAM no' > /etc/ssh/sshd_config.d/a.conf", "does not ask PAM", "rm /etc/ssh/sshd_config.d/a.conf"),
+        // It is there, and can't be loaded: only PAM itself can tell.
+        (
+            &format!("cp --remove-destination /etc/hostname {module}"),
+            "got \"Success\" before",
+            &format!("cp --remove-destination /root/module {module}"),
+        ),
+        // It answers nobody: what talks to it finds a socket that nobody serves.
+        (
+            "systemctl kill --kill-whom=main --signal=STOP curfewd",
+            "agent",
+            "systemctl kill --kill-whom=main --signal=CONT curfewd",
+        ),
+    ] {
+        host.ok(breaks);
+        let refused = host.run("curfew enable --confirm 1m");
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(!refused.success() && said.contains(says), "{breaks}: {said}");
+        assert_eq!(wiring(&host), before, "{breaks}");
+        assert!(!host.has("/var/lib/curfew/unconfirmed"), "{breaks}");
+        host.ok(mends);
+        assert_eq!(host.ssh("alice", "id -un").expect_ok("never in force"), "alice");
+    }
+    host.ok("curfew enable");
+    assert_refused(&host.ssh("alice", "id"));
+}
+
+fn killed_on_its_way_it_is_undone_or_done(release: Release) {
+    let host = installed(release);
+    let before = wiring(&host);
+    for after in ["0.02", "0.1", "0.3", "0.6", "1", "1.5", "2"] {
+        host.ok(&format!("timeout --signal=KILL {after} curfew enable --confirm 10s >/dev/null 2>&1 || true"));
+        assert_eq!(host.ssh("root", "id -un").expect_ok("root gets in all the while"), "root");
+        wait_for("everything as it was", Duration::from_secs(20), || {
+            (wiring(&host) == before && !host.has("/var/lib/curfew/unconfirmed")).then_some(())
+        });
+        assert_eq!(host.ssh("alice", "id -un").expect_ok("as before"), "alice");
+    }
+}
+
+fn what_can_not_be_undone_at_once_is_undone_later(release: Release) {
+    let host = installed(release);
+    let before = wiring(&host);
+    host.ok("curfew enable --confirm 10s && mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d");
+    wait_for("a try that failed", Duration::from_secs(20), || {
+        host.ok("journalctl --unit=curfew-revert.service").contains("Read-only file system").then_some(())
+    });
+    assert!(host.has("/var/lib/curfew/unconfirmed"));
+    host.ok("umount /etc/pam.d");
+    wait_for("everything as it was", Duration::from_secs(20), || (wiring(&host) == before).then_some(()));
+}
+
+fn a_service_whose_file_the_distribution_keeps_is_wired_and_given_back(release: Release) {
+    let host = installed(release);
+    host.ok("mkdir -p /usr/lib/pam.d && mv /etc/pam.d/sshd /usr/lib/pam.d/sshd");
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("PAM reads both folders"), "alice");
+    let before = wiring(&host);
+    host.ok("curfew enable");
+    assert_refused(&host.ssh("alice", "id"));
+    assert!(host.run("curfew doctor").success());
+    host.ok("curfew disable");
+    assert_eq!(wiring(&host), before);
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("given back"), "alice");
+
+    // What somebody changes in the copy is theirs, and stays.
+    host.ok("curfew enable && echo '# theirs' >> /etc/pam.d/sshd && curfew disable");
+    let kept = host.ok("cat /etc/pam.d/sshd");
+    assert!(kept.ends_with("# theirs") && !kept.contains("curfew"), "{kept}");
+}
