@@ -69,6 +69,8 @@ pub struct Agent {
     pub fitted: Cell<Option<Option<Flavour>>>,
     /// The services that are wired, as of the last look.
     wired: RefCell<HashSet<String>>,
+    /// Which services were wired, and the mode, when the audit was last told.
+    told_wiring: RefCell<Option<(Vec<String>, Mode)>>,
     /// Whether, and since when, Curfew is in force.
     pub in_force: RefCell<InForce>,
     /// People of whom something ended, to be looked at.
@@ -143,6 +145,7 @@ impl Agent {
             sudo: HostSudo::default(),
             fitted: Cell::default(),
             wired: RefCell::default(),
+            told_wiring: RefCell::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),
             seen_off: RefCell::default(),
@@ -319,12 +322,26 @@ impl Agent {
         config.services().for_each(|service| self.look_at_wiring(service));
         let wired = !self.wired.borrow().is_empty();
         mark_observe(config.mode == Mode::Observe);
+        self.tell_of_wiring(config.mode);
         let mut in_force = self.in_force.borrow_mut();
         let before = in_force.holds();
         if let Err(error) = in_force.update(wired && config.mode == Mode::Enforce, monotonic_us()) {
             tracing::error!(path = since::PATH, "since when Curfew is in force could not be written down: {error}");
         }
         !before && in_force.holds()
+    }
+
+    /// Audits where PAM asks us, once it is another than at the last look, or than the last agent left it.
+    fn tell_of_wiring(&self, mode: Mode) {
+        let services: Vec<String> = self.wired.borrow().iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let now = Some((services.clone(), mode));
+        let told = self.told_wiring.replace(now.clone());
+        let first_as_left =
+            told.is_none() && self.in_force.borrow().holds() == (mode == Mode::Enforce && !services.is_empty());
+        if told != now && !first_as_left {
+            let entry = Entry::new(Event::WiringChanged).with(Field::Mode, mode.name());
+            self.audit.write(entry.with(Field::Service, services.join(" ")));
+        }
     }
 
     /// Notes whether PAM asks us about `service`. A file that can't be read changes nothing.

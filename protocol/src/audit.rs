@@ -44,6 +44,8 @@ events! {
     AgentStarted "agent.started" "8eaec81f91cd4a6b85ebeef6354450ed"
     /// The agent stopped in an orderly way.
     AgentStopped "agent.stopped" "45837b67696642369bb594a124c94ca9"
+    /// Which services PAM asks Curfew in changed, or what it does there.
+    WiringChanged "wiring.changed" "a3c4f0b7d6a84f4f9c52a2ed6f1f0e83"
     /// A grant reached this host.
     GrantReceived "grant.received" "b27d220610d64d02b719ef61e99d4f94"
     /// A grant was malformed and is not held.
@@ -264,6 +266,10 @@ fn sentence(entry: &Entry) -> String {
     match entry.event {
         Event::AgentStarted => format!("The agent started{}.", says(" in mode ", Field::Mode, "")),
         Event::AgentStopped => "The agent stopped.".into(),
+        Event::WiringChanged => match text(Field::Service) {
+            Some(services) => format!("PAM asks Curfew in {services}{}.", says(", in mode ", Field::Mode, "")),
+            None => "PAM does not ask Curfew any more: nobody is refused.".into(),
+        },
         Event::GrantReceived => {
             format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, ""))
         }

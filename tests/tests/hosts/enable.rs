@@ -49,10 +49,17 @@ fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
     assert_refused(&host.ssh("alice", "id"));
     assert_eq!(host.ssh("ops", "id -un").expect_ok("exempt"), "ops");
 
+    let wired = host.audited("wiring.changed", |record| record["service"].is_string());
+    assert_eq!(
+        (wired["mode"].as_str(), wired["service"].as_str()),
+        (Some("enforce"), Some("login sshd su su-l sudo sudo-i"))
+    );
+
     let again = host.ok("curfew enable");
     assert!(again.contains("already so: /etc/pam.d/sshd") && !again.contains("will wire"), "{again}");
     host.ok("curfew disable");
     assert_eq!(wiring(&host), before);
+    host.audited("wiring.changed", |record| record["service"].is_null());
     let json: serde_json::Value = serde_json::from_str(&host.ok("curfew enable --json")).expect("one JSON object");
     assert!(
         json["changed"].as_array().is_some_and(|files| files.iter().any(|file| file == "/etc/pam.d/sshd")),
