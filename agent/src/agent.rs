@@ -12,6 +12,7 @@ use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
 use crate::enforce::sudoers;
+use crate::enforce::wired::Wired;
 use crate::grant::announced::Announced;
 use crate::grant::endpoint::Places;
 use crate::grant::ends::{self, Ends};
@@ -20,7 +21,6 @@ use crate::grant::local;
 use crate::grant::{Bars, Content, State};
 use crate::human;
 use crate::request::peer;
-use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
@@ -68,9 +68,7 @@ pub struct Agent {
     /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
     pub fitted: Cell<Option<Option<Flavour>>>,
     /// The services that are wired, as of the last look.
-    wired: RefCell<HashSet<String>>,
-    /// Which services were wired, and the mode, when the audit was last told.
-    told_wiring: RefCell<Option<(Vec<String>, Mode)>>,
+    wired: Wired,
     /// Whether, and since when, Curfew is in force.
     pub in_force: RefCell<InForce>,
     /// People of whom something ended, to be looked at.
@@ -144,8 +142,7 @@ impl Agent {
             residue: Residue::default(),
             sudo: HostSudo::default(),
             fitted: Cell::default(),
-            wired: RefCell::default(),
-            told_wiring: RefCell::default(),
+            wired: Wired::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),
             seen_off: RefCell::default(),
@@ -177,8 +174,7 @@ impl Agent {
         let ended = grants.held().iter().filter(|held| held.state(now) == State::Ended);
         self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
         if self.in_force.borrow().holds() {
-            let config = self.config.borrow();
-            self.wired.borrow_mut().extend(config.services().cloned());
+            self.wired.resume(&self.config.borrow());
         }
     }
 
@@ -319,38 +315,15 @@ impl Agent {
     /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.
     pub fn update_in_force(&self) -> bool {
         let config = self.config.borrow();
-        config.services().for_each(|service| self.look_at_wiring(service));
-        let wired = !self.wired.borrow().is_empty();
+        self.wired.look(&config);
         mark_observe(config.mode == Mode::Observe);
-        self.tell_of_wiring(config.mode);
         let mut in_force = self.in_force.borrow_mut();
         let before = in_force.holds();
-        if let Err(error) = in_force.update(wired && config.mode == Mode::Enforce, monotonic_us()) {
+        self.wired.tell(&self.audit, config.mode, before);
+        if let Err(error) = in_force.update(!self.wired.is_empty() && config.mode == Mode::Enforce, monotonic_us()) {
             tracing::error!(path = since::PATH, "since when Curfew is in force could not be written down: {error}");
         }
         !before && in_force.holds()
-    }
-
-    /// Audits where PAM asks us, once it is another than at the last look, or than the last agent left it.
-    fn tell_of_wiring(&self, mode: Mode) {
-        let services: Vec<String> = self.wired.borrow().iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        let now = Some((services.clone(), mode));
-        let told = self.told_wiring.replace(now.clone());
-        let first_as_left =
-            told.is_none() && self.in_force.borrow().holds() == (mode == Mode::Enforce && !services.is_empty());
-        if told != now && !first_as_left {
-            let entry = Entry::new(Event::WiringChanged).with(Field::Mode, mode.name());
-            self.audit.write(entry.with(Field::Service, services.join(" ")));
-        }
-    }
-
-    /// Notes whether PAM asks us about `service`. A file that can't be read changes nothing.
-    fn look_at_wiring(&self, service: &str) {
-        match wiring::is_wired(Path::new(wiring::PAM_FOLDER), service) {
-            Ok(true) => drop(self.wired.borrow_mut().insert(service.to_owned())),
-            Ok(false) => drop(self.wired.borrow_mut().remove(service)),
-            Err(error) => tracing::error!("whether {service} is wired can't be told: {error}"),
-        }
     }
 
     /// Whether the exempt list, as the PAM module reads it, has the user.
@@ -411,7 +384,7 @@ impl Agent {
 
     /// Whether what opened over `service` at `opened_us` may be ended.
     pub fn governs(&self, service: &str, opened_us: u64) -> bool {
-        self.in_force.borrow().governs(opened_us) && self.wired.borrow().contains(service)
+        self.in_force.borrow().governs(opened_us) && self.wired.has(service)
     }
 }
 

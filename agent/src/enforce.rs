@@ -3,7 +3,7 @@
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
 //! tells and `sudo_watch` watches), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
-//! for later). Those stand on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `ending` (killing, with proof), `processes`, `scope` and `logind`.
+//! for later). Those stand on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes`, `scope` and `logind`.
 
 pub mod adoption;
 pub mod departure;
@@ -22,3 +22,4 @@ pub mod sudo_flavour;
 pub mod sudo_watch;
 pub mod sudoers;
 pub mod terminals;
+pub mod wired;

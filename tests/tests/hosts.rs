@@ -64,6 +64,7 @@ mod hosts {
     mod model;
     mod observe;
     mod outage;
+    mod quick_start;
     mod race;
     mod reboot;
     mod refusal;

@@ -1,0 +1,60 @@
+//! In which services PAM asks us, as of the last look; the audit is told whenever that changes.
+
+use crate::audit::Audit;
+use crate::config::{Config, Mode};
+use crate::wiring::{PAM_FOLDER, is_wired};
+use curfew_protocol::audit::{Entry, Event, Field};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The services that are wired.
+#[derive(Debug, Default)]
+pub struct Wired {
+    services: RefCell<BTreeSet<String>>,
+    /// Which they were, and the mode, when the audit was last told.
+    told: RefCell<Option<(BTreeSet<String>, Mode)>>,
+}
+
+impl Wired {
+    /// Takes the services of the configuration to be wired, until a look says otherwise: as the last agent left them.
+    pub fn resume(&self, config: &Config) {
+        self.services.borrow_mut().extend(config.services().cloned());
+    }
+
+    /// Looks. A file that can't be read changes nothing.
+    pub fn look(&self, config: &Config) {
+        let mut services = self.services.borrow_mut();
+        for service in config.services() {
+            match is_wired(Path::new(PAM_FOLDER), service) {
+                Ok(true) => drop(services.insert(service.clone())),
+                Ok(false) => drop(services.remove(service)),
+                Err(error) => tracing::error!("whether {service} is wired can't be told: {error}"),
+            }
+        }
+    }
+
+    /// Tells the audit what is another than when it was last told. An agent that finds what the last one left (`in_force`) tells nothing.
+    pub fn tell(&self, audit: &Audit, mode: Mode, in_force: bool) {
+        let now = (self.services.borrow().clone(), mode);
+        let told = self.told.replace(Some(now.clone()));
+        let changed = match told {
+            Some(told) => told != now,
+            None => in_force != (mode == Mode::Enforce && !now.0.is_empty()),
+        };
+        if changed {
+            let services = now.0.into_iter().collect::<Vec<_>>().join(" ");
+            audit.write(Entry::new(Event::WiringChanged).with(Field::Mode, mode.name()).with(Field::Service, services));
+        }
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.services.borrow().is_empty()
+    }
+
+    /// Whether `service` is.
+    pub fn has(&self, service: &str) -> bool {
+        self.services.borrow().contains(service)
+    }
+}
