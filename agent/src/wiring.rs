@@ -193,7 +193,7 @@ pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
     let ours = fs::read(path).is_ok_and(|text| text.starts_with(BEGIN_COPY.as_bytes()));
     let vendors = vendor_file(path).and_then(|vendor| fs::read(vendor).ok());
     if kind.is_none() && ours && vendors.is_some_and(|vendors| vendors == changed) {
-        fs::remove_file(path).map_err(file)?;
+        remove(path).map_err(file)?;
     } else {
         replace(path, &changed, None).map_err(file)?;
     }
@@ -253,7 +253,7 @@ pub fn include_in_sudoers(include: bool) -> Result<bool, WiringError> {
         (true, Ok(text)) if text == SUDOERS_LINE => Ok(false),
         (true, _) => replace(path, SUDOERS_LINE.as_bytes(), Some(0o440)).map(|()| true).map_err(file),
         (false, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        (false, _) => fs::remove_file(path).map(|()| true).map_err(file),
+        (false, _) => remove(path).map(|()| true).map_err(file),
     }
 }
 
@@ -275,6 +275,12 @@ pub fn remove_leftovers() -> Result<(), WiringError> {
         }
     }
     Ok(())
+}
+
+/// Removes a file durably: a power loss does not bring it back.
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
 }
 
 /// Replaces a file at once and durably, with its owner and mode kept, or `mode` where it is new.

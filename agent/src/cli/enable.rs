@@ -11,7 +11,7 @@ use crate::request::messages::Status;
 use crate::wiring::before::Before;
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::turn::Turn;
-use crate::wiring::unconfirmed::Unconfirmed;
+use crate::wiring::unconfirmed::{Unconfirmed, UnconfirmedError};
 use crate::wiring::{self, Kind, SUDOERS_INCLUDE, SUDOERS_LINE};
 use clap::Args;
 use curfew_protocol::exempt;
@@ -20,7 +20,7 @@ use nix::unistd::{Uid, User};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ struct Done {
 /// What is to change.
 struct Plan {
     services: Vec<(String, Kind)>,
+    /// Those of them that run what people left for later.
+    background: Vec<String>,
     mode: Mode,
     /// The configuration as it is, and as it will be.
     config: Option<(String, String)>,
@@ -87,18 +89,19 @@ impl Enable {
         only_root()?;
         let wait = self.wait()?;
         let _turn = Turn::take().map_err(failed)?;
-        wiring::remove_leftovers().map_err(failed)?;
         let mut plan = self.plan()?;
         if !json {
-            print(false, &(), || plan.text())?;
+            show(&plan.text());
         }
         if !self.unchecked {
             plan.done.checks = self.look(json)?;
         }
         if self.dry_run {
             print(json, &plan.done, || "Nothing was changed.\n".into())?;
-            return Ok(Outcome::Yes);
+            let fails = plan.done.checks.iter().any(|check| check.result == Finding::Fail);
+            return Ok(if fails { Outcome::No } else { Outcome::Yes });
         }
+        wiring::remove_leftovers().map_err(failed)?;
         // An agent that does not answer would lock everybody out but the exempt.
         let status: Status = ask("Status", json!({}))?;
         let before = Before::now().map_err(failed)?;
@@ -107,24 +110,23 @@ impl Enable {
             None => before,
         };
         let exempt = exempt_users();
-        let rehearsed = if self.unchecked { Vec::new() } else { rehearsal::rehearse(&plan.services, &exempt) };
+        let rehearsed = if self.unchecked { Vec::new() } else { plan.rehearse(&exempt)? };
         let earlier = Unconfirmed::load().map_err(failed)?;
-        let waits_already = earlier.is_some();
-        let changes = !plan.files.is_empty() || plan.config.is_some();
-        let unconfirmed = match (wait.filter(|_| changes), earlier) {
-            (Some(wait), Some(earlier)) => Some(Unconfirmed::begin(before.clone().on_top_of(earlier.before), wait)),
-            (Some(wait), None) => Some(Unconfirmed::begin(before.clone(), wait)),
-            // What waits already still does, and this with it.
-            (None, earlier) => earlier.map(Ok),
-        };
-        plan.done.confirm_by = unconfirmed.transpose().map_err(failed)?.map(|unconfirmed| unconfirmed.until);
+        // What waited already does so still, and this with it.
+        let (waited, waited_until) = (earlier.is_some(), earlier.as_ref().map(|earlier| earlier.until));
+        let begun = self.begin(&plan, &before, earlier, wait)?;
         let problems = match plan.carry_out() {
             Ok(()) if self.unchecked => Vec::new(),
             Ok(()) => judge(&plan, &status, &rehearsed, &exempt),
             Err(error) => vec![error.to_string()],
         };
-        if !problems.is_empty() {
-            return Err(taken_back(&before, &problems, waits_already));
+        let kept = match problems.is_empty() {
+            true => keep(begun, wait.is_some() || waited).map_err(|error| vec![error.to_string()]),
+            false => Err(problems),
+        };
+        match kept {
+            Ok(until) => plan.done.confirm_by = until.or(waited_until),
+            Err(problems) => return Err(taken_back(&before, &problems, waited)),
         }
         print(json, &plan.done, || plan.done.text(plan.mode) + &whose_shell(&exempt))?;
         Ok(Outcome::Yes)
@@ -138,6 +140,30 @@ impl Enable {
             }
             Some(wait) => Ok(Some(wait)),
             None => Ok((!self.no_confirm && std::io::stdin().is_terminal()).then_some(WAIT)),
+        }
+    }
+
+    /// Has PID 1 go back, should this process not come to its end; until somebody confirms, where they are waited for.
+    fn begin(
+        &self,
+        plan: &Plan,
+        before: &Before,
+        earlier: Option<Unconfirmed>,
+        wait: Option<Duration>,
+    ) -> Result<Option<Unconfirmed>, CliError> {
+        let changes = !plan.files.is_empty() || plan.config.is_some();
+        if !changes || (self.unchecked && wait.is_none()) {
+            return Ok(None);
+        }
+        let way_back = match earlier {
+            Some(earlier) => before.clone().on_top_of(earlier.before),
+            None => before.clone(),
+        };
+        match Unconfirmed::begin(way_back, wait.unwrap_or(WAIT)) {
+            Ok(unconfirmed) => Ok(Some(unconfirmed)),
+            // Whoever says so wants no way back.
+            Err(UnconfirmedError::Timer(_)) if self.no_confirm => Ok(None),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -156,6 +182,12 @@ impl Enable {
         let (mut files, mut services) = (Vec::new(), Vec::new());
         for (service, kind) in wiring::services(&config) {
             match wiring::service_file(&service) {
+                Some(file) if !stays_in_etc(&file) => {
+                    return Err(failed(format!(
+                        "{} leads out of /etc, where it could not be undone; put a file in its place",
+                        file.display()
+                    )));
+                }
                 Some(file) if wiring::rewired(&file, Some(kind)).map_err(failed)?.is_some() => files.push(file),
                 Some(file) => done.unchanged.push(file),
                 None => {
@@ -171,7 +203,7 @@ impl Enable {
         } else {
             files.push(include);
         }
-        Ok(Plan { services, mode, config: edited, files, done })
+        Ok(Plan { services, background: config.background_services, mode, config: edited, files, done })
     }
 
     /// What the doctor finds. A failure keeps anything from being changed.
@@ -179,7 +211,7 @@ impl Enable {
         let mut checks = doctor::examine(Occasion::BeforeWiring);
         checks.retain(|check| check.result != Finding::Pass);
         if !json {
-            print(false, &(), || doctor::lines(&checks))?;
+            show(&doctor::lines(&checks));
         }
         let fails = checks.iter().filter(|check| check.result == Finding::Fail).count();
         if fails > 0 && !self.dry_run {
@@ -206,6 +238,12 @@ impl Plan {
             text += &format!("will set mode = {:?} in {}\n", self.mode.name(), config::PATH);
         }
         text
+    }
+
+    /// Tries our lines alone, then every service as it is.
+    fn rehearse(&self, exempt: &[String]) -> Result<Rehearsed, CliError> {
+        rehearsal::try_alone(exempt).map_err(|problem| failed(format!("nothing was changed: {problem}")))?;
+        Ok(rehearsal::rehearse(&self.services, exempt, &self.background))
     }
 
     fn carry_out(&mut self) -> Result<(), CliError> {
@@ -236,6 +274,21 @@ impl Plan {
     }
 }
 
+/// All is there and right: it waits to be confirmed from now on, or stays.
+fn keep(begun: Option<Unconfirmed>, waits: bool) -> Result<Option<Timestamp>, UnconfirmedError> {
+    let made = begun.map(Unconfirmed::made).transpose()?;
+    if !waits && made.is_some() {
+        Unconfirmed::end()?;
+    }
+    Ok(made.filter(|_| waits).map(|made| made.until))
+}
+
+/// Says something before the work. Whoever does not listen any more does not keep it from being done.
+fn show(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Tries the wiring, and says what is wrong with it.
 fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed, exempt: &[String]) -> Vec<String> {
     let refuses = match (plan.mode, before.in_force) {
@@ -244,27 +297,34 @@ fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed, exempt: &[String])
         (Mode::Observe, true) => None,
         (Mode::Observe, false) => Some(false),
     };
-    let mut problems = rehearsal::judge(rehearsed, &rehearsal::rehearse(&plan.services, exempt), refuses);
+    let after = rehearsal::rehearse(&plan.services, exempt, &plan.background);
+    let mut problems = rehearsal::judge(rehearsed, &after, refuses);
     let wiring = doctor::examine(Occasion::Visit).into_iter().filter(|check| check.result == Finding::Fail);
     problems.extend(wiring.map(|check| check.detail));
     problems
 }
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.
-fn taken_back(before: &Before, problems: &[String], waits_already: bool) -> CliError {
+fn taken_back(before: &Before, problems: &[String], waited: bool) -> CliError {
     let (_, left) = before.bring_back();
     let told = ask::<_, Value>("Reload", json!({}));
     let mut text = format!("it was tried, and went wrong: {}", problems.join("\n  "));
     if left.is_empty() {
-        // What would wait to be confirmed is undone already, unless another change waits; a problem here leaves PID 1 to undo nothing once more.
-        let ended = if waits_already { Ok(()) } else { Unconfirmed::end() };
         text += "\neverything is as it was";
-        text += &ended.err().map(|error| format!("; {error}")).unwrap_or_default();
+        // What waited before this waits on, and nothing else does.
+        if !waited {
+            text += &Unconfirmed::end().err().map(|error| format!("; {error}")).unwrap_or_default();
+        }
     } else {
         text += &format!("\nthis could not be undone; run `curfew disable`: {}", left.join("\n  "));
     }
     text += &told.err().map(|error| format!("\nthe agent was not told: {error}")).unwrap_or_default();
     CliError::Failed(text)
+}
+
+/// What undoes it may write in `/etc` alone.
+fn stays_in_etc(file: &Path) -> bool {
+    !file.exists() || file.canonicalize().is_ok_and(|file| file.starts_with("/etc"))
 }
 
 /// The exempt users that this host has.

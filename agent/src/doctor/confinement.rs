@@ -43,7 +43,7 @@ fn selinux() -> Check {
 
 /// What the kernel has denied us since the boot.
 fn denials() -> Check {
-    let pattern = r#"(avc: +denied|apparmor="DENIED").*(curfew|io\.curfew)"#;
+    let pattern = r#"(avc: +denied|apparmor="DENIED").*(curfewd|io\.curfew\.|/run/curfew|/etc/curfew)"#;
     let asked = [
         "--boot",
         "--quiet",
@@ -59,8 +59,9 @@ fn denials() -> Check {
     match program::run_and_wait(JOURNALCTL, &asked) {
         Ok(Said { output, .. }) if !output.trim().is_empty() => {
             let last = output.lines().last().unwrap_or_default();
+            // Whoever is confined chooses the names that it is denied, so this is a word and no verdict.
             let detail = format!("{} denials name us since the boot; the last: {last}", output.lines().count());
-            Check::fail(
+            Check::warn(
                 "denials",
                 detail,
                 "see journalctl --boot --grep denied; load our SELinux module, or mend the profile",

@@ -3,13 +3,15 @@
 use super::{Check, Finding, Host};
 use crate::wiring::{self, Kind, stack};
 use std::fs;
+use std::path::Path;
 
 pub(super) fn checks(host: &Host) -> Vec<Check> {
     let config = host.config();
     let services: Vec<(String, Kind)> = wiring::services(&config).collect();
     let read = |service: &str| {
-        wiring::service_file(service)
-            .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap_or_default()))
+        wiring::service_file(service).map(|path| {
+            (path.display().to_string(), String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned())
+        })
     };
     let files: Vec<_> = services.iter().filter_map(|(service, kind)| Some((read(service)?, *kind))).collect();
     if !files.iter().any(|((_, text), _)| text.contains("pam_curfew.so")) {
@@ -33,20 +35,34 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
         checks.push(Check::pass("wiring", detail));
     }
     checks.extend(stray(&services));
+    checks.extend(without_a_file(&services));
     checks
 }
 
+/// Programs that ask PAM by a service which has no file: PAM takes `other` then, which does not ask us.
+fn without_a_file(services: &[(String, Kind)]) -> Vec<Check> {
+    let programs = [("sshd", "/usr/sbin/sshd"), ("login", "/bin/login"), ("sudo", "/usr/bin/sudo"), ("su", "/bin/su")];
+    let judged = |name: &str| services.iter().any(|(service, _)| service == name);
+    let lacking = programs.into_iter().filter(|(service, program)| {
+        judged(service) && Path::new(program).exists() && wiring::service_file(service).is_none()
+    });
+    let check = |(service, program): (&str, &str)| {
+        let detail = format!("{program} is there and {}/{service} is not: PAM asks others than us", wiring::PAM_FOLDER);
+        Check::fail("wiring", detail, "install the distribution's file for PAM, then: curfew enable")
+    };
+    lacking.map(check).collect()
+}
+
 fn wrong((path, problem): (&String, String)) -> Check {
-    let mend = "put what comes before it behind our lines, or run: curfew disable && curfew enable";
+    let mend = "curfew enable puts our lines where they belong";
     Check::fail("wiring", format!("{path}: {problem}"), mend)
 }
 
 /// Services that are wired, and that the configuration does not name: the agent refuses them.
 fn stray(services: &[(String, Kind)]) -> Option<Check> {
     let files = wiring::service_files().ok()?;
-    let named = |path: &std::path::Path| {
-        path.file_name().is_some_and(|name| services.iter().any(|(service, _)| name == service.as_str()))
-    };
+    let named =
+        |path: &Path| path.file_name().is_some_and(|name| services.iter().any(|(service, _)| name == service.as_str()));
     let stray: Vec<String> = files
         .into_iter()
         .filter(|path| !named(path) && fs::read_to_string(path).is_ok_and(|text| text.contains("pam_curfew.so")))

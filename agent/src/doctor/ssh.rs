@@ -13,7 +13,7 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
     // Match blocks are decided for root who comes from here.
     let said = program::run_and_wait(SSHD, &["-T", "-C", "user=root,host=localhost,addr=127.0.0.1"]);
     match said.and_then(Said::output) {
-        Ok(settings) => vec![pam(&settings), root(&settings, host.exempts("root"))],
+        Ok(settings) => vec![pam(&settings, &host.config().login_services), root(&settings, host.exempts("root"))],
         Err(problem) => {
             let detail = format!("what sshd is told can't be known: {problem}");
             vec![Check::warn("sshd", detail, "see that `sshd -T` says UsePAM yes")]
@@ -25,9 +25,16 @@ fn value<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
     settings.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::trim)
 }
 
-fn pam(settings: &str) -> Check {
+fn pam(settings: &str, judged: &[String]) -> Check {
     match value(settings, "usepam") {
-        Some("yes") => Check::pass("sshd", "it asks PAM (UsePAM yes)"),
+        Some("yes") => match value(settings, "pamservicename") {
+            Some(service) if !judged.iter().any(|judged| judged == service) => Check::fail(
+                "sshd",
+                format!("it asks PAM as {service} (PAMServiceName), which is not judged"),
+                "add it to login_services in agent.toml, then: curfew enable",
+            ),
+            _ => Check::pass("sshd", "it asks PAM (UsePAM yes)"),
+        },
         other => Check::fail(
             "sshd",
             format!("it does not ask PAM (UsePAM {}), so Curfew is not asked", other.unwrap_or("is not there")),
@@ -57,9 +64,12 @@ mod tests {
     #[test]
     fn sshd_is_taken_at_its_word() {
         let settings = "port 22\nusepam yes\npermitrootlogin without-password\nusepamx no\n";
-        assert_eq!(pam(settings).result, Finding::Pass);
-        assert_eq!(pam("usepam no\n").result, Finding::Fail);
-        assert_eq!(pam("").result, Finding::Fail);
+        let judged = ["sshd".to_owned()];
+        assert_eq!(pam(settings, &judged).result, Finding::Pass);
+        assert_eq!(pam("usepam yes\npamservicename sshd\n", &judged).result, Finding::Pass);
+        assert_eq!(pam("usepam yes\npamservicename other\n", &judged).result, Finding::Fail);
+        assert_eq!(pam("usepam no\n", &judged).result, Finding::Fail);
+        assert_eq!(pam("", &judged).result, Finding::Fail);
         assert_eq!(root(settings, true).result, Finding::Warn);
         assert_eq!(root(settings, false).result, Finding::Pass);
         assert_eq!(root("permitrootlogin no\n", true).result, Finding::Pass);

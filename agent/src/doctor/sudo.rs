@@ -10,7 +10,14 @@ use std::path::{Path, PathBuf};
 /// The rules of each sudo. sudo-rs has a file of its own, where it is there.
 pub(super) fn main_file(flavour: Flavour) -> PathBuf {
     let of_rs = Path::new("/etc/sudoers-rs");
-    if flavour == Flavour::Rs && of_rs.exists() { of_rs.into() } else { "/etc/sudoers".into() }
+    let usual = Path::new("/etc/sudoers");
+    // SUSE's sudo reads the distribution's own where there is no other.
+    let vendors = Path::new("/usr/etc/sudoers");
+    match flavour {
+        Flavour::Rs if of_rs.exists() => of_rs.into(),
+        _ if !usual.exists() && vendors.exists() => vendors.into(),
+        _ => usual.into(),
+    }
 }
 
 pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
@@ -30,9 +37,7 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
     let (lines, folders) = sudoers::read(&main);
     checks.push(included(&main, &folders, occasion));
     checks.push(account(&lines, flavour));
-    if flavour == Flavour::Rs && host.config().elevation_services.iter().any(|it| it == "sudo") {
-        checks.extend(files_of_rs());
-    }
+    checks.extend(services(&lines, &host.config().elevation_services));
     checks
 }
 
@@ -52,11 +57,16 @@ fn included(main: &Path, folders: &[PathBuf], occasion: Occasion) -> Check {
     }
 }
 
+/// A line without its blanks: they may stand behind a `!`.
+fn bare(line: &str) -> String {
+    line.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
 /// `pam_acct_mgmt` can be switched off, and then nobody's sudo is judged.
 fn account(lines: &[Line], flavour: Flavour) -> Check {
     let off = lines.iter().filter(|line| line.text.trim_start().starts_with("Defaults"));
     let off: Vec<String> = off
-        .filter(|line| line.text.replace("! ", "!").contains("!pam_acct_mgmt"))
+        .filter(|line| bare(&line.text).contains("!pam_acct_mgmt"))
         .map(|line| format!("{}, line {}", line.path.display(), line.number))
         .collect();
     if off.is_empty() || flavour == Flavour::Rs {
@@ -67,11 +77,22 @@ fn account(lines: &[Line], flavour: Flavour) -> Check {
     }
 }
 
-/// Where sudo-rs brings no PAM file, PAM takes `other`, which does not ask us.
-fn files_of_rs() -> Option<Check> {
-    crate::wiring::service_file("sudo").is_none().then(|| {
-        let detail = "this sudo-rs came without /etc/pam.d/sudo: PAM asks others than us, or nobody";
-        Check::fail("sudo_pam", detail, "install the distribution's PAM files for sudo, then: curfew enable")
+/// A service of another name than those that are judged is a door that nobody watches.
+fn services(lines: &[Line], judged: &[String]) -> Option<Check> {
+    let settings = lines.iter().filter(|line| line.text.trim_start().starts_with("Defaults"));
+    let stray: Vec<String> = settings
+        .flat_map(|line| {
+            let bare = bare(&line.text);
+            let keys = ["pam_service=", "pam_login_service="];
+            let after = keys.into_iter().filter_map(move |key| bare.split_once(key).map(|(_, after)| after.to_owned()));
+            after.map(move |after| (line, after.split(',').next().unwrap_or_default().trim_matches('"').to_owned()))
+        })
+        .filter(|(_, service)| !judged.contains(service))
+        .map(|(line, service)| format!("{service} ({}, line {})", line.path.display(), line.number))
+        .collect();
+    (!stray.is_empty()).then(|| {
+        let detail = format!("sudo asks PAM as a service that is not judged: {}", stray.join(", "));
+        Check::fail("sudo_service", detail, "add it to elevation_services in agent.toml, then: curfew enable")
     })
 }
 
@@ -86,12 +107,22 @@ mod tests {
         for (text, finding) in [
             ("Defaults !pam_acct_mgmt", Finding::Fail),
             ("Defaults:alice env_reset, ! pam_acct_mgmt", Finding::Fail),
+            ("Defaults !\t  pam_acct_mgmt", Finding::Fail),
             ("Defaults pam_acct_mgmt", Finding::Pass),
             ("alice ALL = /bin/echo !pam_acct_mgmt", Finding::Pass),
         ] {
             assert_eq!(account(&line(text), Flavour::Classic).result, finding, "{text}");
         }
         assert_eq!(account(&line("Defaults !pam_acct_mgmt"), Flavour::Rs).result, Finding::Pass);
+    }
+
+    #[test]
+    fn a_service_that_nobody_judges_is_found() {
+        let line = |text: &str| vec![Line { path: "/etc/sudoers".into(), number: 3, text: text.into() }];
+        let judged = ["sudo".to_owned(), "sudo-i".to_owned()];
+        assert!(services(&line("Defaults env_reset, pam_service=other"), &judged).is_some());
+        assert!(services(&line("Defaults pam_login_service = mine"), &judged).is_some());
+        assert!(services(&line("Defaults pam_service=\"sudo\",pam_login_service=sudo-i"), &judged).is_none());
     }
 
     #[test]

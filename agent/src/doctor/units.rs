@@ -86,8 +86,11 @@ fn order() -> Check {
     }
 }
 
-/// The doors of this host, by their own names: one may be another's alias.
+/// The doors that this host uses, by their own names: one may be another's alias.
 fn doors() -> Result<BTreeSet<String>, String> {
-    let (loaded, names) = (property("LoadState", &DOORS)?, property("Id", &DOORS)?);
-    Ok(names.into_iter().zip(loaded).filter(|(_, state)| state == "loaded").map(|(name, _)| name).collect())
+    let (names, enabled, active) =
+        (property("Id", &DOORS)?, property("UnitFileState", &DOORS)?, property("ActiveState", &DOORS)?);
+    let doors = names.into_iter().zip(enabled.into_iter().zip(active));
+    let open = |enabled: &str, active: &str| enabled.starts_with("enabled") || active == "active";
+    Ok(doors.filter(|(_, (enabled, active))| open(enabled, active)).map(|(name, _)| name).collect())
 }

@@ -18,7 +18,8 @@ pub struct Before {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Replaced {
     old: String,
-    new: String,
+    /// Each that was written, or was to be, one change on top of another.
+    new: Vec<String>,
 }
 
 impl Before {
@@ -35,13 +36,13 @@ impl Before {
 
     /// Notes that the configuration `old` is to be replaced by `new`.
     pub fn replacing_config(self, old: String, new: String) -> Self {
-        Self { config: Some(Replaced { old, new }), ..self }
+        Self { config: Some(Replaced { old, new: vec![new] }), ..self }
     }
 
     /// A second change on top of one that could still be undone: the way back leads to before the first.
     pub fn on_top_of(self, earlier: Self) -> Self {
         let config = match (earlier.config, self.config) {
-            (Some(earlier), Some(later)) => Some(Replaced { old: earlier.old, new: later.new }),
+            (Some(earlier), Some(later)) => Some(Replaced { old: earlier.old, new: [earlier.new, later.new].concat() }),
             (earlier, later) => earlier.or(later),
         };
         Self { config, wired: earlier.wired, included: earlier.included }
@@ -73,7 +74,7 @@ impl Before {
         let path = Path::new(config::PATH);
         // What somebody else has written meanwhile is theirs.
         if let Some(Replaced { old, new }) = &self.config
-            && fs::read_to_string(path).is_ok_and(|text| text == *new)
+            && fs::read_to_string(path).is_ok_and(|text| new.contains(&text))
         {
             match replace(path, old.as_bytes(), None) {
                 Ok(()) => changed.push(path.into()),

@@ -3,10 +3,12 @@
 //!
 //! Each transaction runs in a process of its own (`curfew rehearse`): what a module does there, or breaks, ends with it.
 
-use super::Kind;
 use super::transaction::{Code, Item, Transaction};
+use super::{Kind, PAM_FOLDER, wired};
 use crate::program;
 use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
 
 /// Who has no grant on any host.
 pub const STRANGER: &str = "nobody";
@@ -17,6 +19,9 @@ const TERMINAL: &str = "curfew-enable";
 
 /// At most so many exempt users are rehearsed.
 const MOST_EXEMPT: usize = 8;
+
+/// The name of the service that has our lines alone; one that is left is removed like every half-written file of ours.
+const ALONE: &str = ".curfew-alone.new";
 
 /// This program, as its own child finds it.
 const MYSELF: &str = "/proc/self/exe";
@@ -53,13 +58,40 @@ impl Answer {
 /// What was rehearsed, and what PAM said.
 pub type Rehearsed = Vec<(Entry, Result<Answer, String>)>;
 
-/// Rehearses every service with the exempt users and the stranger.
-pub fn rehearse(services: &[(String, Kind)], exempt: &[String]) -> Rehearsed {
-    let people = || exempt.iter().take(MOST_EXEMPT).map(String::as_str).chain([STRANGER]);
+/// Rehearses every service with the exempt users (the first eight), and with the stranger where nobody is let in as a system account: not in
+/// `background` services.
+pub fn rehearse(services: &[(String, Kind)], exempt: &[String], background: &[String]) -> Rehearsed {
     let entries = services.iter().flat_map(|(service, kind)| {
-        people().map(|user| Entry { service: service.clone(), kind: *kind, user: user.to_owned() })
+        let stranger = (!background.contains(service)).then_some(STRANGER);
+        let people = exempt.iter().take(MOST_EXEMPT).map(String::as_str).chain(stranger);
+        people.map(|user| Entry { service: service.clone(), kind: *kind, user: user.to_owned() })
     });
     entries.map(|entry| (entry.clone(), in_a_process(&entry))).collect()
+}
+
+/// Tries our lines alone, in a service of their own that nobody comes by: a module that can't be loaded is found before a door has it.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn try_alone(exempt: &[String]) -> Result<(), String> {
+    let path = Path::new(PAM_FOLDER).join(ALONE);
+    let lines = wired(b"", Kind::Login).unwrap_or_default();
+    fs::write(&path, lines).map_err(|error| format!("{}: {error}", path.display()))?;
+    let entries = exempt.iter().take(MOST_EXEMPT).map(|user| Entry {
+        service: ALONE.into(),
+        kind: Kind::Login,
+        user: user.clone(),
+    });
+    let problems: Vec<String> = entries
+        .filter_map(|entry| match in_a_process(&entry) {
+            Ok(Answer { account: Code::SUCCESS, session: Some(Code::SUCCESS) }) => None,
+            Ok(answer) => Some(format!("{}, who is exempt, gets from our module alone: {}", entry.user, answer.text())),
+            Err(problem) => Some(format!("our module could not be tried: {problem}")),
+        })
+        .collect();
+    fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
 /// What is wrong with the answers after a change. `refuses` says whether the stranger has to be refused.
@@ -89,14 +121,22 @@ fn problem(
     match before {
         Ok(before) if *before == after => None,
         Ok(before) => Some(format!("{service}: {user} got {:?} before, and gets: {}", before.text(), after.text())),
-        Err(_) => None,
+        // Nothing is known of before: they have to get in.
+        Err(_) if after.account == Code::SUCCESS && after.session.is_none_or(|session| session == Code::SUCCESS) => {
+            None
+        }
+        Err(problem) => {
+            Some(format!("{service}: {user} gets: {} (before, it could not be tried: {problem})", after.text()))
+        }
     }
 }
 
 fn in_a_process(entry: &Entry) -> Result<Answer, String> {
     let judged = entry.kind.argument();
     let said = program::run_and_wait(MYSELF, &["rehearse", &entry.service, judged, &entry.user])?;
-    serde_json::from_str(&said.output).map_err(|_| said.text().split_whitespace().collect::<Vec<_>>().join(" "))
+    // A module may say something of its own before.
+    let answer = said.output.lines().last().unwrap_or_default();
+    serde_json::from_str(answer).map_err(|_| said.text().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// One transaction in this process.
@@ -154,7 +194,10 @@ mod tests {
     #[test]
     fn what_could_not_be_tried_is_a_problem() {
         let open = said("root", Code::SUCCESS);
-        let hung = open.iter().map(|(entry, _)| (entry.clone(), Err("it took longer than 5s".into()))).collect();
+        let hung: Rehearsed =
+            open.iter().map(|(entry, _)| (entry.clone(), Err("it took longer than 5s".into()))).collect();
         assert!(judge(&open, &hung, Some(true)).concat().contains("longer than 5s"));
+        assert_eq!(judge(&hung, &open, Some(true)), Vec::<String>::new());
+        assert_eq!(judge(&hung, &said("root", Code(28)), Some(true)).len(), 1);
     }
 }

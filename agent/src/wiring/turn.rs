@@ -1,8 +1,9 @@
 //! One at a time: whoever enables, disables, confirms or goes back holds a lock meanwhile (flock(2)).
 
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 /// The file that is locked; it holds nothing.
@@ -28,7 +29,10 @@ impl Turn {
     /// That the lock can't be made, or that another holds it for too long.
     pub fn take() -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{LOCK}: {error}"));
-        let mut file = File::options().write(true).create(true).truncate(false).open(LOCK).map_err(named)?;
+        let mut file =
+            File::options().write(true).create(true).truncate(false).mode(0o600).open(LOCK).map_err(named)?;
+        // Whoever may read it can lock it, and nobody else should hold root up.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(named)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

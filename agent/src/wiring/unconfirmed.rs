@@ -1,16 +1,18 @@
 //! A change that nobody has confirmed yet. A file says so and how to go back; a timer of PID 1 starts `curfew-revert.service` at the end of
 //! the wait, which goes back. Neither the agent nor the network is needed for it, and a boot before the end goes back at once.
 //!
-//! Only a login that began after the change confirms it: whoever can log in anew is not locked out.
+//! Only a login that came by a service of ours after the change confirms it: whoever can log in anew is not locked out.
 
 use super::before::Before;
 use crate::clock;
 use crate::durable;
-use crate::enforce::processes::{Process, Table};
+use crate::enforce::processes::{ProcessId, Table};
+use crate::enforce::sessions::{self, Session, Sessions};
+use crate::enforce::since::monotonic_us;
 use crate::program::{self, Said};
 use jiff::Timestamp;
-use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,8 @@ pub const PATH: &str = "/var/lib/curfew/unconfirmed";
 /// The one who goes back.
 const SERVICE: &str = "curfew-revert.service";
 
-/// What starts it.
-const TIMER: &str = "curfew-revert.timer";
+/// What the names of the timers that start it begin with; each change has one of its own.
+const TIMER: &str = "curfew-revert-";
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
@@ -36,8 +38,10 @@ pub struct Unconfirmed {
     pub until: Timestamp,
     /// What was there before.
     pub before: Before,
-    /// When it was made, on CLOCK_BOOTTIME, in milliseconds.
-    made_at_ms: u64,
+    /// PID 1's timer.
+    timer: String,
+    /// When it was made, on CLOCK_MONOTONIC, in microseconds; none before all of it is there.
+    made_at_us: Option<u64>,
 }
 
 /// Why a change can't wait, or can't be confirmed.
@@ -56,18 +60,14 @@ pub enum UnconfirmedError {
         "PID 1 does not keep the timer that would undo it ({0}); to change it for good, without a way back: --no-confirm"
     )]
     Timer(String),
-    /// The caller is in no login.
+    /// The caller is in no login that came after the change.
     #[error(
-        "this process belongs to no login, so it shows nobody's way in; log in to this host anew, and confirm there"
+        "this shell is of no login that PAM asked Curfew about after the change, so it does not show that one can log in now; \
+         log in to this host anew, over ssh, and confirm there"
     )]
-    NoLogin,
-    /// The caller's login is older than the change.
-    #[error(
-        "this login began before the change, so it does not show that one can log in now; log in to this host anew, and confirm there"
-    )]
-    OldLogin,
+    NoNewLogin,
     /// /proc can't be read.
-    #[error("when this login began can't be told: {0}")]
+    #[error("which login this is can't be told: {0}")]
     Processes(io::Error),
 }
 
@@ -82,49 +82,69 @@ impl Unconfirmed {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Self {
                 until: Timestamp::UNIX_EPOCH,
                 before: Before::default(),
-                made_at_ms: u64::MAX,
+                timer: format!("{TIMER}unknown.timer"),
+                made_at_us: None,
             }))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(UnconfirmedError::File { path: PATH.into(), source }),
+            Err(source) => Err(file(source)),
         }
     }
 
-    /// Has the host go back to `before` after `wait`, from before anything is changed. A change that waits already stays the one that is gone back
-    /// to.
+    /// Has the host go back to `before` after `wait`, from before anything is changed. It takes the place of a change that waits already only once
+    /// PID 1 keeps its timer.
     ///
     /// # Errors
     ///
-    /// [`UnconfirmedError`]; nothing waits then.
+    /// [`UnconfirmedError`]; what waited before still does.
     pub fn begin(before: Before, wait: Duration) -> Result<Self, UnconfirmedError> {
         let until = clock::now().checked_add(wait).unwrap_or(Timestamp::MAX);
-        let made_at_ms = u64::try_from(clock::boot_time().as_millis()).unwrap_or(u64::MAX);
-        let unconfirmed = Self { until, before, made_at_ms };
-        let file = |source| UnconfirmedError::File { path: PATH.into(), source };
-        let bytes = serde_json::to_vec(&unconfirmed).map_err(|error| file(error.into()))?;
-        durable::write(Path::new(PATH), &bytes).map_err(file)?;
-        if let Err(problem) = arm(wait) {
-            Self::end()?;
-            return Err(UnconfirmedError::Timer(problem));
+        let timer = format!("{TIMER}{}.timer", clock::boot_time().as_nanos());
+        arm(&timer, wait).map_err(UnconfirmedError::Timer)?;
+        let unconfirmed = Self { until, before, timer, made_at_us: None };
+        let earlier = Self::load()?;
+        if let Err(error) = unconfirmed.store() {
+            stop(&unconfirmed.timer);
+            return Err(error);
         }
+        earlier.iter().for_each(|earlier| stop(&earlier.timer));
         Ok(unconfirmed)
     }
 
-    /// Whether the caller's login began after the change.
+    /// All of it is there: who logs in from now on meets it.
     ///
     /// # Errors
     ///
-    /// [`UnconfirmedError::NoLogin`], [`UnconfirmedError::OldLogin`], or that it can't be told.
+    /// That it is not what waits any more (somebody went back meanwhile), or can't be written down.
+    pub fn made(self) -> Result<Self, UnconfirmedError> {
+        if Self::load()?.is_none_or(|waits| waits.timer != self.timer) {
+            return Err(file(io::Error::other("it was undone meanwhile")));
+        }
+        let made = Self { made_at_us: Some(monotonic_us()), ..self };
+        made.store()?;
+        Ok(made)
+    }
+
+    fn store(&self) -> Result<(), UnconfirmedError> {
+        let bytes = serde_json::to_vec(self).map_err(|error| file(error.into()))?;
+        durable::write(Path::new(PATH), &bytes).map_err(file)
+    }
+
+    /// Whether the caller's login came by a service of ours after the change, as the agent noted when PAM asked it.
+    ///
+    /// # Errors
+    ///
+    /// [`UnconfirmedError::NoNewLogin`], or that it can't be told.
     pub fn check_login(&self) -> Result<(), UnconfirmedError> {
         let me = i32::try_from(std::process::id()).unwrap_or_default();
-        let me = Process::read(me).map_err(UnconfirmedError::Processes)?;
-        let session = me.and_then(|me| me.audit_session).ok_or(UnconfirmedError::NoLogin)?;
         let table = Table::read().map_err(UnconfirmedError::Processes)?;
-        let starts = table.iter().filter(|it| it.audit_session == Some(session)).map(|it| it.id.start);
-        let ticks =
-            sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
-        match starts.min() {
-            Some(start) if start.saturating_mul(1000) / ticks.max(1) > self.made_at_ms => Ok(()),
-            _ => Err(UnconfirmedError::OldLogin),
+        let me = table.by_pid(me).map_err(UnconfirmedError::Processes)?;
+        let line = me.map(|me| table.ancestors(me)).unwrap_or_default();
+        let sessions = Sessions::open(Path::new(sessions::PATH));
+        let made_at_us = self.made_at_us.unwrap_or(u64::MAX);
+        if sessions.sessions().iter().any(|session| shows(session, &line, made_at_us)) {
+            Ok(())
+        } else {
+            Err(UnconfirmedError::NoNewLogin)
         }
     }
 
@@ -134,8 +154,8 @@ impl Unconfirmed {
     ///
     /// That the file is still there: the change will be undone.
     pub fn end() -> Result<(), UnconfirmedError> {
+        let timer = Self::load().ok().flatten().map(|waits| waits.timer);
         let path = Path::new(PATH);
-        let file = |source| UnconfirmedError::File { path: PATH.into(), source };
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
             _ => {}
@@ -143,20 +163,71 @@ impl Unconfirmed {
         if let Some(folder) = path.parent().filter(|folder| folder.exists()) {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(file)?;
         }
-        // Without the file its ringing changes nothing.
-        let _ = program::run_and_wait(SYSTEMCTL, &["stop", TIMER]);
+        timer.iter().for_each(|timer| stop(timer));
         Ok(())
     }
 }
 
+/// Whether a session shows that one can log in: PAM asked about it, it is one of ours, and it opened after the change.
+fn shows(session: &Session, line: &HashSet<ProcessId>, made_at_us: u64) -> bool {
+    let asked_about = session.exempt || session.grant.is_some();
+    asked_about && !session.background && session.opened_us > made_at_us && line.contains(&session.leader)
+}
+
+fn file(source: io::Error) -> UnconfirmedError {
+    UnconfirmedError::File { path: PATH.into(), source }
+}
+
 /// Has PID 1 start the way back after `wait`, by CLOCK_MONOTONIC.
-fn arm(wait: Duration) -> Result<(), String> {
-    let _ = program::run_and_wait(SYSTEMCTL, &["stop", TIMER]);
+fn arm(timer: &str, wait: Duration) -> Result<(), String> {
     let after = format!("--on-active={}ms", wait.as_millis());
-    let unit = format!("--unit={SERVICE}");
-    let timer =
-        ["--quiet", &after, "--timer-property=AccuracySec=100ms", "--timer-property=RemainAfterElapse=no", &unit];
-    program::run_and_wait(SYSTEMD_RUN, &timer).and_then(Said::output)?;
-    let state = program::run_and_wait(SYSTEMCTL, &["is-active", TIMER]).and_then(Said::output)?;
-    if state.trim() == "active" { Ok(()) } else { Err(format!("{TIMER} is {}", state.trim())) }
+    let unit = format!("--unit={}", timer.trim_end_matches(".timer"));
+    let how = [
+        "--quiet",
+        "--collect",
+        &after,
+        "--timer-property=AccuracySec=100ms",
+        "--timer-property=RemainAfterElapse=no",
+        &unit,
+    ];
+    let back = [SYSTEMCTL, "start", "--no-block", SERVICE];
+    program::run_and_wait(SYSTEMD_RUN, &[how.as_slice(), back.as_slice()].concat()).and_then(Said::output)?;
+    let state = program::run_and_wait(SYSTEMCTL, &["is-active", timer]).and_then(Said::output)?;
+    if state.trim() == "active" { Ok(()) } else { Err(format!("{timer} is {}", state.trim())) }
+}
+
+/// Without the file, or with another change's in it, its ringing changes nothing that it should not: a failure here is none.
+fn stop(timer: &str) {
+    let _ = program::run_and_wait(SYSTEMCTL, &["stop", timer]);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_login_of_ours_that_came_afterwards_shows_that_one_can_log_in() {
+        let leader = ProcessId { pid: 7, start: 1 };
+        let line = HashSet::from([leader]);
+        let session = |exempt: bool, grant: Option<&str>, background: bool, opened_us: u64, pid: i32| -> Session {
+            serde_json::from_value(json!({
+                "user": "root", "service": "sshd", "rhost": null, "leader": {"pid": pid, "start": 1}, "uid": 0, "logind_id": null,
+                "audit_session": 3, "grant": grant, "opened_us": opened_us, "exempt": exempt, "background": background,
+            }))
+            .unwrap()
+        };
+        for (session, shown) in [
+            (session(true, None, false, 101, 7), true),
+            (session(false, Some("g"), false, 101, 7), true),
+            // From before, of somebody else's, a job, and one that the agent found by itself.
+            (session(true, None, false, 100, 7), false),
+            (session(true, None, false, 101, 8), false),
+            (session(false, Some("g"), true, 101, 7), false),
+            (session(false, None, false, 101, 7), false),
+        ] {
+            assert_eq!(shows(&session, &line, 100), shown, "{session:?}");
+        }
+    }
 }

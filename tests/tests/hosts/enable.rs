@@ -14,6 +14,8 @@ on_every_release! {
 on_two_releases! {
     on_a_terminal_it_waits_to_be_confirmed_and_a_reboot_undoes_it,
     what_would_lock_people_out_is_found_before_or_taken_back,
+    jobs_for_later_and_files_that_others_lock_do_not_keep_it_from_being_enabled,
+    a_second_change_on_top_of_one_that_waits_is_undone_with_it,
     killed_on_its_way_it_is_undone_or_done,
     what_can_not_be_undone_at_once_is_undone_later,
     a_service_whose_file_the_distribution_keeps_is_wired_and_given_back,
@@ -76,7 +78,7 @@ fn unconfirmed_it_is_undone_by_pid_1_with_the_agent_dead(release: Release) {
     host.ok("curfew enable --confirm 10s");
     assert_refused(&host.ssh("alice", "id"));
     assert!(host.status()["confirm_by"].is_string());
-    assert!(host.ok("systemctl list-timers --all").contains("curfew-revert.timer"));
+    assert!(host.ok("systemctl list-timers --all").contains("curfew-revert-"));
     host.ok("systemctl mask --now --runtime curfewd.service curfewd.socket");
     wait_for("everything as it was", Duration::from_secs(20), || (wiring(&host) == before).then_some(()));
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
@@ -95,11 +97,19 @@ fn only_a_login_that_began_afterwards_confirms_it(release: Release) {
     let mut root = host.login("root");
     assert!(root.run("curfew enable --confirm 25s 2>&1").contains("NOT CONFIRMED"));
     let early = root.run("curfew confirm 2>&1; echo code $?");
-    assert!(early.contains("this login began before the change") && early.contains("code 1"), "{early}");
+    assert!(
+        early.contains("of no login that PAM asked Curfew about after the change") && early.contains("code 1"),
+        "{early}"
+    );
     // Neither do a shell of that login's, a unit of PID 1's, and somebody who is not root.
-    let shells =
-        root.run("setsid bash -c 'curfew confirm' 2>&1; systemd-run --wait --pipe --quiet curfew confirm 2>&1");
-    assert!(shells.contains("this login began before") && shells.contains("belongs to no login"), "{shells}");
+    for way in [
+        "setsid bash -c 'curfew confirm'",
+        "systemd-run --wait --pipe --quiet curfew confirm",
+        "systemd-run --wait --pipe --quiet --property=PAMName=login curfew confirm",
+    ] {
+        let refused = root.run(&format!("{way} 2>&1; echo code $?"));
+        assert!(refused.contains("of no login") && refused.contains("code 1"), "{way}: {refused}");
+    }
     let ops = host.ssh("ops", "curfew confirm");
     assert!(!ops.success() && ops.stderr.contains("only root"), "{ops:?}");
     assert!(host.has("/var/lib/curfew/unconfirmed"));
@@ -174,7 +184,7 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
         // It is there, and can't be loaded: only PAM itself can tell.
         (
             &format!("cp --remove-destination /etc/hostname {module}"),
-            "got \"Success\" before",
+            "gets from our module alone",
             &format!("cp --remove-destination /root/module {module}"),
         ),
         // It answers nobody: what talks to it finds a socket that nobody serves.
@@ -197,10 +207,42 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
     assert_refused(&host.ssh("alice", "id"));
 }
 
+fn jobs_for_later_and_files_that_others_lock_do_not_keep_it_from_being_enabled(release: Release) {
+    let services = "background_services = [\"cron\", \"atd\"]";
+    let host = Host::builder(release).config(services).exempt(&["ops"]).not_enabled().boot();
+    let before = wiring(&host);
+    host.ok("curfew enable --confirm 1m");
+    // Whoever may read a file may lock it: nobody may read this one.
+    let _lock = host.spawn("runuser --user alice -- flock /run/curfew/wiring.lock sleep 60");
+    assert!(host.ssh("root", "curfew confirm").expect_ok("a new login").contains("Confirmed"));
+    host.ok("curfew disable");
+    assert_eq!(wiring(&host), before);
+}
+
+fn a_second_change_on_top_of_one_that_waits_is_undone_with_it(release: Release) {
+    let host = installed(release);
+    let before = (wiring(&host), host.ok("cat /etc/curfew/agent.toml"));
+    host.ok("curfew enable --mode observe --confirm 40s && curfew enable --mode enforce");
+    assert!(host.status()["confirm_by"].is_string(), "the first waits still");
+    assert_refused(&host.ssh("alice", "id"));
+    // A third that goes wrong is taken back, and what waited before waits on.
+    let module = host.ok("find /usr/lib -name pam_curfew.so");
+    host.ok(&format!(
+        "cp {module} /root/module && cp --remove-destination /etc/hostname {module} && rm /etc/sudoers.d/curfew"
+    ));
+    assert!(!host.run("curfew enable --confirm 1d").success());
+    host.ok(&format!("cp --remove-destination /root/module {module}"));
+    assert!(host.status()["confirm_by"].is_string());
+    wait_for("everything as it was", Duration::from_secs(60), || {
+        ((wiring(&host), host.ok("cat /etc/curfew/agent.toml")) == before).then_some(())
+    });
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
+}
+
 fn killed_on_its_way_it_is_undone_or_done(release: Release) {
     let host = installed(release);
     let before = wiring(&host);
-    for after in ["0.02", "0.1", "0.3", "0.6", "1", "1.5", "2"] {
+    for after in ["0.02", "0.1", "0.3", "0.6", "1", "1.4", "1.8", "2.5"] {
         host.ok(&format!("timeout --signal=KILL {after} curfew enable --confirm 10s >/dev/null 2>&1 || true"));
         assert_eq!(host.ssh("root", "id -un").expect_ok("root gets in all the while"), "root");
         wait_for("everything as it was", Duration::from_secs(20), || {
