@@ -1,6 +1,7 @@
 //! `curfew enable`: looks at the host, wires PAM and sudo, tries the wiring, and goes back by itself unless a new login confirms.
 
 use super::{CliError, Outcome, ask, doctor, failed, only_root, print};
+use crate::clock;
 use crate::config::edit::with_mode;
 use crate::config::{self, Config, Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
@@ -26,6 +27,9 @@ use std::time::Duration;
 
 /// How long a change waits to be confirmed, where a person makes it.
 const WAIT: Duration = Duration::from_secs(300);
+
+/// Nobody remembers it for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 /// Nobody logs in anew in less.
 const SHORTEST_WAIT: Duration = Duration::from_secs(10);
@@ -135,7 +139,7 @@ impl Enable {
     /// How long the change waits to be confirmed, if it does.
     fn wait(&self) -> Result<Option<Duration>, CliError> {
         match self.confirm {
-            Some(wait) if wait < SHORTEST_WAIT || wait > Duration::from_secs(86_400) => {
+            Some(wait) if wait < SHORTEST_WAIT || wait > LONGEST_WAIT => {
                 Err(CliError::Usage(format!("--confirm {wait:?}: between 10s and 1d; nobody logs in anew in less")))
             }
             Some(wait) => Ok(Some(wait)),
@@ -155,11 +159,11 @@ impl Enable {
         if !changes || (self.unchecked && wait.is_none()) {
             return Ok(None);
         }
-        let way_back = match earlier {
-            Some(earlier) => before.clone().on_top_of(earlier.before),
-            None => before.clone(),
+        let (way_back, rest) = match earlier {
+            Some(earlier) => (before.clone().on_top_of(earlier.before), Some(left_of(earlier.until))),
+            None => (before.clone(), None),
         };
-        match Unconfirmed::begin(way_back, wait.unwrap_or(WAIT)) {
+        match Unconfirmed::begin(way_back, wait.or(rest).unwrap_or(WAIT)) {
             Ok(unconfirmed) => Ok(Some(unconfirmed)),
             // Whoever says so wants no way back.
             Err(UnconfirmedError::Timer(_)) if self.no_confirm => Ok(None),
@@ -272,6 +276,13 @@ impl Plan {
         let _: Value = ask("Reconcile", json!({}))?;
         Ok(())
     }
+}
+
+/// What is left of the wait for somebody to confirm what was changed before.
+fn left_of(until: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(clock::now()))
+        .unwrap_or_default()
+        .clamp(Duration::from_secs(1), LONGEST_WAIT)
 }
 
 /// All is there and right: it waits to be confirmed from now on, or stays.

@@ -103,7 +103,7 @@ fn only_a_login_that_began_afterwards_confirms_it(release: Release) {
     );
     // Neither do a shell of that login's, a unit of PID 1's, and somebody who is not root.
     for way in [
-        "setsid bash -c 'curfew confirm'",
+        "setsid --wait bash -c 'curfew confirm'",
         "systemd-run --wait --pipe --quiet curfew confirm",
         "systemd-run --wait --pipe --quiet --property=PAMName=login curfew confirm",
     ] {
