@@ -4,7 +4,8 @@
 #   private_run "$@"      runs the calling script again where its mounts and processes end with it
 #   need_packages         the distribution's packages, installed only where one is missing
 #   need_postgresql       PostgreSQL's programs, without a cluster of the machine's own
-#   need_cargo_tools      cargo-deb, which packages the agent
+#   need_cargo_tools      cargo-deb and cargo-auditable, which make the packages
+#   need_package_tools    what makes the .rpm and SELinux's module, and judges packages, manual pages and dependencies
 #   host_space            the scratch space for running hosts
 
 export CURFEW_TEST_CACHE=${CURFEW_TEST_CACHE:-/var/cache/curfew-tests}
@@ -108,7 +109,17 @@ need_postgresql() {
 
 need_cargo_tools() {
     command -v cargo >/dev/null || fail "needs a Rust toolchain (cargo)"
-    command -v cargo-deb >/dev/null || { step "installing cargo-deb"; cargo install --quiet --locked cargo-deb; }
+    need_cargo_tool cargo-deb
+    need_cargo_tool cargo-auditable
+}
+
+need_cargo_tool() { # NAME
+    command -v "$1" >/dev/null || { step "installing $1"; cargo install --quiet --locked "$1"; }
+}
+
+need_package_tools() {
+    need_packages rpm lintian rpmlint mandoc man-db checkpolicy semodule-utils
+    need_cargo_tool cargo-deny
 }
 
 # Hosts write to memory: what they write is gone with them, and no disk slows them down.

@@ -21,7 +21,7 @@ mod token;
 use crate::export::ExportError;
 use crate::init::InitError;
 use crate::serve::ServeError;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -103,6 +103,12 @@ enum CliError {
     /// The output could not be written.
     #[error("the output can't be written: {0}")]
     Output(#[from] std::io::Error),
+}
+
+/// What the command line takes: for its manual pages and completions.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line.

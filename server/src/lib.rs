@@ -31,4 +31,4 @@ mod unread;
 mod version;
 mod wake;
 
-pub use cli::run;
+pub use cli::{command_line, run};

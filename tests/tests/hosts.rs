@@ -69,6 +69,7 @@ mod hosts {
     mod reboot;
     mod refusal;
     mod residue;
+    mod rpm;
     mod server_package;
     mod spool;
     mod sudo;
