@@ -1,7 +1,8 @@
 //! A virtual machine: a host with a kernel of its own, for what a container can't show. Its clock can be stepped, it suspends
 //! and wakes, boots with a wrong hardware clock, and loses power.
 //!
-//! - [`image`] makes the disk: the same files as a [`Host`](crate::Host)'s, with Curfew enabled and a kernel.
+//! - [`image`] makes the disk: the same files as a [`Host`](crate::Host)'s, with Curfew enabled and a kernel; [`guard`] is what
+//!   SELinux and `AppArmor` take.
 //! - [`machine`] is one power-on of it, [`control`] runs scripts in it, [`clock`] is about time, and [`curfew`] speaks to
 //!   the product.
 //!
@@ -11,6 +12,7 @@
 mod clock;
 mod control;
 mod curfew;
+mod guard;
 mod image;
 mod machine;
 
@@ -25,6 +27,7 @@ use serde_json::Value;
 
 pub use clock::Clocks;
 pub use control::Script;
+pub use guard::Guard;
 
 use crate::command::Output;
 use crate::release::Release;
@@ -50,6 +53,7 @@ static NEXT: AtomicUsize = AtomicUsize::new(1);
 #[derive(Clone, Copy, Debug)]
 pub struct VmBuilder {
     release: Release,
+    guard: Guard,
     hardware_clock: Option<Timestamp>,
 }
 
@@ -61,19 +65,27 @@ impl VmBuilder {
         self
     }
 
+    /// With a security module of the kernel in force.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
     /// Boots it.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
     pub fn boot(self) -> Vm {
-        let image = Image::of(self.release);
+        let image = Image::of(self.release, self.guard);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let turn = TURNS[number % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
         let folder = cache().join("hosts").join(format!("vm-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for the machine can be made");
         let disk = image.copy(&folder);
-        let mut vm = Vm { image, disk, folder, machine: None, clock_error: SignedDuration::ZERO, _turn: turn };
+        let guard = self.guard;
+        let mut vm = Vm { image, guard, disk, folder, machine: None, clock_error: SignedDuration::ZERO, _turn: turn };
         vm.power_on(self.hardware_clock);
         vm
     }
@@ -83,6 +95,7 @@ impl VmBuilder {
 #[derive(Debug)]
 pub struct Vm {
     image: Image,
+    guard: Guard,
     disk: PathBuf,
     folder: PathBuf,
     /// None while it has no power.
@@ -102,7 +115,7 @@ impl Vm {
     /// One that is to be changed before it boots.
     #[must_use]
     pub fn builder(release: Release) -> VmBuilder {
-        VmBuilder { release, hardware_clock: None }
+        VmBuilder { release, guard: Guard::None, hardware_clock: None }
     }
 
     /// Runs a shell script as its root, outside any login session.
@@ -171,7 +184,8 @@ impl Vm {
         }
         assert!(self.clock_error.abs() < FARTHEST, "QEMU can't set a clock to {clock:?}");
         let kernel = self.image.kernel();
-        let machine = Machine::power_on(&kernel, &self.disk, now + self.clock_error, &self.folder.join("console"));
+        let (options, console) = (self.guard.kernel_line(), self.folder.join("console"));
+        let machine = Machine::power_on(&kernel, options, &self.disk, now + self.clock_error, &console);
         self.machine = Some(machine);
         let state = self.within(BOOT, "systemctl is-system-running --wait");
         assert!(matches!(state.stdout.trim(), "running" | "degraded"), "the machine is not up: {state:?}");

@@ -69,7 +69,11 @@ mod hosts {
     mod reboot;
     mod refusal;
     mod residue;
+<<<<<<< ours
     mod rpm;
+=======
+    mod selinux;
+>>>>>>> theirs
     mod server_package;
     mod spool;
     mod sudo;

@@ -27,8 +27,8 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Powers it on with the hardware clock at `clock`. It reaches no network.
-    pub(super) fn power_on(kernel: &Path, disk: &Path, clock: Timestamp, console: &Path) -> Self {
+    /// Powers it on with the hardware clock at `clock`, and `options` for the kernel. It reaches no network.
+    pub(super) fn power_on(kernel: &Path, options: &str, disk: &Path, clock: Timestamp, console: &Path) -> Self {
         let (control, inner_control) = UnixStream::pair().expect("sockets can be made");
         let (monitor, inner_monitor) = UnixStream::pair().expect("sockets can be made");
         let said =
@@ -40,7 +40,7 @@ impl Machine {
         // A reset ends the process; who asked for it powers the machine on again.
         command.args(["-no-reboot", "-global", "ICH9-LPC.disable_s3=0"]);
         command.arg("-rtc").arg(format!("base={}", clock.strftime("%Y-%m-%dT%H:%M:%S")));
-        command.arg("-kernel").arg(kernel).args(["-append", KERNEL_LINE]);
+        command.arg("-kernel").arg(kernel).arg("-append").arg(format!("{KERNEL_LINE} {options}"));
         command.arg("-drive").arg(format!("file={},if=none,id=disk,format=qcow2", disk.display()));
         command.args(["-device", "nvme,drive=disk,serial=disk"]);
         command.arg("-chardev").arg(format!("file,id=console,append=on,path={}", console.display()));

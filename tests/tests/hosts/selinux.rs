@@ -1,0 +1,185 @@
+//! On hosts whose kernel confines programs: SELinux in enforcing mode with the distribution's policy and our module, and AppArmor with the
+//! profiles that the distribution has. In virtual machines, whose kernels are their own.
+
+use std::time::Duration;
+
+use curfew_tests::vm::{Guard, Script};
+use curfew_tests::{Grant, Release, Vm, assert_refused, report, wait_for};
+use jiff::SignedDuration;
+
+on! { under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm }
+on! { under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm }
+on! { without_our_selinux_module_grantees_are_refused_until_it_is_loaded: bookworm Bookworm }
+on! { under_apparmor_nothing_of_ours_is_denied: trixie Trixie }
+
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Outlives everything but SIGKILL.
+const STUBBORN: &str = "trap '' TERM HUP; while :; do sleep 1; done";
+
+fn machine(release: Release, guard: Guard) -> Vm {
+    let mut vm = Vm::builder(release).guard(guard).boot();
+    vm.reconfigure("grace = \"0s\"");
+    vm
+}
+
+/// The security context of a process, by the name of its program.
+fn context(vm: &mut Vm, program: &str) -> String {
+    vm.ok(&format!("tr -d '\\0' </proc/$(pgrep --oldest --exact {program})/attr/current"))
+}
+
+/// What the kernel, PID 1 and the message bus denied to or about anything of ours.
+fn denials(vm: &mut Vm) -> Vec<String> {
+    let denied =
+        vm.ok("journalctl --no-pager --output=cat --boot | grep -E 'avc: +denied|apparmor=\"DENIED\"' || true");
+    let ours = denied.lines().filter(|line| line.contains("curfew"));
+    ours.map(str::to_owned).collect()
+}
+
+fn nothing_was_denied(vm: &mut Vm) {
+    let denials = denials(vm);
+    assert!(denials.is_empty(), "denied:\n{}", denials.join("\n"));
+}
+
+/// Somebody in a session of theirs, with a root shell beside it.
+struct Session {
+    user: &'static str,
+    grant: Grant,
+    _clients: [Script; 2],
+}
+
+impl Session {
+    /// Gives `user` login and sudo for a while, and opens both.
+    fn open(vm: &mut Vm, user: &'static str) -> Self {
+        let grant = vm.grant(&format!("{user} --for 1h --login --sudo --command ALL"));
+        let stays = vm.ssh_stay_and_run(user, &format!("touch /tmp/{user}; {STUBBORN}"));
+        let root = vm.ssh_stay_and_run(
+            user,
+            &format!("exec sudo -n bash -c \"touch /etc/cron.d/{user}; touch /tmp/root-{user}; {STUBBORN}\""),
+        );
+        wait_for("the session and the root shell", PATIENCE, || {
+            vm.run(&format!("test -e /tmp/{user} && test -e /tmp/root-{user}")).success().then_some(())
+        });
+        assert!(!vm.ok("ls /run/curfew/sudoers.d").is_empty(), "no rules for sudo");
+        Self { user, grant, _clients: [stays, root] }
+    }
+
+    /// Sets the clock to right before its end, and waits for that; everything is closed then.
+    fn ends(self, vm: &mut Vm) {
+        let left = self.grant.not_after.duration_since(vm.clocks().realtime);
+        vm.step_clock(left - SignedDuration::from_secs(10));
+        vm.wait_clock(self.grant.not_after);
+        let user = self.user;
+        wait_for("the session and the root shell to be dead", PATIENCE, || {
+            vm.run(&format!("! pgrep --euid {user} && ! pgrep --full [r]oot-{user}")).success().then_some(())
+        });
+        assert_eq!(vm.ok("ls -A /run/curfew/sudoers.d"), "", "rules for sudo are left");
+    }
+}
+
+fn under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end(release: Release) {
+    let mut vm = machine(release, Guard::Selinux);
+    assert_eq!(vm.ok("getenforce"), "Enforcing");
+    assert_eq!(context(&mut vm, "curfewd"), "system_u:system_r:curfewd_t:s0");
+    let sshd = context(&mut vm, "sshd");
+    assert!(sshd.contains(":sshd_t:"), "{sshd}");
+
+    assert_refused(&vm.ssh("alice", "id"));
+    for user in ["root", "ops"] {
+        assert_eq!(vm.ssh(user, "id -un").expect_ok("an exempt login"), user);
+    }
+    // She is unconfined, as is usual, and he is not: his sudo has a domain of its own.
+    let alice = Session::open(&mut vm, "alice");
+    let why = vm.ssh("alice", "id -Z; curfew status --json; sudo -n id -u");
+    assert!(why.stdout.starts_with("unconfined_u:") && why.stdout.ends_with("\n0\n"), "{why:#?}");
+    assert!(why.stdout.contains(&alice.grant.id), "{why:#?}");
+    alice.ends(&mut vm);
+    vm.audited("session.terminated", |record| record["user"] == "alice" && record["survivors"] == "0");
+    vm.audited("residue.found", |record| record["residue"].to_string().contains("/etc/cron.d/alice"));
+    assert_refused(&vm.ssh("alice", "id"));
+
+    // With the agent dead, PID 1 has the sweep end it, in the agent's domain.
+    let bob = Session::open(&mut vm, "bob");
+    assert!(vm.ssh("bob", "id -Z").stdout.starts_with("staff_u:staff_r:staff_t:"));
+    vm.ok("systemctl mask --runtime curfewd.service && systemctl kill --signal=KILL curfewd.service");
+    assert_refused(&vm.ssh("carol", "id"));
+    assert_eq!(vm.ssh("ops", "id -un").expect_ok("an exempt login"), "ops");
+    bob.ends(&mut vm);
+    vm.ok("systemctl unmask --runtime curfewd.service && systemctl start curfewd.service");
+    vm.audited("session.terminated", |record| record["user"] == "bob" && record["survivors"] == "0");
+
+    let told = vm.ok(
+        "journalctl --no-pager --output=cat _SELINUX_CONTEXT=system_u:system_r:curfewd_t:s0 SYSLOG_IDENTIFIER=curfewd",
+    );
+    for user in ["alice", "bob"] {
+        assert!(told.lines().any(|line| line.contains(user)), "the journal has nothing of {user}:\n{told}");
+    }
+    nothing_was_denied(&mut vm);
+}
+
+fn under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes(release: Release) {
+    let mut vm = machine(release, Guard::Selinux);
+    let grant = vm.grant("carol --for 1h --login");
+    let _unconfined = vm.grant("alice --for 1h --login");
+    vm.ok("chmod 666 /run/curfew/io.curfew.Pam && chmod -R a+rwX /var/lib/curfew");
+    assert!(vm.ssh("carol", "id -Z").stdout.starts_with("user_u:user_r:user_t:"));
+    let status = vm.ssh("carol", "curfew status").expect_ok("the public socket");
+    assert!(status.contains(&grant.id), "{status}");
+    assert_eq!(denials(&mut vm), [""; 0]);
+
+    for forbidden in [
+        "varlink-raw /run/curfew/io.curfew.Pam </dev/null",
+        "cat /var/lib/curfew/local.json",
+        "echo '{}' >/var/lib/curfew/local.json",
+        "ls /run/curfew/sudoers.d",
+        "echo carol >>/etc/curfew/exempt",
+        "kill -0 $(pgrep -x curfewd)",
+    ] {
+        let answer = vm.ssh("carol", forbidden);
+        assert!(!answer.success(), "{forbidden}: {answer:#?}");
+    }
+    let denials = denials(&mut vm).join("\n");
+    assert!(denials.contains("curfewd_pam_socket_t"), "PAM's socket was not denied:\n{denials}");
+    // The policy keeps silent about searches. The modes would have let her, as they let somebody who is not confined.
+    assert!(vm.ssh("alice", "cat /var/lib/curfew/local.json").expect_ok("by the modes").contains(&grant.id));
+    assert_eq!(vm.status()["grants"].as_array().map(Vec::len), Some(2));
+}
+
+fn without_our_selinux_module_grantees_are_refused_until_it_is_loaded(release: Release) {
+    let mut vm = machine(release, Guard::Selinux);
+    // As `semodule --remove` and `--install` do, and then what the module's README says.
+    let policy = |vm: &mut Vm, state: &str| {
+        vm.ok("systemctl stop curfewd.service curfewd.socket");
+        vm.ok(&format!("cp -r /root/{state}/. /etc/selinux/default && load_policy"));
+        vm.ok("restorecon -RF /usr/sbin/curfewd /etc/curfew /var/lib/curfew /run/curfew");
+        // PID 1 is to look up anew what it labels.
+        vm.ok("systemctl daemon-reexec && systemctl start curfewd.socket curfewd.service");
+    };
+    policy(&mut vm, "without-our-module");
+    assert!(!context(&mut vm, "curfewd").contains("curfewd_t"));
+    let _grant = vm.grant("alice --for 1h --login");
+    let refusal = vm.ssh("alice", "id");
+    assert_refused(&refusal);
+    report(&format!("{release}: without our module, sshd is told {:?}", refusal.stderr.trim()));
+    for user in ["root", "ops"] {
+        assert_eq!(vm.ssh(user, "id -un").expect_ok("an exempt login"), user);
+    }
+
+    policy(&mut vm, "with-our-module");
+    assert_eq!(context(&mut vm, "curfewd"), "system_u:system_r:curfewd_t:s0");
+    assert_eq!(vm.ssh("alice", "id -un").expect_ok("a login with a grant"), "alice");
+    assert_refused(&vm.ssh("bob", "id"));
+}
+
+fn under_apparmor_nothing_of_ours_is_denied(release: Release) {
+    let mut vm = machine(release, Guard::AppArmor);
+    let status = vm.ok("aa-status --json");
+    for program in ["curfewd", "sshd"] {
+        assert_eq!(context(&mut vm, program), "unconfined", "{program}");
+    }
+    assert!(status.contains("enforce"), "no profile is in force: {status}");
+    assert_refused(&vm.ssh("alice", "id"));
+    let alice = Session::open(&mut vm, "alice");
+    alice.ends(&mut vm);
+    vm.audited("session.terminated", |record| record["user"] == "alice" && record["survivors"] == "0");
+    nothing_was_denied(&mut vm);
+}
