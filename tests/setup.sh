@@ -119,6 +119,8 @@ need_cargo_tool() { # NAME
 
 need_package_tools() {
     need_packages rpm lintian rpmlint mandoc man-db checkpolicy semodule-utils
+    # Not every distribution has it; without it, nobody looks at the Vagrantfile.
+    ! apt-cache show vagrant >/dev/null 2>&1 || need_packages vagrant
     need_cargo_tool cargo-deny
 }
 

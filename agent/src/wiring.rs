@@ -139,6 +139,8 @@ pub fn wired(text: &[u8], kind: Kind) -> Result<Vec<u8>, usize> {
 pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
     let mut plain = Vec::with_capacity(text.len());
     let mut begun = None;
+    // What is left when the line break goes that we put before our last lines; it stays where something was added behind them.
+    let mut without_our_break = None;
     for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
         if [BEGIN, BEGIN_NO_NEWLINE, BEGIN_COPY].iter().any(|mark| line == mark.as_bytes()) {
             if let Some(begun) = begun {
@@ -146,14 +148,16 @@ pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
             }
             begun = Some(number + 1);
             if line == BEGIN_NO_NEWLINE.as_bytes() && plain.ends_with(b"\n") {
-                plain.pop();
+                without_our_break = Some(plain.len() - 1);
             }
         } else if line.trim_ascii_end() == END.trim_ascii_end().as_bytes() {
             begun.take().ok_or(number + 1)?;
         } else if begun.is_none() {
             plain.extend_from_slice(line);
+            without_our_break = None;
         }
     }
+    plain.truncate(without_our_break.unwrap_or(plain.len()));
     match begun {
         Some(line) => Err(line),
         None => Ok(plain),
@@ -328,6 +332,14 @@ mod tests {
         assert_eq!(unwired(format!("a\n{BEGIN}b\n").as_bytes()), Err(2));
         assert_eq!(unwired(format!("a\nb\n{END}").as_bytes()), Err(3));
         assert_eq!(unwired(format!("{BEGIN}{BEGIN}{END}").as_bytes()), Err(1));
+    }
+
+    #[test]
+    fn what_was_added_behind_our_lines_stays_on_a_line_of_its_own() {
+        let mut text = wired(b"auth required a.so", Kind::Login).unwrap();
+        assert_eq!(unwired(&text).unwrap(), b"auth required a.so");
+        text.extend_from_slice(b"session required b.so\n");
+        assert_eq!(unwired(&text).unwrap(), b"auth required a.so\nsession required b.so\n");
     }
 
     #[test]

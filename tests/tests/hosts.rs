@@ -56,8 +56,10 @@ mod hosts {
     mod end;
     mod endpoint;
     mod endpoint_faults;
+    mod hardening;
     mod harness;
     mod hostile_grant;
+    mod install;
     mod limits;
     mod load;
     mod malformed;
@@ -68,16 +70,16 @@ mod hosts {
     mod race;
     mod reboot;
     mod refusal;
+    mod removal;
     mod residue;
-<<<<<<< ours
     mod rpm;
-=======
     mod selinux;
->>>>>>> theirs
     mod server_package;
     mod spool;
     mod sudo;
     mod sudo_exchanged;
+    mod upgrade;
+    mod vagrant;
     mod vm;
     mod warning;
     mod wiring;

@@ -3,8 +3,8 @@
 
 use super::processes::{ProcessId, Table};
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Where control groups of version 2 are mounted: alone, or beside version 1.
@@ -93,17 +93,22 @@ impl Scope {
         }
     }
 
+    /// Writes to a file of the group's, and makes none where the group is gone.
+    fn put(&self, file: &str, value: &str) -> io::Result<()> {
+        File::options().write(true).open(self.path.join(file))?.write_all(value.as_bytes())
+    }
+
     /// Stops all that is in it, before it is killed: nothing of it acts on the death of the rest. A kernel that can't is no obstacle
     /// to the kill.
     pub fn freeze(&self) {
-        if let Err(error) = fs::write(self.path.join("cgroup.freeze"), "1") {
+        if let Err(error) = self.put("cgroup.freeze", "1") {
             tracing::debug!(group = %self.path.display(), "not frozen: {error}");
         }
     }
 
     /// Lets what is in it go on, should anything be.
     pub fn thaw(&self) {
-        let _gone_mostly = fs::write(self.path.join("cgroup.freeze"), "0");
+        let _gone_mostly = self.put("cgroup.freeze", "0");
     }
 
     /// Kills all that is in it at once; nothing that it forks meanwhile escapes.
@@ -112,7 +117,7 @@ impl Scope {
     ///
     /// What writing `cgroup.kill` says: the kernel is older than 5.14.
     pub fn kill(&self) -> io::Result<()> {
-        match fs::write(self.path.join("cgroup.kill"), "1") {
+        match self.put("cgroup.kill", "1") {
             // The group is gone, and so is all that was in it.
             Err(error) if !self.path.is_dir() => {
                 tracing::debug!("the scope is gone already: {error}");

@@ -56,10 +56,25 @@ pub const EXAMPLES: &[(&str, Example)] = &[
         Example { line: "curfew disable", meaning: "PAM and sudo are as they were, to the byte. Nobody is refused." },
     ),
     (
+        "curfew-confirm",
+        Example { line: "curfew confirm", meaning: "In a new login, after `curfew enable`: it worked, and stays." },
+    ),
+    (
+        "curfew-doctor",
+        Example { line: "curfew doctor", meaning: "What is not as it should be on this host, each with the mend." },
+    ),
+    (
         "curfew-enable",
         Example {
-            line: "curfew enable",
-            meaning: "From here on logins and sudo need a grant. Whoever is in stays in, so keep that shell until a second login worked.",
+            line: "curfew enable --mode observe",
+            meaning: "Refuses nobody yet: `curfew audit --event login.denied` says who would be.",
+        },
+    ),
+    (
+        "curfew-enable",
+        Example {
+            line: "curfew enable --mode enforce --confirm 5m",
+            meaning: "From here on logins and sudo need a grant; after 5 minutes it is undone, unless `curfew confirm` comes from a new login.",
         },
     ),
     (
