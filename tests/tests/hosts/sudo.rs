@@ -94,7 +94,7 @@ fn every_form_of_su_needs_a_grant_that_covers_its_target(release: Release) {
     let denied = host.audited("sudo.denied", |record| record["service"] == "su-l" && record["run_as"] == "bob");
     assert_eq!(denied["user"], "alice");
 
-    let grant = host.grant("alice --for 6s --sudo --command ALL --run-as root --run-as bob");
+    let grant = host.grant("alice --for 15s --sudo --command ALL --run-as root --run-as bob");
     for (form, user) in ["root", "bob"].iter().flat_map(|user| forms(user).map(|form| (form, user))) {
         gives(&host, &form, user);
     }
@@ -129,7 +129,7 @@ fn every_form_of_sudo_is_judged_under_the_hosts_own_rules_too(release: Release) 
     let lists = if release.has_sudo_rs() { &[] } else { LISTS };
     let refused = || FORMS.iter().chain(lists).for_each(|(form, _)| is_refused(&host, form));
     refused();
-    let grant = host.grant("alice --for 6s --sudo --command /usr/bin/id");
+    let grant = host.grant("alice --for 10s --sudo --command /usr/bin/id");
     FORMS.iter().chain(LISTS).for_each(|(form, expected)| gives(&host, form, expected));
     grant.wait_end();
     host.audited("grant.ended", |record| record["grant"] == grant.id.as_str());
