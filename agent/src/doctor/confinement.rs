@@ -25,7 +25,8 @@ fn selinux() -> Check {
     });
     let ours = label.as_ref().is_ok_and(|label| label.contains(":curfew"));
     let mend = format!(
-        "semodule -i {POLICY} && restorecon -R /run/curfew /var/lib/curfew /usr/sbin/curfewd && systemctl restart curfewd.socket curfewd"
+        "semodule -i {POLICY} && restorecon -RF /usr/sbin/curfewd /etc/curfew /var/lib/curfew /run/curfew && \
+         systemctl stop curfewd.service curfewd.socket && systemctl start curfewd.socket curfewd.service"
     );
     match (ours, enforcing) {
         (true, true) => Check::pass("selinux", "it enforces, and our module is loaded"),
