@@ -214,14 +214,14 @@ impl Enable {
     fn look(&self, json: bool) -> Result<Vec<Check>, CliError> {
         let mut checks = doctor::examine(Occasion::BeforeWiring);
         checks.retain(|check| check.result != Finding::Pass);
-        if !json {
-            show(&doctor::lines(&checks));
+        let (fails, warnings): (Vec<Check>, Vec<Check>) =
+            checks.iter().cloned().partition(|check| check.result == Finding::Fail);
+        if !fails.is_empty() && !self.dry_run {
+            let mends = doctor::lines(&fails);
+            return Err(failed(format!("nothing was changed: mend what fails first, then try again\n{mends}")));
         }
-        let fails = checks.iter().filter(|check| check.result == Finding::Fail).count();
-        if fails > 0 && !self.dry_run {
-            let mends = doctor::lines(&checks.into_iter().filter(|it| it.result == Finding::Fail).collect::<Vec<_>>());
-            let again = if json { format!("\n{mends}") } else { String::new() };
-            return Err(failed(format!("nothing was changed: mend what fails first, then try again{again}")));
+        if !json {
+            show(&doctor::lines(if self.dry_run { &checks } else { &warnings }));
         }
         Ok(checks)
     }
