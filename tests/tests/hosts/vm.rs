@@ -87,7 +87,7 @@ fn a_suspend_is_counted_by_boottime_and_by_the_wall_clock_alone(release: Release
     // A pause is seen by no clock but the hardware's.
     vm.pause_for(Duration::from_secs(10));
     let paused = vm.clocks();
-    assert!(paused.hardware.duration_since(paused.realtime) > SignedDuration::from_secs(8), "{paused:?}");
+    assert!(paused.hardware.duration_since(paused.realtime) > SignedDuration::from_secs(2), "{paused:?}");
 }
 
 fn a_wrong_hardware_clock_is_the_wall_clock_of_a_boot_unless_systemd_knows_better(release: Release) {
