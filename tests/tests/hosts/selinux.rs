@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use curfew_tests::vm::{Guard, Script};
-use curfew_tests::{Grant, Release, Vm, assert_refused, report, wait_for};
+use curfew_tests::{Grant, Release, Vm, assert_refused, wait_for};
 use jiff::SignedDuration;
 
 on! { under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm }
 on! { under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm }
-on! { without_our_selinux_module_grantees_are_refused_until_it_is_loaded: bookworm Bookworm }
 on! { under_apparmor_nothing_of_ours_is_denied: trixie Trixie }
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -142,32 +141,6 @@ fn under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whate
     // The policy keeps silent about searches. The modes would have let her, as they let somebody who is not confined.
     assert!(vm.ssh("alice", "cat /var/lib/curfew/local.json").expect_ok("by the modes").contains(&grant.id));
     assert_eq!(vm.status()["grants"].as_array().map(Vec::len), Some(2));
-}
-
-fn without_our_selinux_module_grantees_are_refused_until_it_is_loaded(release: Release) {
-    let mut vm = machine(release, Guard::Selinux);
-    // As `semodule --remove` and `--install` do, and then what the module's README says.
-    let policy = |vm: &mut Vm, state: &str| {
-        vm.ok("systemctl stop curfewd.service curfewd.socket");
-        vm.ok(&format!("cp -r /root/{state}/. /etc/selinux/default && load_policy"));
-        vm.ok("restorecon -RF /usr/sbin/curfewd /etc/curfew /var/lib/curfew /run/curfew");
-        // PID 1 is to look up anew what it labels.
-        vm.ok("systemctl daemon-reexec && systemctl start curfewd.socket curfewd.service");
-    };
-    policy(&mut vm, "without-our-module");
-    assert!(!context(&mut vm, "curfewd").contains("curfewd_t"));
-    let _grant = vm.grant("alice --for 1h --login");
-    let refusal = vm.ssh("alice", "id");
-    assert_refused(&refusal);
-    report(&format!("{release}: without our module, sshd is told {:?}", refusal.stderr.trim()));
-    for user in ["root", "ops"] {
-        assert_eq!(vm.ssh(user, "id -un").expect_ok("an exempt login"), user);
-    }
-
-    policy(&mut vm, "with-our-module");
-    assert_eq!(context(&mut vm, "curfewd"), "system_u:system_r:curfewd_t:s0");
-    assert_eq!(vm.ssh("alice", "id -un").expect_ok("a login with a grant"), "alice");
-    assert_refused(&vm.ssh("bob", "id"));
 }
 
 fn under_apparmor_nothing_of_ours_is_denied(release: Release) {
