@@ -5,7 +5,7 @@ set -eu
 bin=$1
 # Ctrl-C is for the tests; this ends after them, and takes everything along.
 trap '' INT TERM HUP
-folder=$(mktemp -d)
+folder=$(mktemp -d 2>/dev/null || mktemp -d -p /var/tmp)
 
 start() {
     "$bin/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off -c max_connections=200 -c shared_buffers=16MB \
