@@ -82,6 +82,13 @@ impl Host {
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:#?}"))
     }
 
+    /// Every file of PAM's and sudo's: content, owner and mode.
+    #[must_use]
+    pub fn wiring(&self) -> String {
+        self.ok("cd /etc && find pam.d sudoers sudoers.d -type f -exec sha256sum {} + | sort -k 2; \
+                 find pam.d sudoers sudoers.d -exec stat --format '%n %U:%G %a' {} + | sort")
+    }
+
     /// The drop-ins of live sudo grants.
     #[must_use]
     pub fn drop_ins(&self) -> Vec<String> {

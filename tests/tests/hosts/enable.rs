@@ -21,22 +21,16 @@ on_two_releases! {
     a_service_whose_file_the_distribution_keeps_is_wired_and_given_back,
 }
 
-/// Every byte of PAM's and sudo's settings.
-fn wiring(host: &Host) -> String {
-    host.ok("cd /etc && find pam.d sudoers sudoers.d -type f -exec sha256sum {} + | sort -k 2; \
-             find pam.d sudoers sudoers.d -exec stat --format '%n %U:%G %a' {} + | sort")
-}
-
 fn installed(release: Release) -> Host {
     Host::builder(release).exempt(&["ops"]).not_enabled().boot()
 }
 
 fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
     let host = installed(release);
-    let before = wiring(&host);
+    let before = host.wiring();
     let shown = host.ok("curfew enable --dry-run");
     assert!(shown.contains("will wire /etc/pam.d/sshd") && shown.ends_with("Nothing was changed."), "{shown}");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
 
     let said = host.ok("curfew enable");
     for part in ["will wire /etc/pam.d/sudo:", "wired /etc/pam.d/sshd", "Curfew is in force", "curfew disable"] {
@@ -60,7 +54,7 @@ fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
     let again = host.ok("curfew enable");
     assert!(again.contains("already so: /etc/pam.d/sshd") && !again.contains("will wire"), "{again}");
     host.ok("curfew disable");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     host.audited("wiring.changed", |record| record["service"].is_null());
     let json: serde_json::Value = serde_json::from_str(&host.ok("curfew enable --json")).expect("one JSON object");
     assert!(
@@ -73,14 +67,14 @@ fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
 
 fn unconfirmed_it_is_undone_by_pid_1_with_the_agent_dead(release: Release) {
     let host = installed(release);
-    let before = wiring(&host);
+    let before = host.wiring();
     let mut bob = host.login("bob");
     host.ok("curfew enable --confirm 10s");
     assert_refused(&host.ssh("alice", "id"));
     assert!(host.status()["confirm_by"].is_string());
     assert!(host.ok("systemctl list-timers --all").contains("curfew-revert-"));
     host.ok("systemctl mask --now --runtime curfewd.service curfewd.socket");
-    wait_for("everything as it was", Duration::from_secs(20), || (wiring(&host) == before).then_some(()));
+    wait_for("everything as it was", Duration::from_secs(20), || (host.wiring() == before).then_some(()));
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
     assert!(bob.run("echo kept").contains("kept"));
     assert!(!host.has("/var/lib/curfew/unconfirmed"));
@@ -130,13 +124,13 @@ fn observing_first_and_back_to_it_when_enforcing_is_not_confirmed(release: Relea
     assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
     let denied = host.audited("login.denied", |record| record["user"] == "alice");
     assert_eq!(denied["outcome"], "would_deny");
-    let observing = (wiring(&host), host.ok("cat /etc/curfew/agent.toml"));
+    let observing = (host.wiring(), host.ok("cat /etc/curfew/agent.toml"));
     assert!(observing.1.contains("\nmode = \"observe\"\n"));
 
     host.ok("curfew enable --mode enforce --confirm 10s");
     assert_refused(&host.ssh("alice", "id"));
     wait_for("observing again", Duration::from_secs(20), || (host.status()["mode"] == "observe").then_some(()));
-    assert_eq!((wiring(&host), host.ok("cat /etc/curfew/agent.toml")), observing);
+    assert_eq!((host.wiring(), host.ok("cat /etc/curfew/agent.toml")), observing);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
 
     host.ok("curfew enable --mode enforce");
@@ -146,7 +140,7 @@ fn observing_first_and_back_to_it_when_enforcing_is_not_confirmed(release: Relea
 
 fn on_a_terminal_it_waits_to_be_confirmed_and_a_reboot_undoes_it(release: Release) {
     let mut host = installed(release);
-    let before = wiring(&host);
+    let before = host.wiring();
     let said = host.ssh_on_terminal("root", "curfew enable").finish(Duration::from_secs(60));
     assert!(said.success() && said.stdout.contains("NOT CONFIRMED"), "{said:?}");
     let shown = host.ok("curfew status");
@@ -154,7 +148,7 @@ fn on_a_terminal_it_waits_to_be_confirmed_and_a_reboot_undoes_it(release: Releas
     assert!(host.run("curfew doctor").stdout.contains("warn  confirmation"));
     assert_refused(&host.ssh("alice", "id"));
     host.reboot();
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone at boot"), "alice");
     assert_eq!(host.status()["in_force"], false);
 
@@ -169,7 +163,7 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
     let host = installed(release);
     let module = host.ok("find /usr/lib -name pam_curfew.so");
     host.ok(&format!("cp {module} /root/module"));
-    let before = wiring(&host);
+    let before = host.wiring();
     // Each: what breaks the host, what is said, what mends it.
     for (breaks, says, mends) in [
         ("> /etc/curfew/exempt", "names no user of this host", "echo root > /etc/curfew/exempt"),
@@ -194,7 +188,7 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
         let refused = host.run("curfew enable --confirm 1m");
         let said = format!("{}{}", refused.stdout, refused.stderr);
         assert!(!refused.success() && said.contains(says), "{breaks}: {said}");
-        assert_eq!(wiring(&host), before, "{breaks}");
+        assert_eq!(host.wiring(), before, "{breaks}");
         assert!(!host.has("/var/lib/curfew/unconfirmed"), "{breaks}");
         host.ok(mends);
         assert_eq!(host.ssh("alice", "id -un").expect_ok("never in force"), "alice");
@@ -206,18 +200,18 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
 fn jobs_for_later_and_files_that_others_lock_do_not_keep_it_from_being_enabled(release: Release) {
     let services = "background_services = [\"cron\", \"atd\"]";
     let host = Host::builder(release).config(services).exempt(&["ops"]).not_enabled().boot();
-    let before = wiring(&host);
+    let before = host.wiring();
     host.ok("curfew enable --confirm 1m");
     // Whoever may read a file may lock it: nobody may read this one.
     let _lock = host.spawn("runuser --user alice -- flock /run/curfew/wiring.lock sleep 60");
     assert!(host.ssh("root", "curfew confirm").expect_ok("a new login").contains("Confirmed"));
     host.ok("curfew disable");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
 }
 
 fn a_second_change_on_top_of_one_that_waits_is_undone_with_it(release: Release) {
     let host = installed(release);
-    let before = (wiring(&host), host.ok("cat /etc/curfew/agent.toml"));
+    let before = (host.wiring(), host.ok("cat /etc/curfew/agent.toml"));
     host.ok("curfew enable --mode observe --confirm 40s && curfew enable --mode enforce");
     assert!(host.status()["confirm_by"].is_string(), "the first waits still");
     assert_refused(&host.ssh("alice", "id"));
@@ -230,19 +224,19 @@ fn a_second_change_on_top_of_one_that_waits_is_undone_with_it(release: Release) 
     host.ok(&format!("cp --remove-destination /root/module {module}"));
     assert!(host.status()["confirm_by"].is_string());
     wait_for("everything as it was", Duration::from_secs(60), || {
-        ((wiring(&host), host.ok("cat /etc/curfew/agent.toml")) == before).then_some(())
+        ((host.wiring(), host.ok("cat /etc/curfew/agent.toml")) == before).then_some(())
     });
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
 }
 
 fn killed_on_its_way_it_is_undone_or_done(release: Release) {
     let host = installed(release);
-    let before = wiring(&host);
+    let before = host.wiring();
     for after in ["0.02", "0.1", "0.3", "0.6", "1", "1.4", "1.8", "2.5"] {
         host.ok(&format!("timeout --signal=KILL {after} curfew enable --confirm 10s >/dev/null 2>&1 || true"));
         assert_eq!(host.ssh("root", "id -un").expect_ok("root gets in all the while"), "root");
         wait_for("everything as it was", Duration::from_secs(20), || {
-            (wiring(&host) == before && !host.has("/var/lib/curfew/unconfirmed")).then_some(())
+            (host.wiring() == before && !host.has("/var/lib/curfew/unconfirmed")).then_some(())
         });
         assert_eq!(host.ssh("alice", "id -un").expect_ok("as before"), "alice");
     }
@@ -250,26 +244,26 @@ fn killed_on_its_way_it_is_undone_or_done(release: Release) {
 
 fn what_can_not_be_undone_at_once_is_undone_later(release: Release) {
     let host = installed(release);
-    let before = wiring(&host);
+    let before = host.wiring();
     host.ok("curfew enable --confirm 10s && mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d");
     wait_for("a try that failed", Duration::from_secs(20), || {
         host.ok("journalctl --unit=curfew-revert.service").contains("Read-only file system").then_some(())
     });
     assert!(host.has("/var/lib/curfew/unconfirmed"));
     host.ok("umount /etc/pam.d");
-    wait_for("everything as it was", Duration::from_secs(20), || (wiring(&host) == before).then_some(()));
+    wait_for("everything as it was", Duration::from_secs(20), || (host.wiring() == before).then_some(()));
 }
 
 fn a_service_whose_file_the_distribution_keeps_is_wired_and_given_back(release: Release) {
     let host = installed(release);
     host.ok("mkdir -p /usr/lib/pam.d && mv /etc/pam.d/sshd /usr/lib/pam.d/sshd");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("PAM reads both folders"), "alice");
-    let before = wiring(&host);
+    let before = host.wiring();
     host.ok("curfew enable");
     assert_refused(&host.ssh("alice", "id"));
     assert!(host.run("curfew doctor").success());
     host.ok("curfew disable");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("given back"), "alice");
 
     // What somebody changes in the copy is theirs, and stays.

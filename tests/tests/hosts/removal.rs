@@ -16,12 +16,6 @@ on_two_releases! {
     what_is_deconfigured_stays_in_force,
 }
 
-/// Every file of PAM's and sudo's: content, owner and mode.
-fn wiring(host: &Host) -> String {
-    host.ok("cd /etc && find pam.d sudoers sudoers.d -type f -exec sha256sum {} + | sort -k 2; \
-             find pam.d sudoers sudoers.d -exec stat --format '%n %U:%G %a' {} + | sort")
-}
-
 /// What has our name, or names us: but for the tests' own, dpkg's and systemd's records of what happened, and the copy of the package
 /// in the host's /root.
 const OURS: &str = "
@@ -36,7 +30,7 @@ true";
 
 fn a_host_is_as_it_was_after_a_removal_and_nothing_is_left_after_a_purge(release: Release) {
     let host = Host::builder(release).without_package().boot();
-    let before = wiring(&host);
+    let before = host.wiring();
     host.ok(&format!("dpkg --install {DEB} && echo ops >>/etc/curfew/exempt && curfew enable"));
     let _grant = host.grant("alice --for 600s --login --sudo --command ALL");
     host.drop_in();
@@ -45,7 +39,7 @@ fn a_host_is_as_it_was_after_a_removal_and_nothing_is_left_after_a_purge(release
     assert_refused(&host.ssh("bob", "id"));
 
     host.ok("dpkg --remove curfew");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.ok("systemctl list-units --plain --no-legend 'curfew*'"), "");
     assert!(!host.has("/run/curfew"), "a drop-in may be left");
     assert!(host.has("/var/lib/curfew/audit") && host.has("/etc/curfew/exempt"), "a removal keeps state and settings");
@@ -63,7 +57,7 @@ fn a_host_is_as_it_was_after_a_removal_and_nothing_is_left_after_a_purge(release
     assert_refused(&host.ssh("bob", "id"));
     host.audit_is_whole();
     host.ok("dpkg --purge curfew");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.ok(OURS), "");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("purged"), "bob");
 }
@@ -73,7 +67,7 @@ fn it_goes_also_when_its_own_programs_or_files_are_broken(release: Release) {
     // One file without a line break at its end, one that is empty, one that is a link.
     host.ok("printf '# local\\naccount required pam_permit.so' >/etc/pam.d/su-l; : >/etc/pam.d/sudo-i; \
              mv /etc/pam.d/su /etc/pam.d/su-itself; ln -s su-itself /etc/pam.d/su");
-    let before = wiring(&host);
+    let before = host.wiring();
     for broken in [
         "truncate --size 4096 /usr/bin/curfew",
         ": >/usr/bin/curfew",
@@ -88,7 +82,7 @@ fn it_goes_also_when_its_own_programs_or_files_are_broken(release: Release) {
         host.ok(broken);
         let said = host.run("dpkg --purge curfew");
         assert!(said.success(), "{broken}: {said:#?}");
-        assert_eq!(wiring(&host), before, "{broken}");
+        assert_eq!(host.wiring(), before, "{broken}");
         assert_eq!(host.ssh("bob", "id -un").expect_ok(broken), "bob");
         assert_eq!(host.run("systemctl is-active curfewd").stdout.trim(), "inactive", "{broken}");
         host.ok("rm -rf /etc/curfew /var/lib/curfew; systemctl unmask --quiet curfewd.socket curfewd.service");
@@ -130,7 +124,7 @@ fn damaged_marks_stop_the_removal_and_say_what_to_do(release: Release) {
 
 fn a_package_that_is_only_half_there_takes_its_lines_with_it(release: Release) {
     let host = Host::builder(release).exempt(&["ops"]).not_enabled().boot();
-    let before = wiring(&host);
+    let before = host.wiring();
     host.ok("curfew enable");
     let newer = host.repack(DEB, "0.2.0-1", ":");
     assert!(host.dpkg_killed_at_rename(&format!("--install {newer}"), 4));
@@ -140,7 +134,7 @@ fn a_package_that_is_only_half_there_takes_its_lines_with_it(release: Release) {
 
     // Nothing asks prerm here: dpkg takes the files as they are.
     host.ok("dpkg --purge --force-remove-reinstreq curfew");
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.run("systemctl is-active curfewd").stdout.trim(), "inactive");
     for user in ["root", "ops", "bob"] {
         assert_eq!(host.ssh(user, "id -un").expect_ok("it is gone"), user);

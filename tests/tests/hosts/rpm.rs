@@ -42,12 +42,6 @@ fn host_with(release: Release, package: &str, releases: &[&str]) -> Host {
     host
 }
 
-/// Every file of PAM's and sudo's: content, owner and mode.
-fn wiring(host: &Host) -> String {
-    host.ok("cd /etc && find pam.d sudoers sudoers.d -type f -exec sha256sum {} + | sort -k 2; \
-             find pam.d sudoers sudoers.d -exec stat --format '%n %U:%G %a' {} + | sort")
-}
-
 fn verified(host: &Host, package: &str) {
     let said = host.run(&format!("rpm --verify --nodeps {package}"));
     assert!(said.success() && said.stdout.is_empty(), "{said:#?}");
@@ -59,11 +53,11 @@ fn refused(output: &Output, why: &str) {
 
 fn the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte(release: Release) {
     let host = host_with(release, "curfew", &["1", "2"]);
-    let before = wiring(&host);
+    let before = host.wiring();
 
     let said = host.ok(&format!("{RPM} --install /root/1.rpm"));
     assert!(said.contains("not in force"), "{said}");
-    assert_eq!(wiring(&host), before, "installing wired something");
+    assert_eq!(host.wiring(), before, "installing wired something");
     for unit in ["curfewd.socket", "curfewd.service", "curfew-clock.timer"] {
         assert_eq!(
             host.ok(&format!("systemctl is-enabled {unit}; systemctl is-active {unit}")),
@@ -102,7 +96,7 @@ fn the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte(release: 
 
     let said = host.ok(&format!("{RPM} --erase curfew"));
     assert!(said.contains("rm -r /var/lib/curfew"), "{said}");
-    assert_eq!(wiring(&host), before, "erasing did not bring everything back");
+    assert_eq!(host.wiring(), before, "erasing did not bring everything back");
     assert_eq!(host.ssh("root", "id -un").expect_ok("erased"), "root");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("erased"), "bob");
     for rest in ["/run/curfew", "/etc/curfew", "/usr/lib64/security/pam_curfew.so", "/usr/sbin/curfewd"] {
@@ -116,7 +110,7 @@ fn the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte(release: 
 fn an_rpm_whose_wiring_cant_be_taken_out_stays(release: Release) {
     let host = host_with(release, "curfew", &["1"]);
     host.ok(&format!("{RPM} --install /root/1.rpm && cp -a /etc/pam.d /root/pam.d"));
-    let before = wiring(&host);
+    let before = host.wiring();
     host.ok("curfew enable");
     // A mark lost its counterpart.
     host.ok("sed --in-place '/^# curfew end/d' /etc/pam.d/su");
@@ -130,12 +124,12 @@ fn an_rpm_whose_wiring_cant_be_taken_out_stays(release: Release) {
     // Mended. The program is damaged by now.
     host.ok("cp /root/pam.d/su /etc/pam.d/su && curfew enable && truncate --size 100 /usr/bin/curfew");
     host.ok(&format!("{RPM} --erase curfew"));
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("erased"), "alice");
 
     // Whoever passes by all that is not locked out, either.
     host.ok(&format!("{RPM} --install /root/1.rpm && curfew enable && {RPM} --erase --nopreun curfew"));
-    assert_eq!(wiring(&host), before);
+    assert_eq!(host.wiring(), before);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("erased"), "alice");
 }
 

@@ -10,12 +10,6 @@ on_every_release! {
     what_is_installed_has_the_names_and_modes_that_others_count_on,
 }
 
-/// Every file of PAM's and sudo's: content, owner and mode.
-fn wiring(host: &Host) -> String {
-    host.ok("cd /etc && find pam.d sudoers sudoers.d -type f -exec sha256sum {} + | sort -k 2; \
-             find pam.d sudoers sudoers.d -exec stat --format '%n %U:%G %a' {} + | sort")
-}
-
 /// The services whose person is judged, as far as this host has them.
 const SERVICES: &str =
     "for service in sshd login sudo sudo-i su su-l; do [ ! -e /etc/pam.d/$service ] || echo $service; done";
@@ -24,11 +18,11 @@ fn the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were(release: Release
     let host = Host::builder(release).without_package().boot();
     // A file whose last line has no end must get it back without one.
     host.ok("truncate -s -1 /etc/pam.d/sudo-i; printf '# local\\naccount required pam_permit.so' > /etc/pam.d/su-l");
-    let before = wiring(&host);
+    let before = host.wiring();
     let mut shell = host.login("bob");
 
     host.ok("dpkg --install /root/curfew.deb");
-    assert_eq!(wiring(&host), before, "installing wired something");
+    assert_eq!(host.wiring(), before, "installing wired something");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("installed, not enabled"), "alice");
 
     host.ok("curfew enable");
@@ -51,14 +45,14 @@ fn the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were(release: Release
     assert!(shell.run("echo kept").contains("kept"), "a restart ended a session from before");
 
     host.ok("curfew disable");
-    assert_eq!(wiring(&host), before, "disabling did not bring everything back");
+    assert_eq!(host.wiring(), before, "disabling did not bring everything back");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("disabled"), "alice");
     host.ok("curfew disable");
 
     // Whoever forgets to disable it is not locked out.
     host.ok("curfew enable");
     host.ok("dpkg --purge curfew");
-    assert_eq!(wiring(&host), before, "purging did not bring everything back");
+    assert_eq!(host.wiring(), before, "purging did not bring everything back");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("purged"), "alice");
     for rest in ["/var/lib/curfew", "/run/curfew", "/etc/curfew"] {
         assert!(!host.has(rest), "{rest} is left");
