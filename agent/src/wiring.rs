@@ -6,6 +6,8 @@
 //!
 //! | part | what |
 //! |---|---|
+//! | `marks` | a service file's text, with our lines and without |
+//! | `copy` | copies of files that the distribution keeps elsewhere |
 //! | `stack` | reads a service's rules: is our line the first to be asked? |
 //! | `transaction`, `rehearsal` | real PAM transactions against what is wired |
 //! | `before` | what was there before a change, and the way back |
@@ -13,6 +15,8 @@
 //! | `unconfirmed` | the way back that PID 1 takes, unless a new login confirms |
 
 pub mod before;
+mod copy;
+pub mod marks;
 pub mod rehearsal;
 pub mod stack;
 pub mod transaction;
@@ -43,11 +47,6 @@ const NEW_BEGINS: &str = ".curfew-";
 /// How they end.
 const NEW_ENDS: &str = ".new";
 
-const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `curfew disable`\n";
-const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
-const BEGIN_COPY: &str = "# curfew begin: a copy of the file in /usr/lib/pam.d; `curfew disable` removes it\n";
-const END: &str = "# curfew end\n";
-
 /// Who is judged in a service: `PAM_USER` or `PAM_RUSER`. The module's argument says so.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Kind {
@@ -69,23 +68,18 @@ impl Kind {
 
 /// Why a file was not wired or unwired; it is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum WiringError {
-    /// It can't be read or written.
-    #[error("{path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A begin mark without an end mark, or the other way around.
-    #[error("{path}, line {line}: a Curfew mark without its counterpart; remove our lines by hand")]
-    Marks {
-        /// The file.
-        path: PathBuf,
-        /// The line of the mark, from 1.
-        line: usize,
-    },
+#[error("{path}: {source}")]
+pub struct WiringError {
+    /// The file.
+    path: PathBuf,
+    /// What the system says.
+    source: io::Error,
+}
+
+impl WiringError {
+    fn at(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self { path: path.into(), source }
+    }
 }
 
 /// Whether the service file of `service` in `folder` has our account line.
@@ -95,95 +89,52 @@ pub enum WiringError {
 /// That the file is there and can't be read, which says nothing.
 pub fn is_wired(folder: &Path, service: &str) -> io::Result<bool> {
     match fs::read(folder.join(service)) {
-        Ok(text) => Ok(text.split(|&byte| byte == b'\n').any(is_account_line)),
+        Ok(text) => Ok(marks::has_account_line(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Whether a text has a mark of ours.
-fn has_marks(text: &[u8]) -> bool {
-    let marks = [BEGIN, BEGIN_NO_NEWLINE, BEGIN_COPY];
-    text.split_inclusive(|&byte| byte == b'\n').any(|line| marks.iter().any(|mark| line == mark.as_bytes()))
+/// What is done to a service file.
+enum Change {
+    /// It has this text then.
+    Write(Vec<u8>),
+    /// It was a copy, and goes.
+    Remove,
 }
 
-fn is_account_line(line: &[u8]) -> bool {
-    let line = String::from_utf8_lossy(line);
-    let mut words = line.split_ascii_whitespace();
-    words.next() == Some("account") && words.any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
-}
-
-/// The text of a service file with our lines in it, whatever of ours it had before.
-///
-/// # Errors
-///
-/// The line of a mark without its counterpart.
-pub fn wired(text: &[u8], kind: Kind) -> Result<Vec<u8>, usize> {
-    let plain = unwired(text)?;
-    let argument = kind.argument();
-    let begin = if text.starts_with(BEGIN_COPY.as_bytes()) { BEGIN_COPY } else { BEGIN };
-    let mut wired = format!("{begin}account    requisite    pam_curfew.so {argument}\n{END}").into_bytes();
-    let whole = plain.is_empty() || plain.ends_with(b"\n");
-    wired.extend_from_slice(&plain);
-    let (separator, begin) = if whole { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
-    let session = format!("{separator}{begin}session    required     pam_curfew.so {argument}\n{END}");
-    wired.extend_from_slice(session.as_bytes());
-    Ok(wired)
-}
-
-/// The text of a service file without our lines. Other people's bytes are kept, whatever they are.
-///
-/// # Errors
-///
-/// The line of a mark without its counterpart.
-pub fn unwired(text: &[u8]) -> Result<Vec<u8>, usize> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut begun = None;
-    // What is left when the line break goes that we put before our last lines; it stays where something was added behind them.
-    let mut without_our_break = None;
-    for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        if [BEGIN, BEGIN_NO_NEWLINE, BEGIN_COPY].iter().any(|mark| line == mark.as_bytes()) {
-            if let Some(begun) = begun {
-                return Err(begun);
-            }
-            begun = Some(number + 1);
-            if line == BEGIN_NO_NEWLINE.as_bytes() && plain.ends_with(b"\n") {
-                without_our_break = Some(plain.len() - 1);
-            }
-        } else if line.trim_ascii_end() == END.trim_ascii_end().as_bytes() {
-            begun.take().ok_or(number + 1)?;
-        } else if begun.is_none() {
-            plain.extend_from_slice(line);
-            without_our_break = None;
-        }
-    }
-    plain.truncate(without_our_break.unwrap_or(plain.len()));
-    match begun {
-        Some(line) => Err(line),
-        None => Ok(plain),
-    }
-}
-
-/// What would become of the service file `path`: the text, if it would change.
-///
-/// # Errors
-///
-/// [`WiringError`]: it can't be read, or has a mark without its counterpart.
-pub fn rewired(path: &Path, kind: Option<Kind>) -> Result<Option<Vec<u8>>, WiringError> {
-    let file = |source| WiringError::File { path: path.into(), source };
-    let text = match (fs::read(path), vendor_file(path)) {
-        (Ok(text), _) => text,
-        (Err(error), Some(vendor)) if error.kind() == io::ErrorKind::NotFound && kind.is_some() => {
-            [BEGIN_COPY, END].concat().into_bytes().into_iter().chain(fs::read(vendor).map_err(file)?).collect()
-        }
-        (Err(error), _) => return Err(file(error)),
+/// What wiring (`Some`) or unwiring (`None`) would do to the service file `path`, if anything.
+fn change(path: &Path, kind: Option<Kind>) -> Result<Option<Change>, WiringError> {
+    let file = WiringError::at(path);
+    let text = match fs::read(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && vendor_file(path).is_some() => None,
+        Err(error) => return Err(file(error)),
     };
-    let changed = match kind {
-        Some(kind) => wired(&text, kind),
-        None => unwired(&text),
+    let untouched_copy = text.as_ref().is_some_and(|text| copy::is_untouched(text));
+    let Some(kind) = kind else {
+        return Ok(match text {
+            Some(_) if untouched_copy => Some(Change::Remove),
+            Some(text) => Some(marks::unwired(&text)).filter(|plain| *plain != text).map(Change::Write),
+            None => None,
+        });
     };
-    let changed = changed.map_err(|line| WiringError::Marks { path: path.into(), line })?;
-    Ok(Some(changed).filter(|changed| *changed != text || !path.exists()))
+    let vendors = vendor_file(path).map(fs::read).transpose().map_err(&file)?;
+    let wired = match (&text, vendors) {
+        (Some(text), None) => marks::wired(text, kind),
+        (Some(text), Some(_)) if !untouched_copy => marks::wired(text, kind),
+        (_, vendors) => marks::wired(&copy::of(&vendors.unwrap_or_default()), kind),
+    };
+    Ok((text.as_ref() != Some(&wired)).then_some(Change::Write(wired)))
+}
+
+/// Whether [`rewire`] would change the service file `path`.
+///
+/// # Errors
+///
+/// [`WiringError`]: it can't be read.
+pub fn would_change(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
+    Ok(change(path, kind)?.is_some())
 }
 
 /// Wires (`Some`) or unwires (`None`) the service file `path`; `false` if it was so already.
@@ -192,16 +143,37 @@ pub fn rewired(path: &Path, kind: Option<Kind>) -> Result<Option<Vec<u8>>, Wirin
 ///
 /// [`WiringError`]; the file is as it was then.
 pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
-    let file = |source| WiringError::File { path: path.into(), source };
-    let Some(changed) = rewired(path, kind)? else { return Ok(false) };
-    let ours = fs::read(path).is_ok_and(|text| text.starts_with(BEGIN_COPY.as_bytes()));
-    let vendors = vendor_file(path).and_then(|vendor| fs::read(vendor).ok());
-    if kind.is_none() && ours && vendors.is_some_and(|vendors| vendors == changed) {
-        remove(path).map_err(file)?;
-    } else {
-        replace(path, &changed, None).map_err(file)?;
+    match change(path, kind)? {
+        None => return Ok(false),
+        Some(Change::Remove) => remove(path),
+        Some(Change::Write(text)) => replace(path, &text, None),
     }
+    .map_err(WiringError::at(path))?;
     Ok(true)
+}
+
+/// Whether the service file `path` is a copy that nobody has changed, of a file that the distribution has changed since.
+pub fn is_outdated(path: &Path) -> bool {
+    let vendors = vendor_file(path).and_then(|vendor| fs::read(vendor).ok());
+    vendors.is_some_and(|vendors| {
+        fs::read(path).is_ok_and(|text| copy::is_untouched(&text) && marks::unwired(&text) != vendors)
+    })
+}
+
+/// Rules with our module that `curfew enable` did not write, as sentences: they are their author's to take out.
+///
+/// # Errors
+///
+/// That the folder can't be listed.
+pub fn unmarked_rules() -> Result<Vec<String>, WiringError> {
+    let rule = |path: PathBuf| {
+        let line = marks::rule_of_ours(&marks::unwired(&fs::read(&path).ok()?))?;
+        let path = path.display();
+        Some(format!(
+            "{path}, line {line}: a rule with pam_curfew.so without our marks is not ours to take out; do it by hand"
+        ))
+    };
+    Ok(service_files()?.into_iter().filter_map(rule).collect())
 }
 
 /// The distribution's own file of the service whose file is `path`, where it has one.
@@ -233,7 +205,7 @@ pub fn service_file(service: &str) -> Option<PathBuf> {
 /// That the folder can't be listed.
 pub fn service_files() -> Result<Vec<PathBuf>, WiringError> {
     let folder = Path::new(PAM_FOLDER);
-    let entries = fs::read_dir(folder).map_err(|source| WiringError::File { path: folder.into(), source })?;
+    let entries = fs::read_dir(folder).map_err(|source| WiringError { path: folder.into(), source })?;
     let mut paths: Vec<PathBuf> =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
     paths.sort();
@@ -252,7 +224,7 @@ pub fn is_included() -> bool {
 /// [`WiringError`]; the file is as it was then.
 pub fn include_in_sudoers(include: bool) -> Result<bool, WiringError> {
     let path = Path::new(SUDOERS_INCLUDE);
-    let file = |source| WiringError::File { path: path.into(), source };
+    let file = WiringError::at(path);
     match (include, fs::read_to_string(path)) {
         (true, Ok(text)) if text == SUDOERS_LINE => Ok(false),
         (true, _) => replace(path, SUDOERS_LINE.as_bytes(), Some(0o440)).map(|()| true).map_err(file),
@@ -274,7 +246,7 @@ pub fn remove_leftovers() -> Result<(), WiringError> {
             let name = name.to_string_lossy();
             if name.starts_with(NEW_BEGINS) && name.ends_with(NEW_ENDS) {
                 let path = entry.path();
-                fs::remove_file(&path).map_err(|source| WiringError::File { path, source })?;
+                fs::remove_file(&path).map_err(|source| WiringError { path, source })?;
             }
         }
     }
@@ -314,50 +286,8 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    const SSHD: &[u8] =
-        b"# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
-
-    #[test]
-    fn our_account_line_is_the_first_and_our_session_line_the_last() {
-        let wired = String::from_utf8(wired(SSHD, Kind::Login).unwrap()).unwrap();
-        let rules: Vec<_> = wired.lines().filter(|line| !line.starts_with('#')).collect();
-        assert!(rules.first().unwrap().starts_with("account    requisite    pam_curfew.so login"));
-        assert!(rules.last().unwrap().starts_with("session    required     pam_curfew.so login"));
-    }
-
-    #[test]
-    fn a_lone_mark_is_an_error_and_names_its_line() {
-        assert_eq!(unwired(format!("a\n{BEGIN}b\n").as_bytes()), Err(2));
-        assert_eq!(unwired(format!("a\nb\n{END}").as_bytes()), Err(3));
-        assert_eq!(unwired(format!("{BEGIN}{BEGIN}{END}").as_bytes()), Err(1));
-    }
-
-    #[test]
-    fn what_was_added_behind_our_lines_stays_on_a_line_of_its_own() {
-        let mut text = wired(b"auth required a.so", Kind::Login).unwrap();
-        assert_eq!(unwired(&text).unwrap(), b"auth required a.so");
-        text.extend_from_slice(b"session required b.so\n");
-        assert_eq!(unwired(&text).unwrap(), b"auth required a.so\nsession required b.so\n");
-    }
-
-    #[test]
-    fn a_copy_stays_known_as_one() {
-        let copy = [BEGIN_COPY.as_bytes(), END.as_bytes(), SSHD].concat();
-        let once = wired(&copy, Kind::Login).unwrap();
-        assert!(once.starts_with(BEGIN_COPY.as_bytes()));
-        assert_eq!(wired(&once, Kind::Login).unwrap(), once);
-        assert_eq!(unwired(&once).unwrap(), SSHD);
-    }
-
-    #[test]
-    fn a_commented_line_does_not_wire() {
-        assert!(is_account_line(b"account requisite pam_curfew.so login"));
-        assert!(is_account_line(b"account [default=die] /lib/security/pam_curfew.so"));
-        assert!(!is_account_line(b"# account requisite pam_curfew.so"));
-        assert!(!is_account_line(b"session required pam_curfew.so"));
-    }
+    const SSHD: &[u8] = b"# PAM for sshd\naccount required pam_nologin.so\n@include common-account\n";
 
     #[test]
     fn wiring_keeps_mode_and_owner_and_follows_a_link() {
@@ -376,14 +306,5 @@ mod tests {
         assert!(rewire(&path, None).unwrap());
         assert_eq!(fs::read(&path).unwrap(), SSHD);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
-
-    proptest! {
-        #[test]
-        fn unwiring_restores_every_byte(text in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..80)) {
-            let once = wired(&text, Kind::Elevation).unwrap();
-            prop_assert_eq!(&wired(&once, Kind::Elevation).unwrap(), &once);
-            prop_assert_eq!(unwired(&once).unwrap(), text);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `curfew disable`: unwires PAM and sudo, to the byte. It needs neither the agent nor a configuration that can be read.
 
 use super::{CliError, Outcome, ask, failed, only_root, print};
+use crate::wiring;
 use crate::wiring::before::Before;
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::Unconfirmed;
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Unwire PAM and sudo: everything is as it was before `curfew enable`. Root alone.
+///
+/// The mode in agent.toml stays as it is. Sessions stay open, and end with their grants no more.
 #[derive(Args, Debug)]
 pub struct Disable {
     /// Only undo an enable that nobody has confirmed: what curfew-revert.service runs.
@@ -42,6 +45,9 @@ impl Disable {
         let (changed, mut problems) = before.bring_back();
         if problems.is_empty() {
             problems.extend(Unconfirmed::end().err().map(|error| error.to_string()));
+        }
+        if !self.unconfirmed {
+            problems.extend(wiring::unmarked_rules().unwrap_or_default());
         }
         // The wiring is off whether or not the agent hears of it. PID 1 tells it in the other case: the agent may wait for this to end.
         if !self.unconfirmed

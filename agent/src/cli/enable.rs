@@ -1,28 +1,26 @@
 //! `curfew enable`: looks at the host, wires PAM and sudo, tries the wiring, and goes back by itself unless a new login confirms.
 
+mod plan;
+
+use self::plan::Plan;
 use super::{CliError, Outcome, ask, doctor, failed, only_root, print};
 use crate::clock;
-use crate::config::edit::with_mode;
-use crate::config::{self, Config, Mode, parse_duration};
+use crate::config::{Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
 use crate::enforce::processes::login_uid;
-use crate::enforce::sudoers;
-use crate::human;
 use crate::request::messages::Status;
+use crate::wiring;
 use crate::wiring::before::Before;
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::{Unconfirmed, UnconfirmedError};
-use crate::wiring::{self, Kind, SUDOERS_INCLUDE, SUDOERS_LINE};
 use clap::Args;
 use curfew_protocol::exempt;
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
-use serde::Serialize;
 use serde_json::{Value, json};
-use std::fs;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a change waits to be confirmed, where a person makes it.
@@ -61,39 +59,12 @@ pub struct Enable {
     unchecked: bool,
 }
 
-/// What was done, and what was so already.
-#[derive(Debug, Default, Serialize)]
-struct Done {
-    /// The mode from now on.
-    mode: &'static str,
-    changed: Vec<PathBuf>,
-    unchanged: Vec<PathBuf>,
-    /// Services of the configuration that this host has no file for.
-    missing: Vec<PathBuf>,
-    /// What the doctor found that is not as it should be.
-    checks: Vec<Check>,
-    /// When it is undone, unless it is confirmed.
-    confirm_by: Option<Timestamp>,
-}
-
-/// What is to change.
-struct Plan {
-    services: Vec<(String, Kind)>,
-    /// Those of them that run what people left for later.
-    background: Vec<String>,
-    mode: Mode,
-    /// The configuration as it is, and as it will be.
-    config: Option<(String, String)>,
-    files: Vec<PathBuf>,
-    done: Done,
-}
-
 impl Enable {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, CliError> {
         only_root()?;
         let wait = self.wait()?;
         let _turn = Turn::take().map_err(failed)?;
-        let mut plan = self.plan()?;
+        let mut plan = Plan::make(self.mode)?;
         if !json {
             show(&plan.text());
         }
@@ -171,45 +142,6 @@ impl Enable {
         }
     }
 
-    fn plan(&self) -> Result<Plan, CliError> {
-        let path = Path::new(config::PATH);
-        let config = Config::load(path).map_err(failed)?;
-        let mode = self.mode.unwrap_or(config.mode);
-        let edited = if mode == config.mode {
-            None
-        } else {
-            let old = fs::read_to_string(path).unwrap_or_default();
-            let new = with_mode(path, &old, mode).map_err(failed)?;
-            Some((old, new))
-        };
-        let mut done = Done { mode: mode.name(), ..Done::default() };
-        let (mut files, mut services) = (Vec::new(), Vec::new());
-        for (service, kind) in wiring::services(&config) {
-            match wiring::service_file(&service) {
-                Some(file) if !stays_in_etc(&file) => {
-                    return Err(failed(format!(
-                        "{} leads out of /etc, where it could not be undone; put a file in its place",
-                        file.display()
-                    )));
-                }
-                Some(file) if wiring::rewired(&file, Some(kind)).map_err(failed)?.is_some() => files.push(file),
-                Some(file) => done.unchanged.push(file),
-                None => {
-                    done.missing.push(Path::new(wiring::PAM_FOLDER).join(service));
-                    continue;
-                }
-            }
-            services.push((service, kind));
-        }
-        let include = PathBuf::from(SUDOERS_INCLUDE);
-        if fs::read_to_string(&include).is_ok_and(|text| text == SUDOERS_LINE) {
-            done.unchanged.push(include);
-        } else {
-            files.push(include);
-        }
-        Ok(Plan { services, background: config.background_services, mode, config: edited, files, done })
-    }
-
     /// What the doctor finds. A failure keeps anything from being changed.
     fn look(&self, json: bool) -> Result<Vec<Check>, CliError> {
         let mut checks = doctor::examine(Occasion::BeforeWiring);
@@ -224,57 +156,6 @@ impl Enable {
             show(&doctor::lines(if self.dry_run { &checks } else { &warnings }));
         }
         Ok(checks)
-    }
-}
-
-impl Plan {
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for file in &self.files {
-            let what = if file == Path::new(SUDOERS_INCLUDE) {
-                "new: the rules of live grants are read from /run/curfew/sudoers.d"
-            } else {
-                "our account line first, our session line last, between marks"
-            };
-            text += &format!("will wire {}: {what}\n", file.display());
-        }
-        if self.config.is_some() {
-            text += &format!("will set mode = {:?} in {}\n", self.mode.name(), config::PATH);
-        }
-        text
-    }
-
-    /// Tries our lines alone, then every service as it is.
-    fn rehearse(&self, exempt: &[String]) -> Result<Rehearsed, CliError> {
-        rehearsal::try_alone(exempt).map_err(|problem| failed(format!("nothing was changed: {problem}")))?;
-        Ok(rehearsal::rehearse(&self.services, exempt, &self.background))
-    }
-
-    fn carry_out(&mut self) -> Result<(), CliError> {
-        // sudo-rs complains at everybody's sudo about an include of nothing.
-        let folder = Path::new(sudoers::FOLDER);
-        sudoers::make_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-        if let Some((_, new)) = &self.config {
-            let path = PathBuf::from(config::PATH);
-            wiring::replace(&path, new.as_bytes(), None)
-                .map_err(|error| failed(format!("{}: {error}", path.display())))?;
-            self.done.changed.push(path);
-            // Whoever is to be observed must not be refused for a moment.
-            let _: Value = ask("Reload", json!({}))?;
-        }
-        if self.files.iter().any(|file| file == Path::new(SUDOERS_INCLUDE)) {
-            wiring::include_in_sudoers(true).map_err(failed)?;
-            self.done.changed.push(SUDOERS_INCLUDE.into());
-        }
-        for (service, kind) in &self.services {
-            if let Some(file) = wiring::service_file(service).filter(|file| self.files.contains(file)) {
-                wiring::rewire(&file, Some(*kind)).map_err(failed)?;
-                self.done.changed.push(file);
-            }
-        }
-        let _: Value = ask("Reload", json!({}))?;
-        let _: Value = ask("Reconcile", json!({}))?;
-        Ok(())
     }
 }
 
@@ -333,11 +214,6 @@ fn taken_back(before: &Before, problems: &[String], waited: bool) -> CliError {
     CliError::Failed(text)
 }
 
-/// What undoes it may write in `/etc` alone.
-fn stays_in_etc(file: &Path) -> bool {
-    !file.exists() || file.canonicalize().is_ok_and(|file| file.starts_with("/etc"))
-}
-
 /// The exempt users that this host has.
 fn exempt_users() -> Vec<String> {
     let names = exempt::names(Path::new(exempt::EXEMPT_LIST)).unwrap_or_default();
@@ -354,28 +230,5 @@ fn whose_shell(exempt: &[String]) -> String {
             exempt::EXEMPT_LIST
         ),
         None => String::new(),
-    }
-}
-
-impl Done {
-    fn text(&self, mode: Mode) -> String {
-        let lines = |word: &str, paths: &[PathBuf]| -> String {
-            paths.iter().map(|path| format!("{word} {}\n", path.display())).collect()
-        };
-        let effect = match mode {
-            Mode::Observe => "Curfew observes: nobody is refused; the audit says who would be.",
-            Mode::Enforce => {
-                "Curfew is in force: logins and sudo need a live grant, but for users in /etc/curfew/exempt."
-            }
-        };
-        let next = match self.confirm_by {
-            Some(until) => format!(
-                "NOT CONFIRMED: it is all undone at {}. Keep this session; log in anew, and run there: curfew confirm\n",
-                human::time(until)
-            ),
-            None => "To take it back: curfew disable\n".into(),
-        };
-        let files = lines("wired", &self.changed) + &lines("already so:", &self.unchanged);
-        files + &lines("not on this host:", &self.missing) + effect + " Sessions that are open stay open.\n" + &next
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
         }
         checks.push(Check::pass("wiring", detail));
     }
+    checks.extend(outdated(&services));
     checks.extend(stray(&services));
     checks.extend(without_a_file(&services));
     checks
@@ -56,6 +57,18 @@ fn without_a_file(services: &[(String, Kind)]) -> Vec<Check> {
 fn wrong((path, problem): (&String, String)) -> Check {
     let mend = "curfew enable puts our lines where they belong";
     Check::fail("wiring", format!("{path}: {problem}"), mend)
+}
+
+/// Copies of what the distribution has changed since.
+fn outdated(services: &[(String, Kind)]) -> Option<Check> {
+    let files = services.iter().filter_map(|(service, _)| wiring::service_file(service));
+    let outdated: Vec<String> =
+        files.filter(|path| wiring::is_outdated(path)).map(|path| path.display().to_string()).collect();
+    (!outdated.is_empty()).then(|| {
+        let detail =
+            format!("{} is a copy, and the file in {} has changed since", outdated.join(" "), wiring::VENDOR_FOLDER);
+        Check::warn("wiring", detail, "curfew enable copies it anew")
+    })
 }
 
 /// Services that are wired, and that the configuration does not name: the agent refuses them.

@@ -29,7 +29,7 @@ fn rules(host: &Host) -> Check {
             "see the sudo check",
         );
     };
-    let (lines, _) = sudoers::read(&super::sudo::main_file(flavour));
+    let lines = sudoers::read(&super::sudo::main_file(flavour)).lines;
     let found: Vec<String> = lines
         .iter()
         .filter(|line| !line.path.starts_with("/run/curfew") && is_passwordless(&line.text, |user| host.exempts(user)))

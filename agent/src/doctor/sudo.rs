@@ -1,6 +1,6 @@
 //! sudo: which one it is, whether it reads our rules, and whether it asks PAM about the account.
 
-use super::sudoers::{self, Line};
+use super::sudoers::{self, Line, Sudoers};
 use super::{Check, Host, Occasion};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo, SUDO};
 use crate::wiring::{SUDOERS_INCLUDE, SUDOERS_LINE};
@@ -34,10 +34,14 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
         Err(problem) => Check::fail("sudo", problem, "install the distribution's sudo again"),
     }];
     let main = main_file(flavour);
-    let (lines, folders) = sudoers::read(&main);
+    let Sudoers { lines, folders, unread } = sudoers::read(&main);
     checks.push(included(&main, &folders, occasion));
     checks.push(account(&lines, flavour));
     checks.extend(services(&lines, &host.config().elevation_services));
+    checks.extend((!unread.is_empty()).then(|| {
+        let detail = format!("what else sudo reads is not known: {}", unread.join("; "));
+        Check::warn("sudoers", detail, "make it readable, or take the include out, with visudo")
+    }));
     checks
 }
 

@@ -1,6 +1,7 @@
 //! The lines of sudoers with everything that it includes (sudoers(5)), read and not judged: sudo itself decides what they mean.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Includes within includes end here, as they do in sudo.
@@ -18,33 +19,55 @@ pub(super) struct Line {
     pub text: String,
 }
 
-/// Every line from `main` on, and the folders that are included.
-pub(super) fn read(main: &Path) -> (Vec<Line>, Vec<PathBuf>) {
-    let (mut lines, mut folders) = (Vec::new(), Vec::new());
-    follow(main, 0, &mut lines, &mut folders);
-    (lines, folders)
+/// What sudo reads.
+#[derive(Debug, Default)]
+pub(super) struct Sudoers {
+    pub lines: Vec<Line>,
+    /// The folders that are included.
+    pub folders: Vec<PathBuf>,
+    /// What is included and can't be read, with why.
+    pub unread: Vec<String>,
 }
 
-fn follow(path: &Path, depth: usize, lines: &mut Vec<Line>, folders: &mut Vec<PathBuf>) {
-    let Ok(text) = fs::read(path) else { return };
-    if depth > DEEPEST {
-        return;
-    }
-    for (number, text) in joined(&String::from_utf8_lossy(&text)) {
-        if lines.len() >= MOST_LINES {
-            return;
-        }
-        match include(&text) {
-            Some(Include::File(file)) => follow(&beside(path, file), depth + 1, lines, folders),
-            Some(Include::Folder(folder)) => {
-                let folder = beside(path, folder);
-                for file in files_of(&folder) {
-                    follow(&file, depth + 1, lines, folders);
-                }
-                folders.push(folder);
+/// Everything from `main` on, as sudo on this host reads it.
+pub(super) fn read(main: &Path) -> Sudoers {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    read_on(&host.to_string_lossy(), main)
+}
+
+fn read_on(host: &str, main: &Path) -> Sudoers {
+    let mut sudoers = Sudoers::default();
+    sudoers.follow(main, host, 0);
+    sudoers
+}
+
+impl Sudoers {
+    fn follow(&mut self, path: &Path, host: &str, depth: usize) {
+        let text = match fs::read(path) {
+            Ok(_) if depth > DEEPEST => return,
+            Ok(text) => text,
+            Err(error) => return self.unread.push(format!("{}: {error}", path.display())),
+        };
+        for (number, text) in joined(&String::from_utf8_lossy(&text)) {
+            if self.lines.len() >= MOST_LINES {
+                return;
             }
-            None => lines.push(Line { path: path.into(), number, text }),
+            match include(&text) {
+                Some(Include::File(file)) => self.follow(&beside(path, file, host), host, depth + 1),
+                Some(Include::Folder(folder)) => self.follow_folder(beside(path, folder, host), host, depth),
+                None => self.lines.push(Line { path: path.into(), number, text }),
+            }
         }
+    }
+
+    fn follow_folder(&mut self, folder: PathBuf, host: &str, depth: usize) {
+        match files_of(&folder) {
+            Ok(files) => files.iter().for_each(|file| self.follow(file, host, depth + 1)),
+            // sudo passes it by, too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.unread.push(format!("{}: {error}", folder.display())),
+        }
+        self.folders.push(folder);
     }
 }
 
@@ -65,24 +88,25 @@ fn include(line: &str) -> Option<Include<'_>> {
     }
 }
 
-fn beside(path: &Path, included: &str) -> PathBuf {
-    path.parent().unwrap_or(Path::new("/")).join(included)
+/// Where an include leads. `%h` in it is the host's name up to its first dot.
+fn beside(path: &Path, included: &str, host: &str) -> PathBuf {
+    let short = host.split('.').next().unwrap_or_default();
+    path.parent().unwrap_or(Path::new("/")).join(included.replace("%h", short))
 }
 
 /// sudo skips names with a dot and those that end in a tilde.
-fn files_of(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            !name.contains('.') && !name.ends_with('~')
-        })
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
+fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.contains('.') && !name.ends_with('~') && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
     files.sort();
-    files
+    Ok(files)
 }
 
 /// Lines with their numbers, and with what a backslash continues.
@@ -123,17 +147,23 @@ mod tests {
         for (name, text) in [
             (
                 "sudoers",
-                "# words\nDefaults env_reset, \\\n    !pam_acct_mgmt\n@include more\n#includedir d\n#1001 ALL = ALL\n",
+                "# words\nDefaults env_reset, \\\n    !pam_acct_mgmt\n@include more\n#includedir d\n#1001 ALL = ALL\n\
+                 @include of.%h\n@include gone\n@includedir none\n",
             ),
             ("more", "%wheel ALL=(ALL) NOPASSWD: ALL\n@include sudoers\n"),
+            ("of.web", "frank ALL = ALL\n"),
             ("d/a", "dave ALL = /usr/bin/id\n"),
             ("d/a.dpkg-old", "eve ALL = ALL\n"),
             ("d/a~", "eve ALL = ALL\n"),
         ] {
             fs::write(at(name), text).unwrap();
         }
-        let (lines, folders) = read(&at("sudoers"));
+        let Sudoers { lines, folders, unread } = read_on("web.example.org", &at("sudoers"));
         assert_eq!(folders.first(), Some(&at("d")));
+        assert!(
+            unread.iter().any(|it| it.contains("gone")) && !unread.iter().any(|it| it.contains("none")),
+            "{unread:?}"
+        );
         let says = |text: &str| lines.iter().any(|line| line.text == text);
         assert!(says("Defaults env_reset, !pam_acct_mgmt"), "{lines:?}");
         assert!(says("%wheel ALL=(ALL) NOPASSWD: ALL") && says("dave ALL = /usr/bin/id") && says("#1001 ALL = ALL"));

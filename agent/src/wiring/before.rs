@@ -30,7 +30,7 @@ impl Before {
     /// That the service files can't be listed.
     pub fn now() -> Result<Self, WiringError> {
         let wired =
-            service_files()?.into_iter().filter(|path| fs::read(path).is_ok_and(|text| super::has_marks(&text)));
+            service_files()?.into_iter().filter(|path| fs::read(path).is_ok_and(|text| super::marks::has_marks(&text)));
         Ok(Self { wired: wired.collect(), included: is_included(), config: None })
     }
 

@@ -3,8 +3,9 @@
 //!
 //! Each transaction runs in a process of its own (`curfew rehearse`): what a module does there, or breaks, ends with it.
 
+use super::marks::wired;
 use super::transaction::{Code, Item, Transaction};
-use super::{Kind, PAM_FOLDER, wired};
+use super::{Kind, PAM_FOLDER};
 use crate::program;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -76,7 +77,7 @@ pub fn rehearse(services: &[(String, Kind)], exempt: &[String], background: &[St
 /// What is wrong.
 pub fn try_alone(exempt: &[String]) -> Result<(), String> {
     let path = Path::new(PAM_FOLDER).join(ALONE);
-    let lines = wired(b"", Kind::Login).unwrap_or_default();
+    let lines = wired(b"", Kind::Login);
     fs::write(&path, lines).map_err(|error| format!("{}: {error}", path.display()))?;
     let entries = exempt.iter().take(MOST_EXEMPT).map(|user| Entry {
         service: ALONE.into(),

@@ -84,13 +84,13 @@ fn joined(text: &str) -> Vec<(usize, String)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::wired;
+    use super::super::marks::wired;
     use super::*;
 
     const SSHD: &str = "# sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n@include common-session\n";
 
     fn after_wiring(change: impl Fn(String) -> String) -> Result<(), String> {
-        let text = String::from_utf8(wired(SSHD.as_bytes(), Kind::Login).unwrap()).unwrap();
+        let text = String::from_utf8(wired(SSHD.as_bytes(), Kind::Login)).unwrap();
         check(&change(text), Kind::Login)
     }
 

@@ -266,6 +266,15 @@ fn a_service_whose_file_the_distribution_keeps_is_wired_and_given_back(release: 
     assert_eq!(host.wiring(), before);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("given back"), "alice");
 
+    // Another file of the distribution's is copied anew, and does not stay behind.
+    host.ok("curfew enable && echo '# newer' >>/usr/lib/pam.d/sshd");
+    let doctor = host.run("curfew doctor").stdout;
+    assert!(doctor.contains("/etc/pam.d/sshd is a copy, and the file in /usr/lib/pam.d has changed since"), "{doctor}");
+    host.ok("curfew enable && grep newer /etc/pam.d/sshd");
+    assert_refused(&host.ssh("alice", "id"));
+    host.ok("sed -i '/newer/d' /usr/lib/pam.d/sshd && curfew disable");
+    assert_eq!(host.wiring(), before);
+
     // What somebody changes in the copy is theirs, and stays.
     host.ok("curfew enable && echo '# theirs' >> /etc/pam.d/sshd && curfew disable");
     let kept = host.ok("cat /etc/pam.d/sshd");

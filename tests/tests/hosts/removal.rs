@@ -11,7 +11,8 @@ on_every_release! {
 
 on_two_releases! {
     it_goes_also_when_its_own_programs_or_files_are_broken,
-    damaged_marks_stop_the_removal_and_say_what_to_do,
+    blocks_that_somebody_damaged_are_taken_out_all_the_same,
+    a_rule_of_ones_own_stops_the_removal_and_says_what_to_do,
     a_package_that_is_only_half_there_takes_its_lines_with_it,
     what_is_deconfigured_stays_in_force,
 }
@@ -89,37 +90,40 @@ fn it_goes_also_when_its_own_programs_or_files_are_broken(release: Release) {
     }
 }
 
-fn damaged_marks_stop_the_removal_and_say_what_to_do(release: Release) {
-    let host = Host::boot(release);
-    let agent = || host.ok("systemctl is-active curfewd.service curfewd.socket curfew-clock.timer | uniq");
+fn blocks_that_somebody_damaged_are_taken_out_all_the_same(release: Release) {
+    let host = Host::builder(release).without_package().boot();
+    let before = host.wiring();
     for damage in [
-        // The end of the first block is gone; the last block is; a line of one's own, without marks.
         "sed -i '0,/^# curfew end/{/^# curfew end/d}' /etc/pam.d/sshd",
         "sed -i '$d' /etc/pam.d/sshd",
-        "echo 'session optional pam_curfew.so login' >>/etc/pam.d/cron",
+        "sed -i '/^# curfew begin/d' /etc/pam.d/sudo",
     ] {
-        host.ok("cp -a /etc/pam.d /root/wired");
-        host.ok(damage);
-        let refused = host.run("dpkg --remove curfew");
-        assert!(!refused.success(), "{damage}: {refused:#?}");
-        assert!(
-            refused.stderr.contains("Curfew is not removed") && refused.stderr.contains("/etc/pam.d/"),
-            "{refused:#?}"
-        );
-        assert!(refused.stderr.contains("by hand") && refused.stderr.contains("curfew enable"), "{refused:#?}");
-        // Nothing is half gone: the files are there, the agent runs, and whoever runs the host gets in.
-        assert!(host.package_state("curfew").contains("ok installed"), "{}", host.package_state("curfew"));
-        assert_eq!(agent(), "active", "{damage}");
-        for user in ["root", "ops"] {
-            assert_eq!(host.ssh(user, "id -un").expect_ok(damage), user);
-        }
-        // As the message says.
-        host.ok("sed -i -e '/pam_curfew/d' -e '/^# curfew/d' /etc/pam.d/*");
-        host.ok("dpkg --remove curfew");
-        assert_eq!(host.ssh("bob", "id -un").expect_ok(damage), "bob");
-        host.ok(&format!("rm -r /root/wired && dpkg --install {DEB} && curfew enable"));
+        host.ok(&format!("dpkg --install {DEB} && curfew enable"));
         assert_refused(&host.ssh("bob", "id"));
+        host.ok(damage);
+        host.ok("dpkg --purge curfew");
+        assert_eq!(host.wiring(), before, "{damage}");
+        assert_eq!(host.ssh("bob", "id -un").expect_ok(damage), "bob");
     }
+}
+
+fn a_rule_of_ones_own_stops_the_removal_and_says_what_to_do(release: Release) {
+    let host = Host::boot(release);
+    host.ok("echo 'session optional pam_curfew.so login' >>/etc/pam.d/cron");
+    let refused = host.run("dpkg --remove curfew");
+    assert!(!refused.success(), "{refused:#?}");
+    let says = ["Curfew is not removed", "/etc/pam.d/cron", "by hand"];
+    assert!(says.iter().all(|said| refused.stderr.contains(said)), "{refused:#?}");
+    // Nothing is half gone: the files are there, the agent runs, and everybody gets in.
+    assert!(host.package_state("curfew").contains("ok installed"), "{}", host.package_state("curfew"));
+    let agent = host.ok("systemctl is-active curfewd.service curfewd.socket curfew-clock.timer | uniq");
+    assert_eq!(agent, "active");
+    for user in ["root", "ops", "bob"] {
+        assert_eq!(host.ssh(user, "id -un").expect_ok("not removed"), user);
+    }
+    // As the message says.
+    host.ok("sed -i '/pam_curfew/d' /etc/pam.d/cron && dpkg --remove curfew");
+    assert_eq!(host.ssh("bob", "id -un").expect_ok("removed"), "bob");
 }
 
 fn a_package_that_is_only_half_there_takes_its_lines_with_it(release: Release) {

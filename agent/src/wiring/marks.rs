@@ -1,0 +1,155 @@
+//! The text of a PAM service file, with our lines and without them: rules between marks, which say whose they are.
+//!
+//! Unwiring knows no error. Where somebody has damaged our blocks, what is ours goes all the same, line by line, and every other line stays.
+
+use super::Kind;
+use super::copy;
+
+/// How every first mark begins, whatever it goes on to say: what another version has written is known, too.
+const BEGINS: &[u8] = b"# curfew begin:";
+
+const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `curfew disable`\n";
+
+const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
+
+/// The last mark.
+pub(super) const END: &str = "# curfew end\n";
+
+/// The text of a service file with our lines in it, whatever of ours it had before.
+pub fn wired(text: &[u8], kind: Kind) -> Vec<u8> {
+    let plain = unwired(text);
+    let argument = kind.argument();
+    let begin = copy::mark(text).unwrap_or(BEGIN.as_bytes());
+    let mut wired = [begin, format!("account    requisite    pam_curfew.so {argument}\n{END}").as_bytes()].concat();
+    let whole = plain.is_empty() || plain.ends_with(b"\n");
+    wired.extend_from_slice(&plain);
+    let (separator, begin) = if whole { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
+    let session = format!("{separator}{begin}session    required     pam_curfew.so {argument}\n{END}");
+    wired.extend_from_slice(session.as_bytes());
+    wired
+}
+
+/// The text of a service file without our lines. Other people's bytes are kept, whatever they are, also where they stand between our marks.
+pub fn unwired(text: &[u8]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = lines(text).collect();
+    let mut plain = Vec::with_capacity(text.len());
+    let mut begun = false;
+    // What is left when the line break goes that we put before our last lines; it stays where something was added behind them.
+    let mut without_our_break = None;
+    for (line, next) in lines.iter().zip(lines.iter().skip(1).map(Some).chain([None])) {
+        if begins(line) {
+            begun = true;
+            if *line == BEGIN_NO_NEWLINE.as_bytes() && plain.ends_with(b"\n") {
+                without_our_break = Some(plain.len() - 1);
+            }
+        } else if ends(line) {
+            begun = false;
+        } else if !(names_us(line) && (begun || next.is_some_and(|next| ends(next)))) {
+            plain.extend_from_slice(line);
+            without_our_break = None;
+        }
+    }
+    plain.truncate(without_our_break.unwrap_or(plain.len()));
+    plain
+}
+
+/// Whether a text has a mark of ours.
+pub(super) fn has_marks(text: &[u8]) -> bool {
+    lines(text).any(|line| begins(line) || ends(line))
+}
+
+/// Whether a text has our account line.
+pub(super) fn has_account_line(text: &[u8]) -> bool {
+    lines(text).any(|line| names_us(line) && line.trim_ascii_start().starts_with(b"account"))
+}
+
+/// The first rule that names our module, from 1.
+pub(super) fn rule_of_ours(text: &[u8]) -> Option<usize> {
+    lines(text).position(names_us).map(|index| index + 1)
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|&byte| byte == b'\n')
+}
+
+fn begins(line: &[u8]) -> bool {
+    line.starts_with(BEGINS)
+}
+
+fn ends(line: &[u8]) -> bool {
+    line.trim_ascii_end() == END.trim_ascii_end().as_bytes()
+}
+
+/// Whether a line is a rule with our module.
+fn names_us(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let rule = line.split('#').next().unwrap_or_default();
+    rule.split_ascii_whitespace().skip(1).any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SSHD: &[u8] =
+        b"# PAM for sshd\n@include common-auth\naccount required pam_nologin.so\n@include common-account\n";
+
+    #[test]
+    fn our_account_line_is_the_first_and_our_session_line_the_last() {
+        let wired = String::from_utf8(wired(SSHD, Kind::Login)).unwrap();
+        let rules: Vec<_> = wired.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(rules.first().unwrap().starts_with("account    requisite    pam_curfew.so login"));
+        assert!(rules.last().unwrap().starts_with("session    required     pam_curfew.so login"));
+    }
+
+    #[test]
+    fn whatever_line_of_a_block_is_lost_the_rest_of_it_goes_and_nothing_else() {
+        let whole = wired(SSHD, Kind::Login);
+        for lost in 0..lines(&whole).count() {
+            let damaged: Vec<u8> =
+                lines(&whole).enumerate().filter(|(at, _)| *at != lost).flat_map(|(_, line)| line.to_vec()).collect();
+            let kept: Vec<u8> =
+                lines(SSHD).filter(|line| lines(&damaged).any(|left| left == *line)).flatten().copied().collect();
+            assert_eq!(
+                String::from_utf8(unwired(&damaged)).unwrap(),
+                String::from_utf8(kept).unwrap(),
+                "without line {lost}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_added_stays() {
+        let mut text = wired(b"auth required a.so", Kind::Login);
+        assert_eq!(unwired(&text), b"auth required a.so");
+        text.extend_from_slice(b"session required b.so\n");
+        assert_eq!(unwired(&text), b"auth required a.so\nsession required b.so\n");
+
+        let between = format!("{BEGIN}# a word\naccount requisite pam_curfew.so login\naccount required b.so\n{END}");
+        assert_eq!(unwired(between.as_bytes()), b"# a word\naccount required b.so\n");
+        // A rule with our module that has no marks is its author's.
+        let theirs = b"account requisite pam_curfew.so login\naccount required b.so\n";
+        assert_eq!(unwired(theirs), theirs);
+        assert_eq!(rule_of_ours(theirs), Some(1));
+    }
+
+    #[test]
+    fn a_commented_line_does_not_wire() {
+        assert!(has_account_line(b"account requisite pam_curfew.so login"));
+        assert!(has_account_line(b"account [default=die] /lib/security/pam_curfew.so"));
+        assert!(!has_account_line(b"# account requisite pam_curfew.so"));
+        assert!(!has_account_line(b"account required a.so # pam_curfew.so"));
+        assert!(!has_account_line(b"session required pam_curfew.so"));
+    }
+
+    proptest! {
+        #[test]
+        fn unwiring_restores_every_byte(text in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..80)) {
+            let once = wired(&text, Kind::Elevation);
+            prop_assert_eq!(&wired(&once, Kind::Elevation), &once);
+            prop_assert_eq!(unwired(&once), text);
+        }
+    }
+}
