@@ -8,6 +8,8 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // The unwinder comes along instead of with libgcc_s.so: each login would load that library first, which takes longer than all
     // that the module does.
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=CC");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let asked = Command::new(compiler).arg("-print-file-name=libgcc_eh.a").output();
     let archive = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();

@@ -118,9 +118,13 @@ need_cargo_tool() { # NAME
 }
 
 need_package_tools() {
+    local name
     need_packages rpm lintian rpmlint mandoc man-db checkpolicy semodule-utils
-    # Not every distribution has it; without it, nobody looks at the Vagrantfile.
-    ! apt-cache show vagrant >/dev/null 2>&1 || need_packages vagrant
+    # Not every release has these. Without the first, nobody looks at the Vagrantfile; without the other, the packages are not for Enterprise
+    # Linux 9.
+    for name in vagrant gcc-11; do
+        ! apt-cache show "$name" >/dev/null 2>&1 || need_packages "$name"
+    done
     need_cargo_tool cargo-deny
 }
 

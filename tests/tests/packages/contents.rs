@@ -70,6 +70,22 @@ fn rpm_files(package: &Path) -> BTreeSet<String> {
     files.filter_map(|line| line.split_once(' ').map(|(_, path)| path.to_owned())).collect()
 }
 
+/// With an older compiler at hand, the packages are for Enterprise Linux 9, too: glibc 2.34.
+#[test]
+fn the_rpms_ask_for_no_newer_glibc_than_enterprise_linux_9_has() {
+    let older_compiler = run(Command::new("sh").args(["-c", "command -v gcc-11"]), SOON).success();
+    for name in ["curfew-0", "curfew-server-0"] {
+        let mut query = Command::new("rpm");
+        query.args(["--query", "--requires", "--package"]).arg(rpm(name));
+        let requires = run(&mut query, SOON).expect_ok("rpm");
+        let versions = requires
+            .lines()
+            .filter_map(|line| line.split_once("(GLIBC_2.")?.1.split([')', '.']).next()?.parse::<u32>().ok());
+        let newest = versions.max().expect("it needs glibc");
+        assert!(newest <= 34 || (newest == 35 && !older_compiler), "{name} asks for glibc 2.{newest}");
+    }
+}
+
 #[test]
 fn both_kinds_of_package_hold_the_same_but_for_where_a_distribution_wants_it() {
     let multiarch = multiarch();
