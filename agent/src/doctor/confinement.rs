@@ -44,7 +44,7 @@ fn selinux() -> Check {
 
 /// What the kernel has denied us since the boot.
 fn denials() -> Check {
-    let pattern = r#"(avc: +denied|apparmor="DENIED").*(curfewd|io\.curfew\.|/run/curfew|/etc/curfew)"#;
+    let pattern = r#"(avc: +denied|apparmor="DENIED").*(curfewd|io\.curfew\.|/(run|etc)/curfew["/])"#;
     let asked = [
         "--boot",
         "--quiet",

@@ -24,6 +24,8 @@ pub enum Guard {
     None,
     /// SELinux in enforcing mode with the distribution's policy and our module; `bob` is `staff_u`, `carol` is `user_u`.
     Selinux,
+    /// The same without our module.
+    SelinuxAlone,
     /// `AppArmor` with the profiles that the distribution has in packages.
     AppArmor,
 }
@@ -34,6 +36,7 @@ impl Guard {
         match self {
             Guard::None => "plain",
             Guard::Selinux => "selinux",
+            Guard::SelinuxAlone => "selinux-alone",
             Guard::AppArmor => "apparmor",
         }
     }
@@ -42,7 +45,7 @@ impl Guard {
     pub(super) fn packages(self) -> &'static [&'static str] {
         match self {
             Guard::None => &[],
-            Guard::Selinux => &["selinux-basics", "selinux-policy-default", "policycoreutils"],
+            Guard::Selinux | Guard::SelinuxAlone => &["selinux-basics", "selinux-policy-default", "policycoreutils"],
             Guard::AppArmor => &["apparmor", "apparmor-profiles", "apparmor-profiles-extra"],
         }
     }
@@ -51,7 +54,7 @@ impl Guard {
     pub(super) fn kernel_line(self) -> &'static str {
         match self {
             Guard::None => "",
-            Guard::Selinux => "security=selinux selinux=1 enforcing=1",
+            Guard::Selinux | Guard::SelinuxAlone => "security=selinux selinux=1 enforcing=1",
             Guard::AppArmor => "security=apparmor apparmor=1",
         }
     }
@@ -59,7 +62,7 @@ impl Guard {
     /// Files for the host that becomes the disk, by their paths there.
     pub(super) fn files(self) -> Vec<(&'static str, Vec<u8>)> {
         match self {
-            Guard::None | Guard::AppArmor => Vec::new(),
+            Guard::None | Guard::AppArmor | Guard::SelinuxAlone => Vec::new(),
             Guard::Selinux => vec![("/root/curfew.pp", fs::read(selinux_module()).expect("the module can be read"))],
         }
     }
@@ -68,13 +71,13 @@ impl Guard {
     pub(super) fn setup(self) -> &'static str {
         match self {
             Guard::None | Guard::AppArmor => "",
-            Guard::Selinux => SELINUX,
+            Guard::Selinux | Guard::SelinuxAlone => SELINUX,
         }
     }
 
     /// What is done to the disk, mounted at `place` for it.
     pub(super) fn seal(self, disk: &Path, place: &Path) {
-        if self == Guard::Selinux {
+        if matches!(self, Guard::Selinux | Guard::SelinuxAlone) {
             let mut label = Command::new("/bin/sh");
             run(label.args(["-c", LABEL]).arg(disk).arg(place), PATIENCE).expect_ok("setfiles");
         }

@@ -3,15 +3,20 @@
 
 use std::time::Duration;
 
+use curfew_tests::command::Output;
 use curfew_tests::vm::{Guard, Script};
 use curfew_tests::{Grant, Release, Vm, assert_refused, wait_for};
 use jiff::SignedDuration;
+use serde_json::Value;
 
-on! { under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm }
-on! { under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm }
+on! { under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm, trixie Trixie }
+on! { without_our_selinux_module_the_doctor_says_how_to_load_it_and_nothing_is_wired_before: bookworm Bookworm, trixie Trixie }
+on! { under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm, trixie Trixie }
 on! { under_apparmor_nothing_of_ours_is_denied: trixie Trixie }
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long an emulated machine may take to load a policy.
+const LOADING: Duration = Duration::from_secs(400);
 /// Outlives everything but SIGKILL.
 const STUBBORN: &str = "trap '' TERM HUP; while :; do sleep 1; done";
 
@@ -26,11 +31,17 @@ fn context(vm: &mut Vm, program: &str) -> String {
     vm.ok(&format!("tr -d '\\0' </proc/$(pgrep --oldest --exact {program})/attr/current"))
 }
 
+/// As root in a login of theirs: what the machine runs for a test may read no journal under some policies.
+fn as_root(vm: &mut Vm, script: &str) -> Output {
+    vm.ssh("root", script)
+}
+
 /// What the kernel, PID 1 and the message bus denied to or about anything of ours.
 fn denials(vm: &mut Vm) -> Vec<String> {
-    let denied =
-        vm.ok("journalctl --no-pager --output=cat --boot | grep -E 'avc: +denied|apparmor=\"DENIED\"' || true");
-    let ours = denied.lines().filter(|line| line.contains("curfew"));
+    let journal = as_root(vm, "journalctl --no-pager --output=cat --boot").expect_ok("the journal");
+    assert!(journal.contains("audit:") || journal.contains("apparmor"), "nothing of the kernel's in it");
+    let denied = journal.lines().filter(|line| line.contains("avc:  denied") || line.contains("apparmor=\"DENIED\""));
+    let ours = denied.filter(|line| line.contains("curfew"));
     ours.map(str::to_owned).collect()
 }
 
@@ -106,13 +117,49 @@ fn under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end(release
     vm.ok("systemctl unmask --runtime curfewd.service && systemctl start curfewd.service");
     vm.audited("session.terminated", |record| record["user"] == "bob" && record["survivors"] == "0");
 
-    let told = vm.ok(
-        "journalctl --no-pager --output=cat _SELINUX_CONTEXT=system_u:system_r:curfewd_t:s0 SYSLOG_IDENTIFIER=curfewd",
-    );
+    let of_the_agent = "_SELINUX_CONTEXT=system_u:system_r:curfewd_t:s0 SYSLOG_IDENTIFIER=curfewd";
+    let told = as_root(&mut vm, &format!("journalctl --no-pager --output=cat {of_the_agent}")).expect_ok("the journal");
     for user in ["alice", "bob"] {
         assert!(told.lines().any(|line| line.contains(user)), "the journal has nothing of {user}:\n{told}");
     }
     nothing_was_denied(&mut vm);
+}
+
+fn without_our_selinux_module_the_doctor_says_how_to_load_it_and_nothing_is_wired_before(release: Release) {
+    let mut vm = Vm::builder(release).guard(Guard::SelinuxAlone).boot();
+    // Wired by somebody who did not look: sshd may not ask the agent. Who is exempt gets in, and nobody else.
+    let _grant = vm.grant("alice --for 1h --login");
+    let refused = vm.ssh("alice", "id");
+    assert!(!refused.success() && refused.stderr.contains("does not answer"), "{refused:#?}");
+    for user in ["root", "ops"] {
+        assert_eq!(vm.ssh(user, "id -un").expect_ok("an exempt login"), user);
+    }
+    let denied = finding(&mut vm, "denials");
+    assert!(denied["result"] == "warn" && denied["detail"].to_string().contains("io.curfew.Pam"), "{denied}");
+
+    vm.ok("curfew disable");
+    assert_eq!(vm.ssh("alice", "id -un").expect_ok("not wired"), "alice");
+    let not_now = vm.run("curfew enable");
+    let says = ["nothing was changed", "our module is not loaded", "semodule -i"];
+    assert!(!not_now.success() && says.iter().all(|said| not_now.stderr.contains(said)), "{not_now:#?}");
+    assert!(!vm.run("grep -r pam_curfew /etc/pam.d").success());
+
+    // As it says.
+    let selinux = finding(&mut vm, "selinux");
+    assert_eq!(selinux["result"], "fail", "{selinux}");
+    let mend = selinux["mend"].as_str().expect("a mend").to_owned();
+    vm.spawn(&mend).finish(LOADING).expect_ok(&mend);
+    assert_eq!(finding(&mut vm, "selinux")["result"], "pass");
+    vm.ok("curfew enable");
+    assert_eq!(vm.ssh("alice", "id -un").expect_ok("granted"), "alice");
+    assert_refused(&vm.ssh("carol", "id"));
+}
+
+/// What the doctor found of one thing.
+fn finding(vm: &mut Vm, name: &str) -> Value {
+    let report: Value = serde_json::from_str(&as_root(vm, "curfew doctor --json").stdout).expect("one JSON object");
+    let checks = report["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name} in {report}")).clone()
 }
 
 fn under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes(release: Release) {
