@@ -24,7 +24,7 @@ pub enum Guard {
     None,
     /// SELinux in enforcing mode with the distribution's policy and our module; `bob` is `staff_u`, `carol` is `user_u`.
     Selinux,
-    /// The same without our module.
+    /// The same without our module, and with rpm and our .rpm in `/root/curfew.rpm`.
     SelinuxAlone,
     /// `AppArmor` with the profiles that the distribution has in packages.
     AppArmor,
@@ -45,7 +45,8 @@ impl Guard {
     pub(super) fn packages(self) -> &'static [&'static str] {
         match self {
             Guard::None => &[],
-            Guard::Selinux | Guard::SelinuxAlone => &["selinux-basics", "selinux-policy-default", "policycoreutils"],
+            Guard::Selinux => &["selinux-basics", "selinux-policy-default", "policycoreutils"],
+            Guard::SelinuxAlone => &["selinux-basics", "selinux-policy-default", "policycoreutils", "rpm"],
             Guard::AppArmor => &["apparmor", "apparmor-profiles", "apparmor-profiles-extra"],
         }
     }
@@ -62,8 +63,9 @@ impl Guard {
     /// Files for the host that becomes the disk, by their paths there.
     pub(super) fn files(self) -> Vec<(&'static str, Vec<u8>)> {
         match self {
-            Guard::None | Guard::AppArmor | Guard::SelinuxAlone => Vec::new(),
+            Guard::None | Guard::AppArmor => Vec::new(),
             Guard::Selinux => vec![("/root/curfew.pp", fs::read(selinux_module()).expect("the module can be read"))],
+            Guard::SelinuxAlone => vec![("/root/curfew.rpm", fs::read(our_rpm()).expect("the .rpm can be read"))],
         }
     }
 
@@ -89,4 +91,13 @@ fn selinux_module() -> PathBuf {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     run(&mut Command::new(checkout.join("packaging/selinux/build")), PATIENCE).expect_ok("packaging/selinux/build");
     checkout.join("target/selinux/curfew.pp")
+}
+
+/// The agent's .rpm, as the package's build left it.
+fn our_rpm() -> PathBuf {
+    let begins = format!("curfew-{}-", env!("CARGO_PKG_VERSION"));
+    let packages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/packages"))
+        .expect("packaging/build has run");
+    let names_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begins));
+    packages.flatten().map(|entry| entry.path()).find(names_it).expect("packaging/build has made an .rpm")
 }

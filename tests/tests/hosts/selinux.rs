@@ -11,6 +11,7 @@ use serde_json::Value;
 
 on! { under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm, trixie Trixie }
 on! { without_our_selinux_module_the_doctor_says_how_to_load_it_and_nothing_is_wired_before: bookworm Bookworm, trixie Trixie }
+on! { the_rpm_loads_our_selinux_module_and_takes_it_away: bookworm Bookworm }
 on! { under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm, trixie Trixie }
 on! { under_apparmor_nothing_of_ours_is_denied: trixie Trixie }
 
@@ -153,6 +154,26 @@ fn without_our_selinux_module_the_doctor_says_how_to_load_it_and_nothing_is_wire
     vm.ok("curfew enable");
     assert_eq!(vm.ssh("alice", "id -un").expect_ok("granted"), "alice");
     assert_refused(&vm.ssh("carol", "id"));
+}
+
+fn the_rpm_loads_our_selinux_module_and_takes_it_away(release: Release) {
+    let mut vm = Vm::builder(release).guard(Guard::SelinuxAlone).boot();
+    let slowly = |vm: &mut Vm, script: &str| vm.ssh_stay_and_run("root", script).finish(LOADING).expect_ok(script);
+    slowly(
+        &mut vm,
+        "dpkg --purge curfew && ln -s /usr/lib64/security/pam_curfew.so /usr/lib/$(uname -m)-linux-gnu/security/",
+    );
+    slowly(&mut vm, "rpm --install --nodeps /root/curfew.rpm");
+    assert_eq!(context(&mut vm, "curfewd"), "system_u:system_r:curfewd_t:s0");
+    assert_eq!(finding(&mut vm, "selinux")["result"], "pass");
+    vm.ok("echo ops >>/etc/curfew/exempt && curfew enable");
+    let _grant = vm.grant("alice --for 1h --login");
+    assert_eq!(vm.ssh("alice", "id -un").expect_ok("granted"), "alice");
+    assert_refused(&vm.ssh("carol", "id"));
+
+    slowly(&mut vm, "rpm --erase curfew");
+    assert!(!as_root(&mut vm, "semodule --list-modules").expect_ok("the modules").lines().any(|it| it == "curfew"));
+    assert_eq!(vm.ssh("carol", "id -un").expect_ok("erased"), "carol");
 }
 
 /// What the doctor found of one thing.
