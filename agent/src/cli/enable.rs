@@ -35,8 +35,8 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 /// Wire PAM and sudo: from then on, logins and sudo need a live grant. Root alone.
 ///
 /// Shows what will change, looks at the host as `curfew doctor` does, puts marked lines into PAM's service files and an include into sudoers, and
-/// tries real PAM transactions against them: exempt users must get in as before, and whoever has no grant must be refused. What goes
-/// wrong on the way is taken back. Sessions that are open stay open.
+/// tries real PAM transactions against them: exempt users (eight of them, where there are more) must get in as before, and whoever has no
+/// grant must be refused. What goes wrong on the way is taken back. Sessions that are open stay open.
 ///
 /// On a terminal, everything is undone after 5 minutes unless `curfew confirm` comes from a login that began after the change. PID 1 keeps that time: it
 /// needs neither the agent nor the network, and a reboot undoes at once. `curfew disable` takes everything back, to the byte.

@@ -1,13 +1,14 @@
-//! Writes what people read on a host: the manual pages and the completions of `curfew` and `curfew-server`.
+//! Writes what people read on a host: the manual pages and the completions of `curfew` and `curfew-server`, and whose code is in them.
 //!
 //! Nothing is said twice. The pages of section 1 and the completions come from the command lines themselves, those of section 5 from the
 //! configuration files that the packages ship; `pages/` has those that are written by hand.
 //!
-//! `documents FOLDER` writes `FOLDER/PACKAGE/man` and `FOLDER/PACKAGE/completions`.
+//! `documents FOLDER` writes `man`, `completions`, `libraries` and `libraries.terms` into `FOLDER/PACKAGE`.
 
 mod commands;
 mod completions;
 mod examples;
+mod libraries;
 mod page;
 mod programs;
 mod settings;
@@ -46,6 +47,9 @@ enum DocumentError {
     /// A page could not be made.
     #[error("a page can't be made: {0}")]
     Page(#[from] io::Error),
+    /// cargo does not say what the programs are made of.
+    #[error("cargo: {0}")]
+    Cargo(String),
     /// No date for the pages.
     #[error("SOURCE_DATE_EPOCH is no time: {0:?}")]
     Date(OsString),
@@ -72,6 +76,9 @@ fn write_all(folder: Option<OsString>) -> Result<(), DocumentError> {
         for (name, script) in completions::of(&program) {
             write(&folder.join("completions").join(name), &script)?;
         }
+        let libraries = libraries::of(program.crates)?;
+        write(&folder.join("libraries"), libraries::list(&libraries).as_bytes())?;
+        write(&folder.join("libraries.terms"), libraries::terms(&libraries)?.as_bytes())?;
     }
     Ok(())
 }

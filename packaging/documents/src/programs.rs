@@ -9,6 +9,8 @@ use curfew::cli::Cli;
 pub struct Program {
     /// As `curfew`.
     pub name: &'static str,
+    /// The crates of this repository that its package is made of.
+    pub crates: &'static [&'static str],
     /// Its command line.
     pub command: Command,
     /// What its exit codes mean.
@@ -33,6 +35,7 @@ pub fn all() -> [Program; 2] {
 fn agent() -> Program {
     Program {
         name: "curfew",
+        crates: &["curfew", "pam_curfew"],
         command: Cli::command(),
         exits: &[
             ("0", "Yes, or done."),
@@ -62,6 +65,7 @@ fn agent() -> Program {
 fn server() -> Program {
     Program {
         name: "curfew-server",
+        crates: &["curfew-server"],
         command: curfew_server::command_line(),
         exits: &[("0", "Done."), ("1", "It failed; standard error says why."), ("2", "It was used wrongly.")],
         environment: &[

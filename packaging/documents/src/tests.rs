@@ -147,3 +147,19 @@ fn complaints(program: &str, arguments: &[&str], path: &Path) {
         + if program == "mandoc" { std::str::from_utf8(&output.stdout).unwrap() } else { "" };
     assert!(output.status.success() && said.is_empty(), "{program}: {}: {said}", path.display());
 }
+
+#[test]
+fn every_library_comes_with_its_terms() {
+    for program in programs::all() {
+        let libraries = libraries::of(program.crates).unwrap();
+        let list = libraries::list(&libraries);
+        assert!(list.contains("serde_json") && !list.contains("curfew"), "{list}");
+        for library in &libraries {
+            assert!(!library.terms().unwrap().is_empty(), "{} has no file with its terms", library.name);
+        }
+        let terms = libraries::terms(&libraries).unwrap();
+        assert!(libraries.iter().all(|library| terms.contains(&format!("{} ", library.name))));
+        // Many share one text.
+        assert!(terms.matches("TERMS AND CONDITIONS FOR USE").count() < libraries.len() / 4);
+    }
+}

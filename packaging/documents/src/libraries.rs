@@ -1,0 +1,130 @@
+//! Whose code is in a program besides ours, by which licence, and the terms in their authors' own words, which go wherever the program goes.
+
+use crate::DocumentError;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How the names of files begin in which authors put their terms.
+const TERMS: &[&str] = &["licen", "copying", "copyright", "notice", "unlicense"];
+
+/// A library.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Library {
+    /// As `serde`.
+    pub name: String,
+    version: String,
+    /// As `MIT OR Apache-2.0`.
+    license: Option<String>,
+    repository: Option<String>,
+    manifest_path: PathBuf,
+    /// Where it comes from; nothing for a crate of this repository.
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Library>,
+}
+
+/// The libraries that are linked into crates of this repository.
+pub fn of(crates: &[&str]) -> Result<BTreeSet<Library>, DocumentError> {
+    // What other systems take is not fetched for it.
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let metadata = cargo(&["metadata", "--locked", "--format-version", "1", "--filter-platform", &platform])?;
+    let Metadata { packages } =
+        serde_json::from_slice(&metadata).map_err(|error| DocumentError::Cargo(error.to_string()))?;
+    let packages: BTreeMap<(String, String), Library> =
+        packages.into_iter().map(|it| ((it.name.clone(), format!("v{}", it.version)), it)).collect();
+    let mut libraries = BTreeSet::new();
+    for name in crates {
+        let tree = [
+            "tree",
+            "--locked",
+            "--package",
+            name,
+            "--edges",
+            "normal,no-proc-macro",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+        ];
+        let tree = cargo(&tree)?;
+        let lines = String::from_utf8_lossy(&tree).into_owned();
+        let linked = lines.lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            packages.get(&(words.next()?.to_owned(), words.next()?.to_owned()))
+        });
+        libraries.extend(linked.filter(|library| library.source.is_some()).cloned());
+    }
+    Ok(libraries)
+}
+
+/// The list: a line a library.
+pub fn list(libraries: &BTreeSet<Library>) -> String {
+    let lines = libraries.iter().map(|Library { name, version, license, repository, .. }| {
+        let (license, repository) = (license.as_deref().unwrap_or("-"), repository.as_deref().unwrap_or("-"));
+        format!("{:<40} {license:<55} {repository}\n", format!("{name} {version}"))
+    });
+    lines.collect()
+}
+
+/// The terms: each text once, with the libraries that come with it.
+pub fn terms(libraries: &BTreeSet<Library>) -> Result<String, DocumentError> {
+    let mut whose: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for library in libraries {
+        for text in library.terms()? {
+            whose.entry(text).or_default().push(format!("{} {}", library.name, library.version));
+        }
+    }
+    let mut texts: Vec<_> = whose.into_iter().map(|(text, whose)| (whose, text)).collect();
+    texts.sort();
+    let rule = "=".repeat(100);
+    Ok(texts
+        .iter()
+        .map(|(whose, text)| format!("{rule}\n{}\n{rule}\n\n{}\n\n", whose.join(", "), text.trim()))
+        .collect())
+}
+
+impl Library {
+    /// Its texts, as they come with its source.
+    pub fn terms(&self) -> Result<BTreeSet<String>, DocumentError> {
+        let folder = self.manifest_path.parent().unwrap_or(Path::new("/"));
+        let mut texts = BTreeSet::new();
+        for path in files(folder)?.into_iter().filter(|path| is_terms(path)) {
+            for path in if path.is_dir() { files(&path)? } else { vec![path] } {
+                let bytes = fs::read(&path).map_err(|source| DocumentError::File { path, source })?;
+                texts.insert(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        Ok(texts)
+    }
+}
+
+fn is_terms(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    TERMS.iter().any(|begins| name.starts_with(begins))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, DocumentError> {
+    let error = |source| DocumentError::File { path: folder.into(), source };
+    let entries = fs::read_dir(folder).map_err(error)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(error)).collect()
+}
+
+/// What cargo says, in the folder that this is run in.
+fn cargo(arguments: &[&str]) -> Result<Vec<u8>, DocumentError> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let output = Command::new(cargo)
+        .arg("--quiet")
+        .args(arguments)
+        .output()
+        .map_err(|error| DocumentError::Cargo(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(DocumentError::Cargo(String::from_utf8_lossy(&output.stderr).into_owned())),
+    }
+}
