@@ -6,18 +6,20 @@
 //!
 //! | part | what |
 //! |---|---|
+//! | `lines` | a service file's lines, as PAM takes them |
 //! | `marks` | a service file's text, with our lines and without |
 //! | `copy` | copies of files that the distribution keeps elsewhere |
 //! | `stack` | reads a service's rules: is our line the first to be asked? |
 //! | `transaction`, `rehearsal` | real PAM transactions against what is wired |
-//! | `before` | what was there before a change, and the way back |
+//! | `replacement` | what a change writes, file by file, and the way back |
 //! | `turn` | one change at a time |
 //! | `unconfirmed` | the way back that PID 1 takes, unless a new login confirms |
 
-pub mod before;
 mod copy;
+mod lines;
 pub mod marks;
 pub mod rehearsal;
+pub mod replacement;
 pub mod stack;
 pub mod transaction;
 pub mod turn;
@@ -82,82 +84,104 @@ impl WiringError {
     }
 }
 
-/// Whether the service file of `service` in `folder` has our account line.
+/// Whether the service file of `service` in `folder` has an account rule of ours.
 ///
 /// # Errors
 ///
 /// That the file is there and can't be read, which says nothing.
 pub fn is_wired(folder: &Path, service: &str) -> io::Result<bool> {
     match fs::read(folder.join(service)) {
-        Ok(text) => Ok(marks::has_account_line(&text)),
+        Ok(text) => Ok(stack::has_account_rule(&String::from_utf8_lossy(&text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// What is done to a service file.
-enum Change {
-    /// It has this text then.
-    Write(Vec<u8>),
-    /// It was a copy, and goes.
-    Remove,
+/// A service file, as it matters for what becomes of it.
+struct ServiceFile {
+    /// What it holds, if it is there.
+    text: Option<Vec<u8>>,
+    /// What the distribution's own holds, if this one is an untouched copy of it, or not there.
+    vendors: Option<Vec<u8>>,
 }
 
-/// What wiring (`Some`) or unwiring (`None`) would do to the service file `path`, if anything.
-fn change(path: &Path, kind: Option<Kind>) -> Result<Option<Change>, WiringError> {
-    let file = WiringError::at(path);
-    let text = match fs::read(path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && vendor_file(path).is_some() => None,
-        Err(error) => return Err(file(error)),
-    };
-    let untouched_copy = text.as_ref().is_some_and(|text| copy::is_untouched(text));
-    let Some(kind) = kind else {
-        return Ok(match text {
-            Some(_) if untouched_copy => Some(Change::Remove),
-            Some(text) => Some(marks::unwired(&text)).filter(|plain| *plain != text).map(Change::Write),
-            None => None,
-        });
-    };
-    let vendors = vendor_file(path).map(fs::read).transpose().map_err(&file)?;
-    let wired = match (&text, vendors) {
-        (Some(text), None) => marks::wired(text, kind),
-        (Some(text), Some(_)) if !untouched_copy => marks::wired(text, kind),
-        (_, vendors) => marks::wired(&copy::of(&vendors.unwrap_or_default()), kind),
-    };
-    Ok((text.as_ref() != Some(&wired)).then_some(Change::Write(wired)))
+impl ServiceFile {
+    fn read(path: &Path) -> Result<Self, WiringError> {
+        let text = match fs::read(path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(WiringError::at(path)(error)),
+        };
+        let theirs = path.is_symlink() || text.as_ref().is_some_and(|text| !copy::is_untouched(text));
+        let vendors = vendor_file(path).filter(|_| !theirs).map(fs::read).transpose().map_err(WiringError::at(path))?;
+        Ok(Self { text, vendors })
+    }
 }
 
-/// Whether [`rewire`] would change the service file `path`.
+/// The service file `path` with our lines in it.
 ///
 /// # Errors
 ///
 /// [`WiringError`]: it can't be read.
-pub fn would_change(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
-    Ok(change(path, kind)?.is_some())
+pub fn wired(path: &Path, kind: Kind) -> Result<Vec<u8>, WiringError> {
+    match ServiceFile::read(path)? {
+        ServiceFile { vendors: Some(vendors), .. } => Ok(copy::of(&vendors, kind)),
+        ServiceFile { text: Some(text), .. } => Ok(marks::wired(&text, kind)),
+        ServiceFile { .. } => Err(WiringError::at(path)(io::ErrorKind::NotFound.into())),
+    }
 }
 
-/// Wires (`Some`) or unwires (`None`) the service file `path`; `false` if it was so already.
+/// Takes our lines out of the service file `path`; `false` if it has none.
 ///
 /// # Errors
 ///
 /// [`WiringError`]; the file is as it was then.
-pub fn rewire(path: &Path, kind: Option<Kind>) -> Result<bool, WiringError> {
-    match change(path, kind)? {
-        None => return Ok(false),
-        Some(Change::Remove) => remove(path),
-        Some(Change::Write(text)) => replace(path, &text, None),
+pub fn unwire(path: &Path) -> Result<bool, WiringError> {
+    let ServiceFile { text: Some(text), vendors } = ServiceFile::read(path)? else { return Ok(false) };
+    let plain = marks::unwired(&text);
+    if vendors.is_some() {
+        remove(path)
+    } else if plain == text {
+        return Ok(false);
+    } else {
+        replace(path, &plain, None)
     }
     .map_err(WiringError::at(path))?;
     Ok(true)
 }
 
+/// Takes everything of ours out of PAM and sudo. Returns the files that changed, and what could not be done; everything else is, all the
+/// same.
+pub fn unwire_everything() -> (Vec<PathBuf>, Vec<String>) {
+    let (mut changed, mut problems) = (Vec::new(), Vec::new());
+    problems.extend(remove_leftovers().err().map(|error| error.to_string()));
+    let files = service_files().unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Vec::new()
+    });
+    let include = Path::new(SUDOERS_INCLUDE);
+    let unwired = files.into_iter().map(|path| (unwire(&path), path)).collect::<Vec<_>>();
+    let excluded = (remove_if_there(include), include.to_owned());
+    for (done, path) in unwired.into_iter().chain([excluded]) {
+        match done {
+            Ok(true) => changed.push(path),
+            Ok(false) => {}
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    (changed, problems)
+}
+
+/// Whether the text of a service file is that of an untouched copy of the distribution's.
+pub fn is_copy(text: &[u8]) -> bool {
+    copy::is_untouched(text)
+}
+
 /// Whether the service file `path` is a copy that nobody has changed, of a file that the distribution has changed since.
 pub fn is_outdated(path: &Path) -> bool {
-    let vendors = vendor_file(path).and_then(|vendor| fs::read(vendor).ok());
-    vendors.is_some_and(|vendors| {
-        fs::read(path).is_ok_and(|text| copy::is_untouched(&text) && marks::unwired(&text) != vendors)
-    })
+    ServiceFile::read(path).is_ok_and(
+        |file| matches!(file, ServiceFile { text: Some(text), vendors: Some(vendors) } if marks::unwired(&text) != vendors),
+    )
 }
 
 /// Rules with our module that `curfew enable` did not write, as sentences: they are their author's to take out.
@@ -198,7 +222,7 @@ pub fn service_file(service: &str) -> Option<PathBuf> {
     (path.exists() || vendor_file(&path).is_some()).then_some(path)
 }
 
-/// Every file that may have our lines.
+/// Every file that may have our lines; links last, when what they lead to has had its turn.
 ///
 /// # Errors
 ///
@@ -208,29 +232,13 @@ pub fn service_files() -> Result<Vec<PathBuf>, WiringError> {
     let entries = fs::read_dir(folder).map_err(|source| WiringError { path: folder.into(), source })?;
     let mut paths: Vec<PathBuf> =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
-    paths.sort();
+    paths.sort_by_cached_key(|path| (path.is_symlink(), path.clone()));
     Ok(paths)
 }
 
 /// Whether sudoers has our include.
 pub fn is_included() -> bool {
     Path::new(SUDOERS_INCLUDE).exists()
-}
-
-/// Puts the include into sudoers, or takes it out; `false` if it was so already.
-///
-/// # Errors
-///
-/// [`WiringError`]; the file is as it was then.
-pub fn include_in_sudoers(include: bool) -> Result<bool, WiringError> {
-    let path = Path::new(SUDOERS_INCLUDE);
-    let file = WiringError::at(path);
-    match (include, fs::read_to_string(path)) {
-        (true, Ok(text)) if text == SUDOERS_LINE => Ok(false),
-        (true, _) => replace(path, SUDOERS_LINE.as_bytes(), Some(0o440)).map(|()| true).map_err(file),
-        (false, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        (false, _) => remove(path).map(|()| true).map_err(file),
-    }
 }
 
 /// Removes what an `enable` or `disable` that was killed left half written.
@@ -251,6 +259,14 @@ pub fn remove_leftovers() -> Result<(), WiringError> {
         }
     }
     Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<bool, WiringError> {
+    match remove(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(WiringError::at(path)(error)),
+    }
 }
 
 /// Removes a file durably: a power loss does not bring it back.
@@ -297,13 +313,12 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("sshd", &link).unwrap();
-        assert!(rewire(&link, Some(Kind::Login)).unwrap());
-        assert!(!rewire(&link, Some(Kind::Login)).unwrap());
+        replace(&link, &wired(&link, Kind::Login).unwrap(), None).unwrap();
         assert!(is_wired(folder.path(), "sshd").unwrap());
         assert!(!is_wired(folder.path(), "sudo").unwrap());
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
-        assert!(rewire(&path, None).unwrap());
+        assert!(unwire(&path).unwrap() && !unwire(&path).unwrap());
         assert_eq!(fs::read(&path).unwrap(), SSHD);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }

@@ -2,7 +2,6 @@
 
 use super::{CliError, Outcome, ask, failed, only_root, print};
 use crate::wiring;
-use crate::wiring::before::Before;
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::Unconfirmed;
 use clap::Args;
@@ -30,19 +29,17 @@ impl Disable {
         only_root()?;
         // Whoever holds it that long hangs: taking it off comes first.
         let _turn = Turn::take();
-        let before = if self.unconfirmed {
+        let (changed, mut problems) = if self.unconfirmed {
             match Unconfirmed::load().map_err(failed)? {
-                Some(unconfirmed) => unconfirmed.before,
+                Some(unconfirmed) => unconfirmed.undo(),
                 None => {
                     print(json, &Done { changed: Vec::new() }, || "Nothing waits to be confirmed.\n".into())?;
                     return Ok(Outcome::Yes);
                 }
             }
         } else {
-            // Every file, whatever was wired first: nothing of ours may stay behind.
-            Before::default()
+            wiring::unwire_everything()
         };
-        let (changed, mut problems) = before.bring_back();
         if problems.is_empty() {
             problems.extend(Unconfirmed::end().err().map(|error| error.to_string()));
         }

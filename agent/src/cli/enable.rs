@@ -10,8 +10,8 @@ use crate::doctor::{Check, Finding, Occasion};
 use crate::enforce::processes::login_uid;
 use crate::request::messages::Status;
 use crate::wiring;
-use crate::wiring::before::Before;
 use crate::wiring::rehearsal::{self, Rehearsed};
+use crate::wiring::replacement::{self, Replacement};
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::{Unconfirmed, UnconfirmedError};
 use clap::Args;
@@ -79,17 +79,12 @@ impl Enable {
         wiring::remove_leftovers().map_err(failed)?;
         // An agent that does not answer would lock everybody out but the exempt.
         let status: Status = ask("Status", json!({}))?;
-        let before = Before::now().map_err(failed)?;
-        let before = match plan.config.clone() {
-            Some((old, new)) => before.replacing_config(old, new),
-            None => before,
-        };
         let exempt = exempt_users();
         let rehearsed = if self.unchecked { Vec::new() } else { plan.rehearse(&exempt)? };
         let earlier = Unconfirmed::load().map_err(failed)?;
         // What waited already does so still, and this with it.
         let (waited, waited_until) = (earlier.is_some(), earlier.as_ref().map(|earlier| earlier.until));
-        let begun = self.begin(&plan, &before, earlier, wait)?;
+        let begun = self.begin(&plan.replacements, earlier, wait)?;
         let problems = match plan.carry_out() {
             Ok(()) if self.unchecked => Vec::new(),
             Ok(()) => judge(&plan, &status, &rehearsed, &exempt),
@@ -101,7 +96,7 @@ impl Enable {
         };
         match kept {
             Ok(until) => plan.done.confirm_by = until.or(waited_until),
-            Err(problems) => return Err(taken_back(&before, &problems, waited)),
+            Err(problems) => return Err(taken_back(&plan.replacements, &problems, waited)),
         }
         print(json, &plan.done, || plan.done.text(plan.mode) + &whose_shell(&exempt))?;
         Ok(Outcome::Yes)
@@ -121,20 +116,20 @@ impl Enable {
     /// Has PID 1 go back, should this process not come to its end; until somebody confirms, where they are waited for.
     fn begin(
         &self,
-        plan: &Plan,
-        before: &Before,
+        replacements: &[Replacement],
         earlier: Option<Unconfirmed>,
         wait: Option<Duration>,
     ) -> Result<Option<Unconfirmed>, CliError> {
-        let changes = !plan.files.is_empty() || plan.config.is_some();
-        if !changes || (self.unchecked && wait.is_none()) {
+        if replacements.is_empty() || (self.unchecked && wait.is_none()) {
             return Ok(None);
         }
-        let (way_back, rest) = match earlier {
-            Some(earlier) => (before.clone().on_top_of(earlier.before), Some(left_of(earlier.until))),
-            None => (before.clone(), None),
+        let (replaced, rest) = match earlier {
+            Some(Unconfirmed { replaced, until, .. }) => {
+                (replaced.map(|earlier| replacement::on_top_of(earlier, replacements)), Some(left_of(until)))
+            }
+            None => (Some(replacements.to_vec()), None),
         };
-        match Unconfirmed::begin(way_back, wait.or(rest).unwrap_or(WAIT)) {
+        match Unconfirmed::begin(replaced, wait.or(rest).unwrap_or(WAIT)) {
             Ok(unconfirmed) => Ok(Some(unconfirmed)),
             // Whoever says so wants no way back.
             Err(UnconfirmedError::Timer(_)) if self.no_confirm => Ok(None),
@@ -197,8 +192,8 @@ fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed, exempt: &[String])
 }
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.
-fn taken_back(before: &Before, problems: &[String], waited: bool) -> CliError {
-    let (_, left) = before.bring_back();
+fn taken_back(replacements: &[Replacement], problems: &[String], waited: bool) -> CliError {
+    let (_, left) = replacement::undo(replacements);
     let told = ask::<_, Value>("Reload", json!({}));
     let mut text = format!("it was tried, and went wrong: {}", problems.join("\n  "));
     if left.is_empty() {

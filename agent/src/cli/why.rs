@@ -45,8 +45,9 @@ fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
             let (explanation, end, left) = (&answer.explanation, human::time(end), human::left(now, end));
             format!("permit: {user} may use {service}: {explanation}, until {end} ({left} left).\n")
         }
+        ("permit", None) => format!("permit: {user} may use {service}: {}.\n", answer.explanation),
         _ => {
-            let code = answer.reason_code.map(|code| code.name()).unwrap_or_default();
+            let code = answer.reason_code.as_deref().unwrap_or_default();
             let change = answer.changes_at.map(|at| format!(" That changes at {}.", human::time(at)));
             format!(
                 "deny ({code}): {user} may not use {service}: {}.{}\n",

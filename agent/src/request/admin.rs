@@ -12,10 +12,12 @@ use super::server::{ErrorReply, RawCall, parameters};
 use super::wording;
 use crate::agent::Agent;
 use crate::audit::{self, query};
+use crate::config::Mode;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
+use curfew_protocol::exempt;
 use curfew_protocol::grant::{Grant, Text, Window};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -181,9 +183,32 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
     } else {
         Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
     };
+    if is_exempt(&question.user, elevates) {
+        return Ok(exempt_answer(&question.user));
+    }
     let now = agent.now();
     let at = question.at.unwrap_or(now);
-    Ok(explain(&request, agent.grants.borrow().of(&question.user), at, agent.bars(at)))
+    let mut answer = explain(&request, agent.grants.borrow().of(&question.user), at, agent.bars(at));
+    if answer.verdict == "deny" && agent.mode() == Mode::Observe {
+        answer.explanation += "; this host only observes, so it is not refused";
+    }
+    Ok(answer)
+}
+
+/// As the PAM module has it, which asks nobody then: by the list, and root wherever another user's rights are taken.
+fn is_exempt(user: &str, elevates: bool) -> bool {
+    (elevates && user == "root") || exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or(false)
+}
+
+fn exempt_answer(user: &str) -> WhyAnswer {
+    WhyAnswer {
+        verdict: "permit".into(),
+        reason_code: Some("exempt".into()),
+        grant: None,
+        not_after: None,
+        changes_at: None,
+        explanation: format!("{user} is exempt, and passes at any time"),
+    }
 }
 
 fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bars) -> WhyAnswer {
@@ -198,7 +223,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
         },
         Verdict::Deny { reason, nearest, opens } => WhyAnswer {
             verdict: "deny".into(),
-            reason_code: Some(reason),
+            reason_code: Some(reason.name().into()),
             grant: nearest.map(|held| held.grant.id.to_string()),
             not_after: None,
             changes_at: opens,

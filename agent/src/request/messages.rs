@@ -1,6 +1,5 @@
 //! What people ask the agent and what it answers: the JSON of `io.curfew.Agent`, and of `--json`.
 
-use super::decision::ReasonCode;
 use crate::grant::State;
 use curfew_protocol::audit::Record;
 use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text};
@@ -166,8 +165,8 @@ pub struct WhyQuestion {
 pub struct WhyAnswer {
     /// `permit` or `deny`.
     pub verdict: String,
-    /// Why it is a denial.
-    pub reason_code: Option<ReasonCode>,
+    /// Why it is a denial, or `exempt`.
+    pub reason_code: Option<String>,
     /// The grant behind it, or the one that came nearest.
     pub grant: Option<String>,
     /// Until when it is permitted.

@@ -3,7 +3,7 @@
 //! Unwiring knows no error. Where somebody has damaged our blocks, what is ours goes all the same, line by line, and every other line stays.
 
 use super::Kind;
-use super::copy;
+use super::lines::{joined, logical, names_us};
 
 /// How every first mark begins, whatever it goes on to say: what another version has written is known, too.
 const BEGINS: &[u8] = b"# curfew begin:";
@@ -17,9 +17,13 @@ pub(super) const END: &str = "# curfew end\n";
 
 /// The text of a service file with our lines in it, whatever of ours it had before.
 pub fn wired(text: &[u8], kind: Kind) -> Vec<u8> {
+    wired_below(BEGIN.as_bytes(), text, kind)
+}
+
+/// The same, with another first mark.
+pub(super) fn wired_below(begin: &[u8], text: &[u8], kind: Kind) -> Vec<u8> {
     let plain = unwired(text);
     let argument = kind.argument();
-    let begin = copy::mark(text).unwrap_or(BEGIN.as_bytes());
     let mut wired = [begin, format!("account    requisite    pam_curfew.so {argument}\n{END}").as_bytes()].concat();
     let whole = plain.is_empty() || plain.ends_with(b"\n");
     wired.extend_from_slice(&plain);
@@ -31,7 +35,7 @@ pub fn wired(text: &[u8], kind: Kind) -> Vec<u8> {
 
 /// The text of a service file without our lines. Other people's bytes are kept, whatever they are, also where they stand between our marks.
 pub fn unwired(text: &[u8]) -> Vec<u8> {
-    let lines: Vec<&[u8]> = lines(text).collect();
+    let lines: Vec<&[u8]> = logical(text).collect();
     let mut plain = Vec::with_capacity(text.len());
     let mut begun = false;
     // What is left when the line break goes that we put before our last lines; it stays where something was added behind them.
@@ -44,7 +48,7 @@ pub fn unwired(text: &[u8]) -> Vec<u8> {
             }
         } else if ends(line) {
             begun = false;
-        } else if !(names_us(line) && (begun || next.is_some_and(|next| ends(next)))) {
+        } else if !(names_us(&joined(line)) && (begun || next.is_some_and(|next| ends(next)))) {
             plain.extend_from_slice(line);
             without_our_break = None;
         }
@@ -53,23 +57,19 @@ pub fn unwired(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Whether a text has a mark of ours.
-pub(super) fn has_marks(text: &[u8]) -> bool {
-    lines(text).any(|line| begins(line) || ends(line))
-}
-
-/// Whether a text has our account line.
-pub(super) fn has_account_line(text: &[u8]) -> bool {
-    lines(text).any(|line| names_us(line) && line.trim_ascii_start().starts_with(b"account"))
-}
-
 /// The first rule that names our module, from 1.
 pub(super) fn rule_of_ours(text: &[u8]) -> Option<usize> {
-    lines(text).position(names_us).map(|index| index + 1)
+    let mut number = 1;
+    logical(text).find_map(|line| {
+        let here = names_us(&joined(line)).then_some(number);
+        number += line.iter().filter(|&&byte| byte == b'\n').count();
+        here
+    })
 }
 
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split_inclusive(|&byte| byte == b'\n')
+/// Whether a line is one of our marks.
+pub(super) fn is_mark(line: &[u8]) -> bool {
+    begins(line) || ends(line)
 }
 
 fn begins(line: &[u8]) -> bool {
@@ -78,13 +78,6 @@ fn begins(line: &[u8]) -> bool {
 
 fn ends(line: &[u8]) -> bool {
     line.trim_ascii_end() == END.trim_ascii_end().as_bytes()
-}
-
-/// Whether a line is a rule with our module.
-fn names_us(line: &[u8]) -> bool {
-    let line = String::from_utf8_lossy(line);
-    let rule = line.split('#').next().unwrap_or_default();
-    rule.split_ascii_whitespace().skip(1).any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
 }
 
 #[cfg(test)]
@@ -107,11 +100,12 @@ mod tests {
     #[test]
     fn whatever_line_of_a_block_is_lost_the_rest_of_it_goes_and_nothing_else() {
         let whole = wired(SSHD, Kind::Login);
-        for lost in 0..lines(&whole).count() {
-            let damaged: Vec<u8> =
-                lines(&whole).enumerate().filter(|(at, _)| *at != lost).flat_map(|(_, line)| line.to_vec()).collect();
-            let kept: Vec<u8> =
-                lines(SSHD).filter(|line| lines(&damaged).any(|left| left == *line)).flatten().copied().collect();
+        let lines = |text: &[u8]| text.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        for lost in 0..lines(&whole).len() {
+            let mut damaged = lines(&whole);
+            damaged.remove(lost);
+            let kept = lines(SSHD).into_iter().filter(|line| damaged.contains(line)).collect::<Vec<_>>().concat();
+            let damaged = damaged.concat();
             assert_eq!(
                 String::from_utf8(unwired(&damaged)).unwrap(),
                 String::from_utf8(kept).unwrap(),
@@ -136,12 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn a_commented_line_does_not_wire() {
-        assert!(has_account_line(b"account requisite pam_curfew.so login"));
-        assert!(has_account_line(b"account [default=die] /lib/security/pam_curfew.so"));
-        assert!(!has_account_line(b"# account requisite pam_curfew.so"));
-        assert!(!has_account_line(b"account required a.so # pam_curfew.so"));
-        assert!(!has_account_line(b"session required pam_curfew.so"));
+    fn a_rule_of_ours_goes_with_the_lines_that_it_goes_on_in() {
+        for rule in ["account requisite pam_curfew.so \\\n    login\n", "account requisite \\\n pam_curfew.so login\n"]
+        {
+            let text = format!("{BEGIN}{rule}{END}auth required a.so\n");
+            assert_eq!(String::from_utf8(unwired(text.as_bytes())).unwrap(), "auth required a.so\n");
+            assert_eq!(rule_of_ours(format!("# a\n\n{rule}").as_bytes()), Some(3));
+        }
     }
 
     proptest! {

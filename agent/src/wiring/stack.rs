@@ -2,6 +2,7 @@
 //! in is no lock.
 
 use super::Kind;
+use super::lines::{joined, logical, names_us};
 
 /// What is wrong with how a service is wired, as a sentence.
 ///
@@ -9,7 +10,7 @@ use super::Kind;
 ///
 /// The sentence.
 pub fn check(text: &str, kind: Kind) -> Result<(), String> {
-    let lines = joined(text);
+    let lines = numbered(text);
     let rules: Vec<Rule<'_>> = lines.iter().filter_map(|(number, line)| Rule::parse(*number, line)).collect();
     let ours = |rule: &&Rule<'_>| rule.is_ours();
     let account: Vec<&Rule<'_>> = rules.iter().filter(|rule| rule.is_account()).collect();
@@ -58,27 +59,25 @@ impl<'a> Rule<'a> {
     }
 
     fn is_ours(&self) -> bool {
-        self.line.split_ascii_whitespace().any(|word| word == "pam_curfew.so" || word.ends_with("/pam_curfew.so"))
+        names_us(self.line)
     }
 }
 
-/// The lines with their numbers, from 1: without comments, and with what a backslash continues.
-fn joined(text: &str) -> Vec<(usize, String)> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    let mut continues = false;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default();
-        let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
-        match lines.last_mut().filter(|_| continues) {
-            Some((_, last)) => {
-                last.push(' ');
-                last.push_str(line);
-            }
-            None => lines.push((number + 1, line.to_owned())),
-        }
-        continues = goes_on;
-    }
-    lines
+/// Whether a text has an account rule of ours, as PAM reads it, wherever it stands.
+pub(super) fn has_account_rule(text: &str) -> bool {
+    let ours = |rule: Rule<'_>| rule.kind.eq_ignore_ascii_case("account") && rule.is_ours();
+    numbered(text).iter().any(|(number, line)| Rule::parse(*number, line).is_some_and(ours))
+}
+
+/// The logical lines, with their numbers from 1.
+fn numbered(text: &str) -> Vec<(usize, String)> {
+    let mut number = 1;
+    let line = |line: &[u8]| {
+        let here = (number, joined(line));
+        number += line.iter().filter(|&&byte| byte == b'\n').count();
+        here
+    };
+    logical(text.as_bytes()).map(line).collect()
 }
 
 #[cfg(test)]
@@ -111,6 +110,24 @@ mod tests {
         ] {
             let problem = after_wiring(|text| format!("{first}{text}")).unwrap_err();
             assert!(problem.starts_with("line 1 ") && problem.contains("before our account line"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_ours_however_it_is_written() {
+        for ours in [
+            "account requisite pam_curfew.so login",
+            "-ACCOUNT [default=die] /lib/security/pam_curfew.so",
+            "account requisite \\\npam_curfew.so",
+        ] {
+            assert!(has_account_rule(ours), "{ours}");
+        }
+        for none in [
+            "# account requisite pam_curfew.so",
+            "account required a.so # pam_curfew.so",
+            "session required pam_curfew.so",
+        ] {
+            assert!(!has_account_rule(none), "{none}");
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! Only a login that came by a service of ours after the change confirms it: whoever can log in anew is not locked out.
 
-use super::before::Before;
+use super::replacement::{self, Replacement};
+use super::unwire_everything;
 use crate::clock;
 use crate::durable;
 use crate::enforce::processes::{ProcessId, Table};
@@ -36,8 +37,8 @@ const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 pub struct Unconfirmed {
     /// When it is undone, by the wall clock; PID 1 waits by a clock that nobody can set.
     pub until: Timestamp,
-    /// What was there before.
-    pub before: Before,
+    /// What was replaced; none where nobody knows any more.
+    pub replaced: Option<Vec<Replacement>>,
     /// PID 1's timer.
     timer: String,
     /// When it was made, on CLOCK_MONOTONIC, in microseconds; none before all of it is there.
@@ -81,7 +82,7 @@ impl Unconfirmed {
         match fs::read(PATH) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Self {
                 until: Timestamp::UNIX_EPOCH,
-                before: Before::default(),
+                replaced: None,
                 timer: format!("{TIMER}unknown.timer"),
                 made_at_us: None,
             }))),
@@ -90,17 +91,17 @@ impl Unconfirmed {
         }
     }
 
-    /// Has the host go back to `before` after `wait`, from before anything is changed. It takes the place of a change that waits already only once
+    /// Has the host go back after `wait` to before what is replaced, from before anything is. It takes the place of a change that waits already only once
     /// PID 1 keeps its timer.
     ///
     /// # Errors
     ///
     /// [`UnconfirmedError`]; what waited before still does.
-    pub fn begin(before: Before, wait: Duration) -> Result<Self, UnconfirmedError> {
+    pub fn begin(replaced: Option<Vec<Replacement>>, wait: Duration) -> Result<Self, UnconfirmedError> {
         let until = clock::now().checked_add(wait).unwrap_or(Timestamp::MAX);
         let timer = format!("{TIMER}{}.timer", clock::boot_time().as_nanos());
         arm(&timer, wait).map_err(UnconfirmedError::Timer)?;
-        let unconfirmed = Self { until, before, timer, made_at_us: None };
+        let unconfirmed = Self { until, replaced, timer, made_at_us: None };
         let earlier = Self::load()?;
         if let Err(error) = unconfirmed.store() {
             stop(&unconfirmed.timer);
@@ -146,6 +147,11 @@ impl Unconfirmed {
         } else {
             Err(UnconfirmedError::NoNewLogin)
         }
+    }
+
+    /// Goes back. Returns the files that changed, and what could not be brought back; everything else is, all the same.
+    pub fn undo(&self) -> (Vec<PathBuf>, Vec<String>) {
+        self.replaced.as_deref().map_or_else(unwire_everything, replacement::undo)
     }
 
     /// Nothing waits any more: it was confirmed, or is undone.

@@ -48,17 +48,24 @@ pub fn of(crates: &[&str]) -> Result<BTreeSet<Library>, DocumentError> {
             name,
             "--edges",
             "normal,no-proc-macro",
+            "--target",
+            &platform,
             "--prefix",
             "none",
             "--no-dedupe",
         ];
         let tree = cargo(&tree)?;
-        let lines = String::from_utf8_lossy(&tree).into_owned();
-        let linked = lines.lines().filter_map(|line| {
-            let mut words = line.split(' ');
-            packages.get(&(words.next()?.to_owned(), words.next()?.to_owned()))
-        });
-        libraries.extend(linked.filter(|library| library.source.is_some()).cloned());
+        for line in String::from_utf8_lossy(&tree).lines() {
+            let mut words = line.split(' ').map(str::to_owned);
+            let named = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let library = packages
+                .get(&named)
+                .ok_or_else(|| DocumentError::Cargo(format!("{line} is linked, and is no package")))?;
+            // The others are of this repository.
+            if library.source.is_some() {
+                libraries.insert(library.clone());
+            }
+        }
     }
     Ok(libraries)
 }
@@ -90,23 +97,31 @@ pub fn terms(libraries: &BTreeSet<Library>) -> Result<String, DocumentError> {
 }
 
 impl Library {
-    /// Its texts, as they come with its source.
+    /// Its texts, wherever they lie in its source: it may have other people's inside.
     pub fn terms(&self) -> Result<BTreeSet<String>, DocumentError> {
-        let folder = self.manifest_path.parent().unwrap_or(Path::new("/"));
+        let mut folders = vec![self.manifest_path.parent().unwrap_or(Path::new("/")).to_owned()];
         let mut texts = BTreeSet::new();
-        for path in files(folder)?.into_iter().filter(|path| is_terms(path)) {
-            for path in if path.is_dir() { files(&path)? } else { vec![path] } {
-                let bytes = fs::read(&path).map_err(|source| DocumentError::File { path, source })?;
-                texts.insert(String::from_utf8_lossy(&bytes).into_owned());
+        while let Some(folder) = folders.pop() {
+            for path in files(&folder)? {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if is_terms(&path) {
+                    let bytes = fs::read(&path).map_err(|source| DocumentError::File { path, source })?;
+                    texts.insert(String::from_utf8_lossy(&bytes).into_owned());
+                }
             }
         }
         Ok(texts)
     }
 }
 
+/// A file that says so by its name, or all in a folder that does.
 fn is_terms(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    TERMS.iter().any(|begins| name.starts_with(begins))
+    let says = |name: &std::ffi::OsStr| {
+        let name = name.to_string_lossy().to_ascii_lowercase();
+        TERMS.iter().any(|begins| name.starts_with(begins)) && !name.ends_with(".rs") && !name.ends_with(".py")
+    };
+    path.file_name().is_some_and(says) || path.parent().and_then(Path::file_name).is_some_and(says)
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, DocumentError> {

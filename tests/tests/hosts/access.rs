@@ -109,6 +109,10 @@ fn status_and_why_tell_what_holds_and_what_comes_next(release: Release) {
     assert_eq!(host.run("curfew why alice sshd").status, 0);
     assert_eq!(host.run("curfew why alice sudo").status, 1);
     assert_eq!(host.run("curfew why").status, 2);
+    for (user, service) in [("root", "sudo"), ("ops", "sshd")] {
+        let exempt = host.why(&format!("{user} {service}"));
+        assert_eq!((&exempt["verdict"], &exempt["reason_code"]), (&"permit".into(), &"exempt".into()), "{exempt}");
+    }
     let later = host.why(&format!("alice sshd --at {}", grant.not_after));
     assert_eq!(later["verdict"], "deny", "the end itself is no longer granted: {later}");
 

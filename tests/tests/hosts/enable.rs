@@ -18,6 +18,7 @@ on_two_releases! {
     a_second_change_on_top_of_one_that_waits_is_undone_with_it,
     killed_on_its_way_it_is_undone_or_done,
     what_can_not_be_undone_at_once_is_undone_later,
+    what_others_left_of_our_lines_does_not_keep_it_from_being_undone,
     a_service_whose_file_the_distribution_keeps_is_wired_and_given_back,
 }
 
@@ -254,6 +255,19 @@ fn what_can_not_be_undone_at_once_is_undone_later(release: Release) {
     wait_for("everything as it was", Duration::from_secs(20), || (host.wiring() == before).then_some(()));
 }
 
+fn what_others_left_of_our_lines_does_not_keep_it_from_being_undone(release: Release) {
+    let host = installed(release);
+    host.ok(
+        "ln -sf su /etc/pam.d/su-l && curfew enable && sed -i '/pam_curfew/d' /etc/pam.d/* && rm /etc/sudoers.d/curfew",
+    );
+    let before = host.wiring();
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("not wired"), "alice");
+    host.ok("curfew enable --confirm 10s");
+    assert_refused(&host.ssh("alice", "id"));
+    wait_for("everything as it was", Duration::from_secs(30), || (host.wiring() == before).then_some(()));
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
+}
+
 fn a_service_whose_file_the_distribution_keeps_is_wired_and_given_back(release: Release) {
     let host = installed(release);
     host.ok("mkdir -p /usr/lib/pam.d && mv /etc/pam.d/sshd /usr/lib/pam.d/sshd");
@@ -274,6 +288,20 @@ fn a_service_whose_file_the_distribution_keeps_is_wired_and_given_back(release: 
     assert_refused(&host.ssh("alice", "id"));
     host.ok("sed -i '/newer/d' /usr/lib/pam.d/sshd && curfew disable");
     assert_eq!(host.wiring(), before);
+
+    // One that locks people out is taken back, and what was wired before stays so.
+    host.ok("curfew enable && cp /etc/pam.d/sshd /root/wired && sed -i '1i account required pam_missing.so' /usr/lib/pam.d/sshd");
+    let said = host.run("curfew enable");
+    assert!(!said.success() && said.stderr.contains("everything is as it was"), "{said:#?}");
+    assert!(said.stdout.contains("will wire /etc/pam.d/sshd: copied from /usr/lib/pam.d"), "{said:#?}");
+    host.ok("cmp /etc/pam.d/sshd /root/wired");
+    assert_eq!(host.ssh("root", "id -un").expect_ok("taken back"), "root");
+    assert_refused(&host.ssh("alice", "id"));
+
+    // The only file of a service never goes.
+    host.ok("mv /usr/lib/pam.d/sshd /root/sshd && curfew disable && sed -i '1d' /root/sshd && cmp /etc/pam.d/sshd /root/sshd");
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("given back"), "alice");
+    host.ok("mv /root/sshd /usr/lib/pam.d/sshd && rm /etc/pam.d/sshd");
 
     // What somebody changes in the copy is theirs, and stays.
     host.ok("curfew enable && echo '# theirs' >> /etc/pam.d/sshd && curfew disable");

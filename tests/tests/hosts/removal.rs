@@ -65,9 +65,10 @@ fn a_host_is_as_it_was_after_a_removal_and_nothing_is_left_after_a_purge(release
 
 fn it_goes_also_when_its_own_programs_or_files_are_broken(release: Release) {
     let host = Host::builder(release).without_package().boot();
-    // One file without a line break at its end, one that is empty, one that is a link.
+    // One file without a line break at its end, one that is empty, one that is a link, and one that the distribution keeps elsewhere.
     host.ok("printf '# local\\naccount required pam_permit.so' >/etc/pam.d/su-l; : >/etc/pam.d/sudo-i; \
-             mv /etc/pam.d/su /etc/pam.d/su-itself; ln -s su-itself /etc/pam.d/su");
+             mv /etc/pam.d/su /etc/pam.d/su-itself; ln -s su-itself /etc/pam.d/su; \
+             mkdir -p /usr/lib/pam.d; mv /etc/pam.d/login /usr/lib/pam.d/login");
     let before = host.wiring();
     for broken in [
         "truncate --size 4096 /usr/bin/curfew",

@@ -109,6 +109,7 @@ fn the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte(release: 
 
 fn an_rpm_whose_wiring_cant_be_taken_out_stays(release: Release) {
     let host = host_with(release, "curfew", &["1"]);
+    host.ok("mkdir -p /usr/lib/pam.d && mv /etc/pam.d/login /usr/lib/pam.d/login");
     host.ok(&format!("{RPM} --install /root/1.rpm && cp -a /etc/pam.d /root/pam.d"));
     let before = host.wiring();
     host.ok("curfew enable");

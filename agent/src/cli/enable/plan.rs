@@ -7,6 +7,7 @@ use crate::doctor::Check;
 use crate::enforce::sudoers;
 use crate::human;
 use crate::wiring::rehearsal::{self, Rehearsed};
+use crate::wiring::replacement::Replacement;
 use crate::wiring::{self, Kind, SUDOERS_INCLUDE, SUDOERS_LINE};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,10 +23,8 @@ pub(super) struct Plan {
     pub(super) background: Vec<String>,
     /// The mode from then on.
     pub(super) mode: Mode,
-    /// The configuration as it is, and as it will be.
-    pub(super) config: Option<(String, String)>,
-    /// The files that will be wired.
-    pub(super) files: Vec<PathBuf>,
+    /// The files that will change, in this order: the configuration, sudoers, the services.
+    pub(super) replacements: Vec<Replacement>,
     /// What of it was done.
     pub(super) done: Done,
 }
@@ -51,56 +50,56 @@ impl Plan {
         let path = Path::new(config::PATH);
         let config = Config::load(path).map_err(failed)?;
         let mode = wanted.unwrap_or(config.mode);
-        let edited = if mode == config.mode {
-            None
-        } else {
-            let old = fs::read_to_string(path).unwrap_or_default();
-            let new = with_mode(path, &old, mode).map_err(failed)?;
-            Some((old, new))
-        };
         let mut done = Done { mode: mode.name(), ..Done::default() };
-        let (mut files, mut services) = (Vec::new(), Vec::new());
+        let (mut replacements, mut services) = (Vec::new(), Vec::new());
+        if mode != config.mode {
+            let new = with_mode(path, &fs::read_to_string(path).unwrap_or_default(), mode).map_err(failed)?;
+            replacements.extend(Replacement::plan(path, new.into_bytes()).map_err(failed)?);
+        }
+        let mut files = vec![(PathBuf::from(SUDOERS_INCLUDE), SUDOERS_LINE.as_bytes().to_vec())];
         for (service, kind) in wiring::services(&config) {
-            match wiring::service_file(&service) {
-                Some(file) if !stays_in_etc(&file) => {
-                    return Err(failed(format!(
-                        "{} leads out of /etc, where it could not be undone; put a file in its place",
-                        file.display()
-                    )));
-                }
-                Some(file) if wiring::would_change(&file, Some(kind)).map_err(failed)? => files.push(file),
-                Some(file) => done.unchanged.push(file),
-                None => {
-                    done.missing.push(Path::new(wiring::PAM_FOLDER).join(service));
-                    continue;
-                }
+            let Some(file) = wiring::service_file(&service) else {
+                done.missing.push(Path::new(wiring::PAM_FOLDER).join(service));
+                continue;
+            };
+            if !stays_in_etc(&file) {
+                let file = file.display();
+                return Err(failed(format!(
+                    "{file} leads out of /etc, where it could not be undone; put a file in its place"
+                )));
             }
+            let wired = wiring::wired(&file, kind).map_err(failed)?;
             services.push((service, kind));
+            // One may be a link to another.
+            if !files.iter().any(|(other, _)| is_same(other, &file)) {
+                files.push((file, wired));
+            }
         }
-        let include = PathBuf::from(SUDOERS_INCLUDE);
-        if fs::read_to_string(&include).is_ok_and(|text| text == SUDOERS_LINE) {
-            done.unchanged.push(include);
-        } else {
-            files.push(include);
+        for (file, new) in files {
+            match Replacement::plan(&file, new).map_err(failed)? {
+                Some(replacement) => replacements.push(replacement),
+                None => done.unchanged.push(file),
+            }
         }
-        Ok(Self { services, background: config.background_services, mode, config: edited, files, done })
+        Ok(Self { services, background: config.background_services, mode, replacements, done })
     }
 
     /// It, in words.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        for file in &self.files {
-            let what = if file == Path::new(SUDOERS_INCLUDE) {
+        let line = |replacement: &Replacement| {
+            let path = replacement.path();
+            let what = if path == Path::new(config::PATH) {
+                return format!("will set mode = {:?} in {}\n", self.mode.name(), path.display());
+            } else if path == Path::new(SUDOERS_INCLUDE) {
                 "new: the rules of live grants are read from /run/curfew/sudoers.d"
+            } else if wiring::is_copy(replacement.will_hold()) {
+                "copied from /usr/lib/pam.d, with our account line first and our session line last, between marks"
             } else {
                 "our account line first, our session line last, between marks"
             };
-            text += &format!("will wire {}: {what}\n", file.display());
-        }
-        if self.config.is_some() {
-            text += &format!("will set mode = {:?} in {}\n", self.mode.name(), config::PATH);
-        }
-        text
+            format!("will wire {}: {what}\n", path.display())
+        };
+        self.replacements.iter().map(line).collect()
     }
 
     /// Tries our lines alone, then every service as it is.
@@ -114,22 +113,12 @@ impl Plan {
         // sudo-rs complains at everybody's sudo about an include of nothing.
         let folder = Path::new(sudoers::FOLDER);
         sudoers::make_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-        if let Some((_, new)) = &self.config {
-            let path = PathBuf::from(config::PATH);
-            wiring::replace(&path, new.as_bytes(), None)
-                .map_err(|error| failed(format!("{}: {error}", path.display())))?;
-            self.done.changed.push(path);
-            // Whoever is to be observed must not be refused for a moment.
-            let _: Value = ask("Reload", json!({}))?;
-        }
-        if self.files.iter().any(|file| file == Path::new(SUDOERS_INCLUDE)) {
-            wiring::include_in_sudoers(true).map_err(failed)?;
-            self.done.changed.push(SUDOERS_INCLUDE.into());
-        }
-        for (service, kind) in &self.services {
-            if let Some(file) = wiring::service_file(service).filter(|file| self.files.contains(file)) {
-                wiring::rewire(&file, Some(*kind)).map_err(failed)?;
-                self.done.changed.push(file);
+        for replacement in &self.replacements {
+            replacement.make().map_err(failed)?;
+            self.done.changed.push(replacement.path().into());
+            if replacement.path() == Path::new(config::PATH) {
+                // Whoever is to be observed must not be refused for a moment.
+                let _: Value = ask("Reload", json!({}))?;
             }
         }
         let _: Value = ask("Reload", json!({}))?;
@@ -165,4 +154,8 @@ impl Done {
 /// What undoes it may write in `/etc` alone.
 fn stays_in_etc(file: &Path) -> bool {
     !file.exists() || file.canonicalize().is_ok_and(|file| file.starts_with("/etc"))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
