@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Unwire PAM and sudo: everything is as it was before `curfew enable`. Root alone.
 ///
-/// The mode in agent.toml stays as it is. Sessions stay open, and end with their grants no more.
+/// The mode in agent.toml stays as it is. Sessions stay open, also past the ends of their grants.
 #[derive(Args, Debug)]
 pub struct Disable {
     /// Only undo an enable that nobody has confirmed: what curfew-revert.service runs.

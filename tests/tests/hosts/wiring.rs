@@ -6,6 +6,7 @@ use curfew_tests::{Host, Release, assert_refused};
 
 on_every_release! {
     the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were,
+    what_is_open_when_it_is_disabled_outlives_its_grant,
     changes_made_meanwhile_outlive_disabling,
     what_is_installed_has_the_names_and_modes_that_others_count_on,
 }
@@ -57,6 +58,15 @@ fn the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were(release: Release
     for rest in ["/var/lib/curfew", "/run/curfew", "/etc/curfew"] {
         assert!(!host.has(rest), "{rest} is left");
     }
+}
+
+fn what_is_open_when_it_is_disabled_outlives_its_grant(release: Release) {
+    let host = Host::boot(release);
+    let _grant = host.grant("alice --for 4s --login");
+    let mut shell = host.login("alice");
+    host.ok("curfew disable");
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(shell.run("echo kept").contains("kept"), "what is off ended a session");
 }
 
 fn changes_made_meanwhile_outlive_disabling(release: Release) {
