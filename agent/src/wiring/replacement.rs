@@ -1,7 +1,7 @@
 //! What `curfew enable` replaces, file by file, and the way back. A file is replaced only while it is as it was looked at, and goes back to that,
 //! to the byte.
 
-use super::marks::rule_of_ours;
+use super::marks::{rule_of_ours, unwired};
 use super::{PAM_FOLDER, SUDOERS_INCLUDE, WiringError, remove, remove_leftovers, replace, unwire};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -59,8 +59,7 @@ impl Replacement {
     fn undo(&self) -> Result<bool, WiringError> {
         let Some(now) = content(&self.path)?.filter(|now| self.old.as_ref() != Some(now)) else { return Ok(false) };
         if !self.new.contains(&now) && self.path != Path::new(SUDOERS_INCLUDE) {
-            let was_wired = self.old.as_ref().is_some_and(|old| rule_of_ours(old).is_some());
-            return if self.path.starts_with(PAM_FOLDER) && !was_wired { unwire(&self.path) } else { Ok(false) };
+            return if self.wires() { unwire(&self.path) } else { Ok(false) };
         }
         match &self.old {
             Some(old) => replace(&self.path, old, None),
@@ -68,6 +67,21 @@ impl Replacement {
         }
         .map_err(WiringError::at(&self.path))?;
         Ok(true)
+    }
+
+    /// Whether it puts our rules into a service file that had none.
+    fn wires(&self) -> bool {
+        self.path.starts_with(PAM_FOLDER) && self.old.as_ref().is_none_or(|old| rule_of_ours(old).is_none())
+    }
+
+    /// Takes in what is replaced on top of it.
+    fn follow(&mut self, later: &Self) {
+        // What somebody else wrote in between comes back, without what this put there.
+        if let Some(theirs) = later.old.as_ref().filter(|old| self.old.as_ref() != Some(old) && !self.new.contains(old))
+        {
+            self.old = Some(if self.wires() { unwired(theirs) } else { theirs.clone() });
+        }
+        self.new.extend(later.new.iter().cloned());
     }
 }
 
@@ -91,7 +105,7 @@ pub fn on_top_of(earlier: Vec<Replacement>, later: &[Replacement]) -> Vec<Replac
     let mut all = earlier;
     for replacement in later {
         match all.iter_mut().find(|earlier| earlier.path == replacement.path) {
-            Some(earlier) => earlier.new.extend(replacement.new.iter().cloned()),
+            Some(earlier) => earlier.follow(replacement),
             None => all.push(replacement.clone()),
         }
     }
@@ -115,6 +129,9 @@ mod tests {
     fn what_was_replaced_comes_back_unless_somebody_else_has_written_it() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
+        let alone = Replacement::plan(&at("new"), "new".into()).unwrap().unwrap();
+        alone.make().unwrap();
+        assert!(alone.undo().unwrap() && !alone.undo().unwrap() && !at("new").exists());
         fs::write(at("a"), "old").unwrap();
         fs::write(at("theirs"), "old").unwrap();
         let plan = |name: &str, new: &str| Replacement::plan(&at(name), new.into()).unwrap().unwrap();
@@ -125,11 +142,14 @@ mod tests {
         second.make().unwrap();
         assert!(second.make().unwrap_err().to_string().contains("meanwhile"));
         fs::write(at("theirs"), "theirs").unwrap();
+        fs::write(at("none"), "theirs, too").unwrap();
+        let third = plan("none", "newest");
+        third.make().unwrap();
 
-        let (changed, problems) = undo(&on_top_of(first, &[second]));
+        let (changed, problems) = undo(&on_top_of(first, &[second, third]));
         assert_eq!((changed, problems), (vec![at("none"), at("a")], Vec::new()));
         assert_eq!(fs::read_to_string(at("a")).unwrap(), "old");
         assert_eq!(fs::read_to_string(at("theirs")).unwrap(), "theirs");
-        assert!(!at("none").exists());
+        assert_eq!(fs::read_to_string(at("none")).unwrap(), "theirs, too");
     }
 }
