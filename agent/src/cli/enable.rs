@@ -80,14 +80,16 @@ impl Enable {
         // An agent that does not answer would lock everybody out but the exempt.
         let status: Status = ask("Status", json!({}))?;
         let exempt = exempt_users();
-        let rehearsed = if self.unchecked { Vec::new() } else { plan.rehearse(&exempt)? };
         let earlier = Unconfirmed::load().map_err(failed)?;
         // What waited already does so still, and this with it.
         let (waited, waited_until) = (earlier.is_some(), earlier.as_ref().map(|earlier| earlier.until));
+        // From here on, nothing stays half done: what is tried leaves something, too, if it is killed.
         let begun = self.begin(&plan.replacements, earlier, wait)?;
-        let problems = match plan.carry_out() {
-            Ok(()) if self.unchecked => Vec::new(),
-            Ok(()) => judge(&plan, &status, &rehearsed, &exempt),
+        let rehearsed = if self.unchecked { Ok(Vec::new()) } else { plan.rehearse(&exempt) };
+        let carried_out = rehearsed.and_then(|rehearsed| plan.carry_out().map(|()| rehearsed));
+        let problems = match carried_out {
+            Ok(_) if self.unchecked => Vec::new(),
+            Ok(rehearsed) => judge(&plan, &status, &rehearsed, &exempt),
             Err(error) => vec![error.to_string()],
         };
         let kept = match problems.is_empty() {

@@ -104,7 +104,7 @@ impl Plan {
 
     /// Tries our lines alone, then every service as it is.
     pub(super) fn rehearse(&self, exempt: &[String]) -> Result<Rehearsed, CliError> {
-        rehearsal::try_alone(exempt).map_err(|problem| failed(format!("nothing was changed: {problem}")))?;
+        rehearsal::try_alone(exempt).map_err(failed)?;
         Ok(rehearsal::rehearse(&self.services, exempt, &self.background))
     }
 
