@@ -1,7 +1,7 @@
 //! One hook's work: who acts, is the person exempt, what does the agent say, what does PAM and the person hear.
 
 use crate::syslog::{Severity, log};
-use curfew_protocol::exempt;
+use curfew_protocol::exempt::{self, ELEVATION_SERVICES};
 use curfew_protocol::ipc::{Hook, OBSERVE_MARK, PAM_SOCKET, PamAnswer, PamQuestion, Verdict};
 use curfew_protocol::varlink::{self, CallError};
 use pam::constants::{PAM_ERROR_MSG, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamMessageStyle, PamResultCode};
@@ -19,9 +19,6 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// How long an exempt user waits for the agent to take the note.
 const PATIENCE_FOR_A_NOTE: Duration = Duration::from_millis(250);
-
-/// Services in which the invoker acts, `PAM_RUSER`, unless the module's argument says so or otherwise.
-const ELEVATION_SERVICES: [&str; 4] = ["sudo", "sudo-i", "su", "su-l"];
 
 const UNAVAILABLE: &str = "Curfew: access can't be checked now, since the agent on this host does not answer.\n\
     Users on this host's exempt list can log in and start it: systemctl start curfewd";
@@ -82,12 +79,9 @@ fn actor(question: &PamQuestion, arguments: &[&CStr]) -> Option<String> {
     if elevates { question.ruser.clone() } else { Some(question.user.clone()) }
 }
 
-/// Whether `who` is permitted whatever the agent says: as the list has it, and root wherever another user's rights are taken. Root has
-/// them, listed for logins or not, and what runs as root on the host counts on its sudo and su.
+/// Whether `who` is permitted whatever the agent says.
 fn is_exempt(question: &PamQuestion, who: &str) -> bool {
-    let elevates = question.ruser.as_deref() == Some(who);
-    let takes_less = who == "root" && elevates && ELEVATION_SERVICES.contains(&question.service.as_str());
-    takes_less || exempt::lists(Path::new(exempt::EXEMPT_LIST), who).unwrap_or(false)
+    exempt::passes(who, &question.service, question.ruser.as_deref() == Some(who))
 }
 
 /// Tells the agent of an exempt user, for the audit and so that it leaves the session alone; or syslog, where the agent can't take it.

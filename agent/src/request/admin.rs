@@ -183,7 +183,8 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
     } else {
         Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
     };
-    if is_exempt(&question.user, elevates) {
+    // The PAM module asks nobody then.
+    if exempt::passes(&question.user, &question.service, elevates) {
         return Ok(exempt_answer(&question.user));
     }
     let now = agent.now();
@@ -193,11 +194,6 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
         answer.explanation += "; this host only observes, so it is not refused";
     }
     Ok(answer)
-}
-
-/// As the PAM module has it, which asks nobody then: by the list, and root wherever another user's rights are taken.
-fn is_exempt(user: &str, elevates: bool) -> bool {
-    (elevates && user == "root") || exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or(false)
 }
 
 fn exempt_answer(user: &str) -> WhyAnswer {

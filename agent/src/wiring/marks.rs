@@ -13,7 +13,7 @@ const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `cur
 const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
 
 /// The last mark.
-pub(super) const END: &str = "# curfew end\n";
+const END: &str = "# curfew end\n";
 
 /// The text of a service file with our lines in it, whatever of ours it had before.
 pub fn wired(text: &[u8], kind: Kind) -> Vec<u8> {
