@@ -117,25 +117,38 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Asks the agent.
+/// Asks the agent what changes nothing the second time: an agent that ends meanwhile is asked again when it is back.
 fn ask<P: Serialize, R: DeserializeOwned>(method: &str, parameters: P) -> Result<R, CliError> {
-    ask_patiently(method, parameters, PATIENCE)
+    Ok(varlink::ask(Path::new(AGENT_SOCKET), &name(method), parameters, PATIENCE)?)
 }
 
-/// Asks the agent for what may take a while.
-fn ask_patiently<P: Serialize, R: DeserializeOwned>(
+/// Has the agent do something, once.
+fn order<P: Serialize, R: DeserializeOwned>(method: &str, parameters: P) -> Result<R, CliError> {
+    order_patiently(method, parameters, PATIENCE)
+}
+
+/// As [`order`], for what may take a while.
+fn order_patiently<P: Serialize, R: DeserializeOwned>(
     method: &str,
     parameters: P,
     patience: Duration,
 ) -> Result<R, CliError> {
-    let method = format!("io.curfew.Agent.{method}");
-    Ok(varlink::call(Path::new(AGENT_SOCKET), &method, parameters, patience)?)
+    varlink::call(Path::new(AGENT_SOCKET), &name(method), parameters, patience).map_err(|error| match error {
+        CallError::Broken(_) => failed(format!("{error}. It may have been done: curfew status shows what holds")),
+        error => error.into(),
+    })
+}
+
+fn name(method: &str) -> String {
+    format!("io.curfew.Agent.{method}")
 }
 
 fn explain(error: &CallError) -> String {
     match error {
         CallError::Unreachable(_) => format!("{error}. Is it running? systemctl status curfewd.socket curfewd"),
-        CallError::TimedOut => format!("{error}. See what holds it up: journalctl -u curfewd"),
+        CallError::TimedOut | CallError::Broken(_) => {
+            format!("{error}. See what holds it up: journalctl -u curfewd")
+        }
         other => other.to_string(),
     }
 }

@@ -7,8 +7,11 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How long one may take.
+/// How long one may take that others wait for, too.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long one may take that somebody waits for who sees it: a login by a slow directory takes its time.
+const LONG_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How much of what a program says is read from each of its streams, in bytes.
 const LONGEST_ANSWER: u64 = 64 * 1024;
@@ -46,6 +49,10 @@ impl Said {
 ///
 /// That it can't be run, or takes too long.
 pub async fn run(program: &Path, name: &str, arguments: &[&OsStr]) -> Result<Said, String> {
+    run_within(PATIENCE, program, name, arguments).await
+}
+
+async fn run_within(limit: Duration, program: &Path, name: &str, arguments: &[&OsStr]) -> Result<Said, String> {
     let mut command = tokio::process::Command::new(program);
     command.arg0(name).args(arguments).env_clear().current_dir("/").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -55,13 +62,13 @@ pub async fn run(program: &Path, name: &str, arguments: &[&OsStr]) -> Result<Sai
         let (output, errors) = tokio::join!(read(output), read(errors));
         io::Result::Ok(Said { success: child.wait().await?.success(), output: output?, errors: errors? })
     };
-    match tokio::time::timeout(PATIENCE, answer).await {
+    match tokio::time::timeout(limit, answer).await {
         Ok(said) => said.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("it took longer than {PATIENCE:?}")),
+        Err(_) => Err(format!("it took longer than {limit:?}")),
     }
 }
 
-/// Runs the program at `path`, and waits: for a process that has no event loop.
+/// Runs the program at `path`, and waits, for longer than [`run`]: for a process that has no event loop.
 ///
 /// # Errors
 ///
@@ -71,7 +78,7 @@ pub fn run_and_wait(path: &str, arguments: &[&str]) -> Result<Said, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| named(error.to_string()))?;
     let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
-    runtime.block_on(run(Path::new(path), path, &arguments)).map_err(named)
+    runtime.block_on(run_within(LONG_PATIENCE, Path::new(path), path, &arguments)).map_err(named)
 }
 
 /// What a stream has, up to a bound. What writes more finds it closed.

@@ -36,7 +36,7 @@ pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) ->
         note_exempt(hook, &question);
         return PamResultCode::PAM_SUCCESS;
     }
-    match varlink::call(Path::new(PAM_SOCKET), hook.method(), &question, PATIENCE) {
+    match varlink::ask(Path::new(PAM_SOCKET), hook.method(), &question, PATIENCE) {
         Ok(answer) => obey(hook, pamh, &question, flags, answer),
         Err(error) if observes(Path::new(OBSERVE_MARK)) => {
             log(
@@ -86,8 +86,7 @@ fn is_exempt(question: &PamQuestion, who: &str) -> bool {
 
 /// Tells the agent of an exempt user, for the audit and so that it leaves the session alone; or syslog, where the agent can't take it.
 fn note_exempt(hook: Hook, question: &PamQuestion) {
-    let noted: Result<PamAnswer, _> =
-        varlink::call(Path::new(PAM_SOCKET), hook.method(), question, PATIENCE_FOR_A_NOTE);
+    let noted: Result<PamAnswer, _> = varlink::ask(Path::new(PAM_SOCKET), hook.method(), question, PATIENCE_FOR_A_NOTE);
     if noted.is_err() && hook == Hook::Account {
         log(Severity::Notice, &format!("exempt.used {}: the agent does not answer", named(question)));
     }

@@ -82,6 +82,9 @@ struct ErrorParameters {
     method: Option<String>,
 }
 
+/// How long nothing is asked after a connection broke off.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Calls `method` on the Varlink service behind `path` and waits for its one answer, `limit` at the longest.
 ///
 /// # Errors
@@ -94,18 +97,53 @@ pub fn call<P: Serialize, R: DeserializeOwned>(
     limit: Duration,
 ) -> Result<R, CallError> {
     let deadline = Deadline(Instant::now() + limit);
+    exchange(path, &message(method, parameters)?, &deadline)
+}
+
+/// As [`call`], for what may be asked twice: where the connection breaks off, the service has ended with the question in its hands, and
+/// the next one is asked as long as `limit` is not over.
+///
+/// # Errors
+///
+/// As [`call`].
+pub fn ask<P: Serialize, R: DeserializeOwned>(
+    path: &Path,
+    method: &str,
+    parameters: P,
+    limit: Duration,
+) -> Result<R, CallError> {
+    let deadline = Deadline(Instant::now() + limit);
+    let message = message(method, parameters)?;
+    loop {
+        match exchange(path, &message, &deadline) {
+            Err(broken @ CallError::Broken(_)) if !deadline.leaves(PAUSE) => return Err(broken),
+            Err(CallError::Broken(_)) => std::thread::sleep(PAUSE),
+            answered => return answered,
+        }
+    }
+}
+
+fn message<P: Serialize>(method: &str, parameters: P) -> Result<Vec<u8>, CallError> {
     let mut message =
         serde_json::to_vec(&Call { method, parameters }).map_err(|error| CallError::Malformed(error.to_string()))?;
     message.push(0);
-    let socket = reach(path, &deadline)?;
-    write(&socket, &message, &deadline)?;
-    read_answer(&read(&socket, &deadline)?)
+    Ok(message)
+}
+
+fn exchange<R: DeserializeOwned>(path: &Path, message: &[u8], deadline: &Deadline) -> Result<R, CallError> {
+    let socket = reach(path, deadline)?;
+    write(&socket, message, deadline)?;
+    read_answer(&read(&socket, deadline)?)
 }
 
 /// One monotonic deadline for connecting, asking and answering together.
 struct Deadline(Instant);
 
 impl Deadline {
+    fn leaves(&self, time: Duration) -> bool {
+        self.0.saturating_duration_since(Instant::now()) > time
+    }
+
     fn left(&self) -> Result<TimeVal, CallError> {
         let left = self.0.saturating_duration_since(Instant::now());
         // A socket timeout of zero means none.
@@ -205,38 +243,84 @@ mod tests {
     use crate::ipc::{PamAnswer, Verdict};
     use std::io::{Read, Write};
     use std::os::unix::net::UnixListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const LIMIT: Duration = Duration::from_millis(200);
+    const PERMIT: &[u8] = b"{\"parameters\":{\"verdict\":\"permit\"}}\0";
 
-    fn ask(path: &Path) -> Result<PamAnswer, CallError> {
+    fn call_once(path: &Path) -> Result<PamAnswer, CallError> {
         call(path, "io.curfew.Pam.Account", serde_json::json!({"user": "alice"}), LIMIT)
     }
 
-    fn served(answer: &'static [u8]) -> Result<PamAnswer, CallError> {
+    /// Serves one connection for each of `answers`, while `client` asks.
+    fn served<R>(answers: &'static [&'static [u8]], client: impl FnOnce(&Path) -> R) -> R {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut question = [0; 1024];
-                let length = stream.read(&mut question).unwrap();
-                assert_eq!(question[length - 1], 0);
-                stream.write_all(answer).unwrap();
+                for answer in answers {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut question = [0; 1024];
+                    let length = stream.read(&mut question).unwrap();
+                    assert!(length == 0 || question[length - 1] == 0);
+                    stream.write_all(answer).unwrap();
+                }
             });
-            ask(&path)
+            client(&path)
         })
+    }
+
+    /// The tests may run as another user than root, whom the client refuses to ask.
+    fn are_root() -> bool {
+        nix::unistd::geteuid().is_root()
     }
 
     #[test]
     fn an_answer_is_read_up_to_its_nul() {
-        let answer = served(b"{\"parameters\":{\"verdict\":\"permit\"}}\0");
-        // The tests may run as another user than root, whom the client refuses to ask.
-        match answer {
+        match served(&[PERMIT], call_once) {
             Ok(answer) => assert_eq!(answer.verdict, Verdict::Permit),
-            Err(CallError::Impostor { uid }) => assert_ne!(uid, 0),
+            Err(CallError::Impostor { uid }) => assert!(uid != 0 && !are_root()),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    #[test]
+    fn a_question_that_a_peer_ended_with_is_asked_again_until_the_deadline() {
+        if !are_root() {
+            return;
+        }
+        let long = |path: &Path| {
+            ask::<_, PamAnswer>(path, "io.curfew.Pam.Account", serde_json::json!({"user": "alice"}), LIMIT * 50)
+        };
+        assert_eq!(served(&[b"", b"{\"param", PERMIT], long).unwrap().verdict, Verdict::Permit);
+        // An answer is one, whatever it says.
+        assert!(matches!(served(&[b"{\"error\":\"e\"}\0"], long), Err(CallError::Refused { .. })));
+        assert!(matches!(served(&[b"nonsense\0"], long), Err(CallError::Malformed(_))));
+        // What changes something is not done twice.
+        assert!(matches!(served(&[b""], call_once), Err(CallError::Broken(_))));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let over = AtomicBool::new(false);
+        let start = Instant::now();
+        let connections = std::thread::scope(|scope| {
+            let ends = scope.spawn(|| {
+                let mut ends = 0;
+                while !over.load(Ordering::Relaxed) {
+                    ends += u32::from(listener.accept().is_ok());
+                }
+                ends
+            });
+            let answer = ask::<_, PamAnswer>(&path, "io.curfew.Pam.Account", serde_json::json!({}), LIMIT);
+            over.store(true, Ordering::Relaxed);
+            assert!(matches!(answer, Err(CallError::Broken(_) | CallError::TimedOut)), "{answer:?}");
+            ends.join().unwrap()
+        });
+        assert!((2..=11).contains(&connections), "{connections} connections in {:?}", start.elapsed());
+        assert!(start.elapsed() < LIMIT + Duration::from_secs(2));
     }
 
     #[test]
@@ -260,7 +344,7 @@ mod tests {
         let path = folder.path().join("socket");
         let _listener = UnixListener::bind(&path).unwrap();
         let start = Instant::now();
-        assert!(matches!(ask(&path), Err(CallError::TimedOut | CallError::Impostor { .. })));
+        assert!(matches!(call_once(&path), Err(CallError::TimedOut | CallError::Impostor { .. })));
         assert!(start.elapsed() < LIMIT + Duration::from_secs(2));
     }
 
@@ -273,12 +357,12 @@ mod tests {
         nix::sys::socket::bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
         let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
-        assert!(matches!(ask(&path), Err(CallError::TimedOut | CallError::Impostor { .. })));
+        assert!(matches!(call_once(&path), Err(CallError::TimedOut | CallError::Impostor { .. })));
     }
 
     #[test]
     fn a_missing_socket_is_unreachable() {
-        assert!(matches!(ask(Path::new("/nonexistent/socket")), Err(CallError::Unreachable(_))));
+        assert!(matches!(call_once(Path::new("/nonexistent/socket")), Err(CallError::Unreachable(_))));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const SCRIPT: &str = "#!/bin/sh
 if [ -e /run/step ]; then
     read -r fault </run/step
     rm /run/step
-    exec strace -D -q -o /run/steps -e trace=WRITING ${fault:+-e inject=$fault} /usr/sbin/curfewd
+    exec strace -D -q -o /run/steps -e trace=WRITING${fault:+,${fault%%:*} -e inject=$fault} /usr/sbin/curfewd
 fi
 exec /usr/sbin/curfewd
 ";

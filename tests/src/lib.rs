@@ -49,9 +49,27 @@ pub use vm::Vm;
 pub use wait::{until, wait_for};
 
 use std::io::Write as _;
+use std::panic;
+use std::sync::Once;
 
 /// Prints a line at once, also from a test that passes: for figures that a run is to show.
 pub fn report(line: &str) {
     // Writing to the stream itself passes by the capture that `println!` in tests is subject to.
     let _ = writeln!(std::io::stderr(), "    {line}");
+}
+
+/// How much of why a test fails is said at once, in characters.
+const GIST: usize = 1500;
+
+/// Has a test that fails say why when it does, and not only at the end of a run that takes long.
+pub fn say_failures_at_once() {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |failure| {
+            let why: String = failure.to_string().chars().take(GIST).collect();
+            report(&format!("{}: {why}", std::thread::current().name().unwrap_or_default()));
+            usual(failure);
+        }));
+    });
 }

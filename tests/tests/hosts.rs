@@ -32,6 +32,7 @@ macro_rules! on {
             $(
                 #[test]
                 fn $test() {
+                    curfew_tests::say_failures_at_once();
                     super::$name(curfew_tests::Release::$release);
                 }
             )+

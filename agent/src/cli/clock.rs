@@ -1,6 +1,6 @@
 //! `curfew clock`: what is believed of this host's clock, and the mend where it is doubted.
 
-use super::{CliError, Outcome, ask, print};
+use super::{CliError, Outcome, ask, order, print};
 use crate::human;
 use crate::request::messages::{AcceptClock, ShownClock};
 use clap::Args;
@@ -21,7 +21,7 @@ pub struct Clock {
 impl Clock {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
         let clock: ShownClock = if self.accept {
-            ask("AcceptClock", AcceptClock { reason: self.reason })?
+            order("AcceptClock", AcceptClock { reason: self.reason })?
         } else {
             ask("Clock", json!({}))?
         };

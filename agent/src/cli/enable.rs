@@ -89,7 +89,7 @@ impl Enable {
         let carried_out = rehearsed.and_then(|rehearsed| plan.carry_out().map(|()| rehearsed));
         let problems = match carried_out {
             Ok(_) if self.unchecked => Vec::new(),
-            Ok(rehearsed) => judge(&plan, &status, &rehearsed, &exempt),
+            Ok(rehearsed) => judge(&plan, &status, &rehearsed),
             Err(error) => vec![error.to_string()],
         };
         let kept = match problems.is_empty() {
@@ -179,15 +179,14 @@ fn show(text: &str) {
 }
 
 /// Tries the wiring, and says what is wrong with it.
-fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed, exempt: &[String]) -> Vec<String> {
+fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed) -> Vec<String> {
     let refuses = match (plan.mode, before.in_force) {
         (Mode::Enforce, _) => Some(true),
         // Before, the stranger was refused: that says nothing of now.
         (Mode::Observe, true) => None,
         (Mode::Observe, false) => Some(false),
     };
-    let after = rehearsal::rehearse(&plan.services, exempt, &plan.background);
-    let mut problems = rehearsal::judge(rehearsed, &after, refuses);
+    let mut problems = rehearsal::judge(rehearsed, &rehearsal::rehearse_again(rehearsed), refuses);
     let wiring = doctor::examine(Occasion::Visit).into_iter().filter(|check| check.result == Finding::Fail);
     problems.extend(wiring.map(|check| check.detail));
     problems

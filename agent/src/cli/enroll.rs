@@ -1,6 +1,6 @@
 //! `curfew enroll`, `leave`, `rotate-key` and `sync`: this host and its central endpoint.
 
-use super::{CliError, Outcome, ask_patiently, print};
+use super::{CliError, Outcome, order_patiently, print};
 use crate::endpoint::tls;
 use crate::request::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
 use clap::Args;
@@ -69,11 +69,11 @@ impl Enroll {
         let joined: Joined = match (self.host, self.keys, self.token_file) {
             (Some(host), Some(keys), _) if self.files => {
                 let keys = keys_in(&keys)?;
-                ask_patiently("EnrollStatic", StaticOrder { url, host, keys, ca, replace }, PATIENCE)?
+                order_patiently("EnrollStatic", StaticOrder { url, host, keys, ca, replace }, PATIENCE)?
             }
             (_, _, Some(token)) => {
                 let token = read(&token)?.trim().to_owned();
-                ask_patiently("Enroll", EnrollOrder { url, token, ca, name: self.name, replace }, PATIENCE)?
+                order_patiently("Enroll", EnrollOrder { url, token, ca, name: self.name, replace }, PATIENCE)?
             }
             _ => return Err(CliError::Usage("give --token-file, or --static with --host and --keys".into())),
         };
@@ -84,7 +84,7 @@ impl Enroll {
 
 impl Leave {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, CliError> {
-        let done: Value = ask_patiently("Leave", json!({}), PATIENCE)?;
+        let done: Value = order_patiently("Leave", json!({}), PATIENCE)?;
         print(json, &done, || {
             "This host has left its endpoint: the endpoint's grants have ended, and the host's key is gone.\n".into()
         })?;
@@ -98,7 +98,7 @@ impl RotateKey {
         struct Rotated {
             key: String,
         }
-        let rotated: Rotated = ask_patiently("RotateKey", json!({}), PATIENCE)?;
+        let rotated: Rotated = order_patiently("RotateKey", json!({}), PATIENCE)?;
         print(json, &rotated, || format!("The host's key is {} now.\n", rotated.key))?;
         Ok(Outcome::Yes)
     }
@@ -110,7 +110,7 @@ impl Sync {
         struct Synced {
             set: ShownSet,
         }
-        let Synced { set } = ask_patiently("Sync", json!({}), PATIENCE)?;
+        let Synced { set } = order_patiently("Sync", json!({}), PATIENCE)?;
         print(json, &set, || super::status::set_line(&set))?;
         Ok(Outcome::Yes)
     }

@@ -1,6 +1,6 @@
 //! `curfew grant`: a local grant, made by root on the host itself.
 
-use super::{CliError, Outcome, ask, print};
+use super::{CliError, Outcome, order, print};
 use crate::config::parse_duration;
 use crate::human;
 use crate::request::messages::GrantOrder;
@@ -59,8 +59,8 @@ impl GrantCommand {
             commands: if self.commands.is_empty() { vec![Command::All] } else { self.commands },
         });
         let (user, reason, ticket) = (self.user, self.reason, self.ticket);
-        let order = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
-        let Made { grant } = ask("Grant", &order)?;
+        let wanted = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
+        let Made { grant } = order("Grant", &wanted)?;
         print(json, &grant, || format!("{}\n", grant.id))?;
         if !json {
             eprintln!("curfew: {} until {}", grant.user, human::time(grant.window.not_after()));

@@ -1,6 +1,6 @@
 //! `curfew revoke`: ends a grant now, whatever the endpoint says of it.
 
-use super::{CliError, Outcome, ask, print};
+use super::{CliError, Outcome, order, print};
 use crate::request::messages;
 use clap::Args;
 use curfew_protocol::grant::Text;
@@ -18,7 +18,7 @@ pub struct Revoke {
 impl Revoke {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
         let messages::Revoked { grant, unstored } =
-            ask("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
+            order("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
         print(json, &grant, || format!("Grant {} of {} is revoked.\n", grant.id, grant.user))?;
         if let Some(problem) = unstored {
             eprintln!("curfew: that holds now, but could not be stored: {problem}");

@@ -70,6 +70,20 @@ pub fn rehearse(services: &[(String, Kind)], exempt: &[String], background: &[St
     entries.map(|entry| (entry.clone(), in_a_process(&entry))).collect()
 }
 
+/// Rehearses the same after a change, up to the first that can't be tried: a door that hangs is given back at once.
+pub fn rehearse_again(before: &Rehearsed) -> Rehearsed {
+    let mut after = Rehearsed::new();
+    for (entry, _) in before {
+        let answer = in_a_process(entry);
+        let last = answer.is_err();
+        after.push((entry.clone(), answer));
+        if last {
+            break;
+        }
+    }
+    after
+}
+
 /// Tries our lines alone, in a service of their own that nobody comes by: a module that can't be loaded is found before a door has it.
 ///
 /// # Errors
@@ -95,7 +109,7 @@ pub fn try_alone(exempt: &[String]) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
-/// What is wrong with the answers after a change. `refuses` says whether the stranger has to be refused.
+/// What is wrong with the answers after a change, which may have ended early. `refuses` says whether the stranger has to be refused.
 pub fn judge(before: &Rehearsed, after: &Rehearsed, refuses: Option<bool>) -> Vec<String> {
     let pairs = before.iter().zip(after);
     pairs.filter_map(|((entry, before), (_, after))| problem(entry, before, after, refuses)).collect()

@@ -11,6 +11,7 @@ on_every_release! {
     a_restart_or_an_upgrade_touches_no_covered_session,
     what_ended_while_the_agent_was_away_ends_when_it_is_back,
     a_login_starts_an_agent_that_was_stopped_alone,
+    an_agent_that_dies_with_a_question_in_its_hands_costs_nobody_a_login_or_a_run_of_sudo,
 }
 
 /// How soon a grantee must be refused when the agent does not answer.
@@ -155,4 +156,25 @@ fn a_login_starts_an_agent_that_was_stopped_alone(release: Release) {
     host.ok("systemctl stop curfewd.service 2>/dev/null");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("a login that starts the agent"), "alice");
     assert_refused(&host.ssh("bob", "id"));
+}
+
+fn an_agent_that_dies_with_a_question_in_its_hands_costs_nobody_a_login_or_a_run_of_sudo(release: Release) {
+    let host = Host::boot(release);
+    host.make_mortal();
+    let _grant = host.grant("alice --for 120s --login --sudo --command /usr/bin/id");
+    let mut shell = host.login("alice");
+    // It has taken the connection when it dies; the account and the session are asked for, one after the other.
+    for question in 1..=2 {
+        let dies = format!("recvfrom:signal=KILL:when={question}");
+        host.restart_with_fault(&dies);
+        assert_eq!(host.ssh("alice", "id -un").expect_ok(&format!("a login, {dies}")), "alice");
+        assert!(host.has_died(), "{dies}: it did not");
+        host.restart_with_fault(&dies);
+        let told = shell.sudo("/usr/bin/id");
+        assert!(told.contains("uid=0(root)"), "sudo, {dies}: {told}");
+        assert!(host.has_died(), "{dies}: it did not");
+    }
+    assert_refused(&host.ssh("carol", "id"));
+    assert!(host.audit("--event session.terminated").is_empty());
+    host.audit_is_whole();
 }
