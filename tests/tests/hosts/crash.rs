@@ -57,8 +57,9 @@ fn an_agent_that_is_killed_at_any_step_of_writing_keeps_its_word(release: Releas
     assert!(host.audit("--event session.terminated").iter().all(|record| record["user"] == "alice"));
     host.audit_is_whole();
     assert!(problems.is_empty(), "{problems:#?}");
-    let litter = host.ok("find /run/curfew /var/lib/curfew -name '.*' -o -name '*.new' -o -name '*.set-aside*'");
-    assert_eq!(litter, "", "half files are left");
+    let litter = || host.ok("find /run/curfew /var/lib/curfew -name '.*' -o -name '*.new' -o -name '*.set-aside*'");
+    let tidy = until(SOON, || litter().is_empty().then_some(()));
+    assert!(tidy.is_some(), "half files are left: {}", litter());
 }
 
 fn grant_and_revoke(host: &Host, reason: &str) -> Told {
