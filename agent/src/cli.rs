@@ -134,7 +134,10 @@ fn order_patiently<P: Serialize, R: DeserializeOwned>(
     patience: Duration,
 ) -> Result<R, CliError> {
     varlink::call(Path::new(AGENT_SOCKET), &name(method), parameters, patience).map_err(|error| match error {
-        CallError::Broken(_) => failed(format!("{error}. It may have been done: curfew status shows what holds")),
+        CallError::Broken(_) | CallError::TimedOut => failed(format!(
+            "{}. It may have been done all the same: look before you try again (curfew status)",
+            explain(&error)
+        )),
         error => error.into(),
     })
 }

@@ -7,10 +7,10 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How long one may take that others wait for, too.
+/// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long one may take that somebody waits for who sees it: a login by a slow directory takes its time.
+/// How long one may take where nothing else waits: a login by a slow directory takes its time.
 const LONG_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How much of what a program says is read from each of its streams, in bytes.

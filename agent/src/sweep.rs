@@ -64,7 +64,7 @@ pub fn run() -> Result<(), DaemonError> {
 /// Asks the agent to look now; `false` if it does not.
 fn agent_looks() -> bool {
     let looked: Result<Value, _> =
-        varlink::ask(Path::new(AGENT_SOCKET), "io.curfew.Agent.Reconcile", json!({}), AGENTS_TURN);
+        varlink::call(Path::new(AGENT_SOCKET), "io.curfew.Agent.Reconcile", json!({}), AGENTS_TURN);
     if let Err(error) = &looked {
         tracing::error!("the agent does not look after an end: {error}");
     }

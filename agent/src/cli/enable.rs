@@ -86,7 +86,10 @@ impl Enable {
         // From here on, nothing stays half done: what is tried leaves something, too, if it is killed.
         let begun = self.begin(&plan.replacements, earlier, wait)?;
         let rehearsed = if self.unchecked { Ok(Vec::new()) } else { plan.rehearse(&exempt) };
-        let carried_out = rehearsed.and_then(|rehearsed| plan.carry_out().map(|()| rehearsed));
+        let carried_out = rehearsed.and_then(|rehearsed| {
+            begun.iter().try_for_each(Unconfirmed::check_waits).map_err(failed)?;
+            plan.carry_out().map(|()| rehearsed)
+        });
         let problems = match carried_out {
             Ok(_) if self.unchecked => Vec::new(),
             Ok(rehearsed) => judge(&plan, &status, &rehearsed),
@@ -186,10 +189,12 @@ fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed) -> Vec<String> {
         (Mode::Observe, true) => None,
         (Mode::Observe, false) => Some(false),
     };
-    let mut problems = rehearsal::judge(rehearsed, &rehearsal::rehearse_again(rehearsed), refuses);
+    let problems = rehearsal::judge(rehearsed, &rehearsal::rehearse_again(rehearsed), refuses);
+    if !problems.is_empty() {
+        return problems;
+    }
     let wiring = doctor::examine(Occasion::Visit).into_iter().filter(|check| check.result == Finding::Fail);
-    problems.extend(wiring.map(|check| check.detail));
-    problems
+    wiring.map(|check| check.detail).collect()
 }
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.

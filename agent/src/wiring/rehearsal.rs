@@ -70,7 +70,7 @@ pub fn rehearse(services: &[(String, Kind)], exempt: &[String], background: &[St
     entries.map(|entry| (entry.clone(), in_a_process(&entry))).collect()
 }
 
-/// Rehearses the same after a change, up to the first that can't be tried: a door that hangs is given back at once.
+/// Rehearses the same after a change, up to the first that can't be tried: a door that hangs is given back then.
 pub fn rehearse_again(before: &Rehearsed) -> Rehearsed {
     let mut after = Rehearsed::new();
     for (entry, _) in before {

@@ -61,6 +61,9 @@ pub enum UnconfirmedError {
         "PID 1 does not keep the timer that would undo it ({0}); to change it for good, without a way back: --no-confirm"
     )]
     Timer(String),
+    /// The trial outlasted the wait.
+    #[error("trying it took longer than it was to wait for somebody to confirm it; wait for longer: --confirm 10m")]
+    Over,
     /// The caller is in no login that came after the change.
     #[error(
         "this shell is of no login that PAM asked Curfew about after the change, so it does not show that one can log in now; \
@@ -111,15 +114,25 @@ impl Unconfirmed {
         Ok(unconfirmed)
     }
 
+    /// Whether this is what waits, and still does.
+    ///
+    /// # Errors
+    ///
+    /// That somebody went back meanwhile, or that its time is over; or that it can't be told.
+    pub fn check_waits(&self) -> Result<(), UnconfirmedError> {
+        if Self::load()?.is_none_or(|waits| waits.timer != self.timer) {
+            return Err(file(io::Error::other("it was undone meanwhile")));
+        }
+        if self.until <= clock::now() { Err(UnconfirmedError::Over) } else { Ok(()) }
+    }
+
     /// All of it is there: who logs in from now on meets it.
     ///
     /// # Errors
     ///
-    /// That it is not what waits any more (somebody went back meanwhile), or can't be written down.
+    /// As [`Unconfirmed::check_waits`], or that it can't be written down.
     pub fn made(self) -> Result<Self, UnconfirmedError> {
-        if Self::load()?.is_none_or(|waits| waits.timer != self.timer) {
-            return Err(file(io::Error::other("it was undone meanwhile")));
-        }
+        self.check_waits()?;
         let made = Self { made_at_us: Some(monotonic_us()), ..self };
         made.store()?;
         Ok(made)

@@ -22,6 +22,10 @@ on_two_releases! {
     a_service_whose_file_the_distribution_keeps_is_wired_and_given_back,
 }
 
+on_one_release! {
+    a_trial_that_outlasts_the_wait_changes_nothing,
+}
+
 fn installed(release: Release) -> Host {
     Host::builder(release).exempt(&["ops"]).not_enabled().boot()
 }
@@ -195,6 +199,19 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
         assert_eq!(host.ssh("alice", "id -un").expect_ok("never in force"), "alice");
     }
     host.ok("curfew enable");
+    assert_refused(&host.ssh("alice", "id"));
+}
+
+fn a_trial_that_outlasts_the_wait_changes_nothing(release: Release) {
+    let host = installed(release);
+    // A slow directory, say: root, the one who is exempt and the stranger take twelve seconds.
+    host.ok("sed -i '1i account optional pam_exec.so quiet /bin/sleep 4' /etc/pam.d/sshd");
+    let before = host.wiring();
+    let late = host.run("curfew enable --confirm 10s");
+    assert!(!late.success() && late.stderr.contains("wait for longer: --confirm"), "{late:#?}");
+    assert_eq!(host.wiring(), before);
+    assert!(!host.has("/var/lib/curfew/unconfirmed"));
+    host.ok("curfew enable --confirm 1m");
     assert_refused(&host.ssh("alice", "id"));
 }
 

@@ -13,15 +13,15 @@ pub struct Time {
     pub boot: i64,
     known: Option<i64>,
     /// Where the wall clock stood when the agent last looked.
-    seen: Option<i64>,
+    seen: i64,
     steady_from: i64,
     jumped: bool,
 }
 
 impl Time {
-    /// As the agent finds it at its first start.
+    /// As the agent finds it when it first looks.
     pub fn new(wall: i64, boot: i64) -> Self {
-        Self { wall, boot, known: None, seen: None, steady_from: boot + STEADY, jumped: false }
+        Self { wall, boot, known: None, seen: wall - boot, steady_from: boot + STEADY, jumped: false }
     }
 
     fn line(&self) -> i64 {
@@ -30,10 +30,10 @@ impl Time {
 
     /// The agent looks at the clocks.
     pub fn look(&mut self) {
-        if self.seen.is_some_and(|seen| self.line() - seen > NO_STEP) {
+        if self.line() - self.seen > NO_STEP {
             (self.steady_from, self.jumped) = (self.boot + STEADY, true);
         }
-        self.seen = Some(self.line());
+        self.seen = self.line();
         self.jumped &= self.boot < self.steady_from;
         let agrees = self.known.is_some_and(|known| self.line() <= known + TOLERANCE);
         if self.boot >= self.steady_from || (agrees && !self.jumped) {
