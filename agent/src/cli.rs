@@ -149,9 +149,8 @@ fn name(method: &str) -> String {
 fn explain(error: &CallError) -> String {
     match error {
         CallError::Unreachable(_) => format!("{error}. Is it running? systemctl status curfewd.socket curfewd"),
-        CallError::TimedOut | CallError::Broken(_) => {
-            format!("{error}. See what holds it up: journalctl -u curfewd")
-        }
+        CallError::TimedOut => format!("{error}. See what holds it up: journalctl -u curfewd"),
+        CallError::Broken(_) => format!("{error}. See what ended it: journalctl -u curfewd"),
         other => other.to_string(),
     }
 }
