@@ -1,6 +1,6 @@
 //! The doctor: a healthy host has nothing to mend, and each thing that is broken is found, named, and mended as it says.
 
-use curfew_tests::{Host, Release};
+use curfew_tests::{Host, Release, SOON, wait_for};
 use serde_json::Value;
 
 on_every_release! {
@@ -114,5 +114,12 @@ fn each_broken_precondition_is_found(release: Release) {
         host.ok(mends);
         assert_eq!(findings(&checks(&host)), usual, "mended: {mends}");
     }
+    // An agent that reads its configuration again runs meanwhile.
+    let folder = "/run/systemd/system/curfewd.service.d";
+    host.ok(&format!("mkdir -p {folder} && printf '[Service]\\nExecReload=/bin/sleep 30\\n' > {folder}/slow.conf"));
+    host.ok("systemctl daemon-reload && systemctl --no-block reload curfewd");
+    let state = || host.ok("systemctl show --value --property=ActiveState curfewd");
+    wait_for("the reload", SOON, || (state() == "reloading").then_some(()));
+    assert_eq!(findings(&checks(&host)), usual, "while it is reloading");
     assert!(host.has(pam_d));
 }
