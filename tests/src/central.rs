@@ -2,17 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::command::{Output, Running};
 use crate::host::Host;
 use crate::ssh::quoted;
-use crate::wait::wait_for;
+use crate::wait::{SOON, wait_for};
 
-/// How long a server may take to answer.
-const START: Duration = Duration::from_secs(20);
 /// Where hosts and people find it, wherever its servers run.
 pub const ORIGIN: &str = "https://curfew.test:8443";
 /// Where its authority's certificate is.
@@ -78,7 +75,7 @@ impl<'h> Central<'h> {
     fn serve(&mut self, config: &str, address: &str) {
         let server = self.host.spawn(&format!("exec curfew-server serve --config {config}"));
         self.servers.push(Some(server));
-        wait_for("a server", START, || {
+        wait_for("a server", SOON, || {
             self.host.run(&format!("exec 3<>/dev/tcp/{address}/8443")).success().then_some(())
         });
     }
@@ -124,7 +121,7 @@ impl<'h> Central<'h> {
         let token = self.run("token create --label role=web").expect_ok("token create");
         self.host.write("/root/token", token);
         self.host.ok(&format!("curfew enroll {ORIGIN} --token-file /root/token --ca {CA_FILE}"));
-        wait_for("the first set", START, || self.host.status()["set"]["version"].is_u64().then_some(()));
+        wait_for("the first set", SOON, || self.host.status()["set"]["version"].is_u64().then_some(()));
     }
 
     /// Grants somebody access by the administrator's command line; gives the grant's id.

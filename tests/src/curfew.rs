@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::command::Output;
 use crate::host::{Host, prepend};
-use crate::wait::wait_for;
+use crate::wait::{SOON, wait_for};
 
 /// A grant that `curfew grant` made.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl Host {
     /// # Panics
     /// When none appears.
     pub fn drop_in(&self) -> String {
-        wait_for("a drop-in", Duration::from_secs(3), || (!self.drop_ins().is_empty()).then_some(()));
+        wait_for("a drop-in", SOON, || (!self.drop_ins().is_empty()).then_some(()));
         self.ok("cat /run/curfew/sudoers.d/*")
     }
 

@@ -14,7 +14,6 @@ pub use fault::Fault;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::jws::{PublicKey, SigningKey};
@@ -26,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use crate::host::Host;
-use crate::wait::wait_for;
+use crate::wait::{SOON, wait_for};
 
 /// Where it listens, in the host.
 const ADDRESS: &str = "127.0.0.1:8443";
@@ -118,7 +117,7 @@ impl StandIn {
                 }
             });
         });
-        is_up.recv_timeout(Duration::from_secs(10)).expect("the stand-in listens");
+        is_up.recv_timeout(SOON).expect("the stand-in listens");
         Self { shared, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -129,9 +128,7 @@ impl StandIn {
     pub fn enroll(&self, host: &Host) {
         host.write("/root/token", TOKEN);
         host.ok(&format!("curfew enroll {ORIGIN} --token-file /root/token --ca {CA_FILE}"));
-        wait_for("the first set", Duration::from_secs(10), || {
-            (host.status()["set"]["version"] == json!(self.version())).then_some(())
-        });
+        wait_for("the first set", SOON, || (host.status()["set"]["version"] == json!(self.version())).then_some(()));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

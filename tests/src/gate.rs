@@ -1,15 +1,11 @@
 //! Gates in PAM's stacks: a login or a run of sudo waits at a place of the stack until the test lets it go on, so that
 //! what happens "in between" happens there each time.
 
-use std::time::Duration;
-
 use crate::host::Host;
-use crate::wait::wait_for;
+use crate::wait::{SOON, wait_for};
 
 /// Where gates and those who wait at them are seen, in the host.
 const FOLDER: &str = "/run/gates";
-/// How long somebody may take to a gate, the other core being busy.
-const ARRIVAL: Duration = Duration::from_secs(20);
 /// Waits while there is a gate for the person at this place. PAM_RUSER is sudo's invoker.
 const SCRIPT: &str = "#!/bin/sh
 who=${PAM_RUSER:-$PAM_USER}
@@ -63,7 +59,7 @@ impl Host {
     /// When they do not arrive.
     pub fn at_gate(&self, place: &str, user: &str, count: usize) {
         let start = format!("at-{place}-{user}.");
-        wait_for(&format!("{count} of {user} at {place}"), ARRIVAL, || {
+        wait_for(&format!("{count} of {user} at {place}"), SOON, || {
             let there = std::fs::read_dir(self.path(FOLDER)).into_iter().flatten().flatten();
             let there = there.filter(|entry| entry.file_name().to_string_lossy().starts_with(&start)).count();
             (there >= count).then_some(())

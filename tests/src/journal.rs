@@ -6,12 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::host::Host;
-use crate::wait::{until, wait_for};
+use crate::wait::{SOON, until, wait_for};
 
-/// How long a record may take to be there.
-const WRITTEN: Duration = Duration::from_secs(5);
 /// How long the journal may take to have what was written while it was away.
-const CAUGHT_UP: Duration = Duration::from_secs(35);
+const CAUGHT_UP: Duration = Duration::from_secs(60);
 
 impl Host {
     /// The journal's entries that match, with all their fields.
@@ -66,7 +64,7 @@ impl Host {
     /// # Panics
     /// When there is none in time.
     pub fn audited(&self, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        wait_for(&format!("an audit record {event} like this"), WRITTEN, || {
+        wait_for(&format!("an audit record {event} like this"), SOON, || {
             self.audit("").into_iter().find(|record| record["event"] == event && wanted(record))
         })
     }

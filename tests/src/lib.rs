@@ -46,7 +46,7 @@ pub use process::Process;
 pub use release::Release;
 pub use shell::Shell;
 pub use vm::Vm;
-pub use wait::{until, wait_for};
+pub use wait::{SOON, until, wait_for};
 
 use std::io::Write as _;
 use std::panic;

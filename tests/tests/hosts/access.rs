@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     a_live_grant_lets_its_user_in_and_the_audit_says_by_whose_leave,
@@ -91,9 +91,7 @@ fn a_grant_holds_for_its_sources_services_and_user_only(release: Release) {
 
     let _dotted = host.grant("first.last --for 60s --login --sudo --command /usr/bin/id");
     let mut shell = host.login("first.last");
-    wait_for("sudo for a name with a dot", Duration::from_secs(3), || {
-        shell.sudo("/usr/bin/id -u").contains("\n0").then_some(())
-    });
+    wait_for("sudo for a name with a dot", SOON, || shell.sudo("/usr/bin/id -u").contains("\n0").then_some(()));
 }
 
 fn status_and_why_tell_what_holds_and_what_comes_next(release: Release) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Output, Release, assert_refused, report, wait_for};
+use curfew_tests::{Host, Output, Release, SOON, assert_refused, report, wait_for};
 
 on_every_release! {
     with_the_agent_stopped_or_hung_only_exempt_users_get_in,
@@ -16,7 +16,6 @@ on_every_release! {
 
 /// How soon a grantee must be refused when the agent does not answer.
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
-const SOON: Duration = Duration::from_secs(5);
 
 /// How long a refusal takes. One of three is in time, however busy the machine is otherwise.
 fn refused_in_time(attempt: impl Fn() -> Output) -> Duration {
@@ -95,7 +94,7 @@ fn a_hung_agent_is_restarted_by_its_watchdog(release: Release) {
     let _grant = host.grant("alice --for 60s --login");
     let before = host.ok("systemctl show --value --property=MainPID curfewd.service");
     host.ok(&format!("kill -STOP {before}"));
-    wait_for("another agent", Duration::from_secs(15), || {
+    wait_for("another agent", SOON, || {
         let now = host.ok("systemctl show --value --property=MainPID curfewd.service");
         (now != before && now != "0").then_some(())
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, wait_for};
+use curfew_tests::{Host, Release, SOON, wait_for};
 
 on_every_release! {
     an_agent_that_runs_out_of_descriptors_forgets_no_session,
@@ -11,8 +11,6 @@ on_every_release! {
     wiring_comes_off_whatever_else_lies_in_its_folder,
     what_is_left_of_a_closed_session_dies_at_the_end,
 }
-
-const SOON: Duration = Duration::from_secs(5);
 
 fn an_agent_that_runs_out_of_descriptors_forgets_no_session(release: Release) {
     let host = Host::builder(release).config("grace = \"0s\"").boot();
@@ -43,7 +41,7 @@ fn a_command_line_as_long_as_the_kernel_allows_swamps_nobody(release: Release) {
     host.write("/tmp/swamp.pl", script);
     let mut swamp = host.ssh_stay("alice", "-T");
     swamp.send("exec perl /tmp/swamp.pl\n");
-    wait_for("the long command lines", Duration::from_secs(20), || {
+    wait_for("the long command lines", SOON, || {
         (host.elevated_processes("alice").iter().filter(|it| it.command.contains("tail")).count() >= 40).then_some(())
     });
     let memory: u64 = host.ok("systemctl show --value --property=MemoryCurrent curfewd").parse().unwrap_or(0);

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, wait_for};
+use curfew_tests::{Host, Release, SOON, wait_for};
 
 on_every_release! {
     left_alone_cron_and_at_run_as_ever,
     where_it_is_configured_jobs_run_under_a_grant_alone_and_end_with_the_last,
 }
-
-const SOON: Duration = Duration::from_secs(8);
 
 /// What each job runs: it says that it began, and stays.
 fn job(name: &str) -> String {

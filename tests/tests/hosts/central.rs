@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use curfew_tests::central::{CA_FILE, Central, ORIGIN};
-use curfew_tests::{Host, Release, Running, assert_refused, report, wait_for};
+use curfew_tests::{Host, Release, Running, SOON, assert_refused, report, wait_for};
 use serde_json::{Value, json};
 
 on_two_releases! {
@@ -19,7 +19,6 @@ on_one_release! {
     a_stopped_endpoint_changes_nothing_and_is_found_again,
 }
 
-const SOON: Duration = Duration::from_secs(5);
 const STUBBORN: &str = "trap '' TERM HUP INT; while :; do sleep 0.2; done\n";
 
 fn boot(release: Release) -> Host {
@@ -126,7 +125,7 @@ fn the_endpoint_answers_who_what_where_and_when(release: Release) {
     host.drop_in();
     assert_eq!(host.ssh("alice", "sudo -n /usr/bin/id -u").expect_ok("sudo"), "0");
     central.run(&format!("grant revoke {id} --reason 'it is done'")).expect_ok("grant revoke");
-    wait_for("all of it at the endpoint", Duration::from_secs(15), || {
+    wait_for("all of it at the endpoint", SOON, || {
         let there = central.audit(&format!("--grant {id}"));
         let has = |event: &str| there.iter().any(|record| record.to_string().contains(event));
         ["login.permitted", "sudo.permitted", "grant.ended"].into_iter().all(has).then_some(())
@@ -148,9 +147,7 @@ fn the_endpoint_answers_who_what_where_and_when(release: Release) {
         seqs.sort_unstable();
         seqs
     };
-    wait_for("the rest at the endpoint", Duration::from_secs(20), || {
-        seqs().contains(&last.as_u64().expect("a number")).then_some(())
-    });
+    wait_for("the rest at the endpoint", SOON, || seqs().contains(&last.as_u64().expect("a number")).then_some(()));
     let there = seqs();
     assert_eq!(there, (1..=there.len() as u64).collect::<Vec<_>>(), "a gap or a double");
     assert!(host.status()["set"]["audit_stored_to"].as_u64() >= last.as_u64());

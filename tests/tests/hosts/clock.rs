@@ -1,7 +1,6 @@
 //! The clock is set, and access is not longer for it. The agent's own wall clock is moved, not the machine's: `clock_vm` has the real one.
 
-use curfew_tests::{Host, Release, assert_refused, report, wait_for};
-use std::time::Duration;
+use curfew_tests::{Host, Release, SOON, assert_refused, report, wait_for};
 
 on_classic_sudo! {
     while_the_clock_is_set_back_nothing_opens_and_what_is_open_ends_on_time,
@@ -13,7 +12,6 @@ on_classic_sudo! {
 }
 
 const FOLDER: &str = "/opt/clock";
-const SOON: Duration = Duration::from_secs(5);
 /// How long after the end anything may still run.
 const LATEST: i64 = 250;
 const HOUR: i64 = 3600;

@@ -1,18 +1,16 @@
 //! The agent is killed at every step of writing: what was confirmed is there, what was not is whole or not there at all.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use curfew_tests::ssh::quoted;
-use curfew_tests::{Host, Release, report, until, wait_for};
+use curfew_tests::{Host, Release, SOON, report, until, wait_for};
 use serde_json::Value;
 
 on_every_release! {
     an_agent_that_is_killed_at_any_step_of_writing_keeps_its_word,
     enabling_and_disabling_that_are_killed_leave_every_file_whole,
 }
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// What an operator was told in one sequence.
 #[derive(Debug, Default)]

@@ -1,8 +1,6 @@
 //! The end without the agent: PID 1 keeps the deadline, whatever became of curfewd.
 
-use std::time::Duration;
-
-use curfew_tests::{Grant, Host, Release, Shell, assert_refused, report, wait_for};
+use curfew_tests::{Grant, Host, Release, SOON, Shell, assert_refused, report, wait_for};
 
 on_every_release! {
     a_timer_of_pid_1_is_armed_at_the_next_end,
@@ -14,7 +12,6 @@ on_every_release! {
 const LATEST: i64 = 1500;
 /// What a shell types that means to outlive everything but SIGKILL.
 const STUBBORN: &str = "trap '' TERM HUP INT; while :; do sleep 0.2; done\n";
-const SOON: Duration = Duration::from_secs(5);
 
 /// The timers that are armed, as `systemctl list-timers` shows them.
 fn timers(host: &Host) -> Vec<String> {

@@ -1,8 +1,6 @@
 //! What a person runs outside of their sessions: it ends with their last login grant, and what is not theirs lives on.
 
-use std::time::Duration;
-
-use curfew_tests::{Host, Process, Release, assert_refused, report, wait_for};
+use curfew_tests::{Host, Process, Release, SOON, assert_refused, report, wait_for};
 
 on_every_release! {
     what_a_person_started_outside_of_their_sessions_is_dead_with_their_last_grant,
@@ -11,7 +9,6 @@ on_every_release! {
 }
 
 const LATEST: i64 = 250;
-const SOON: Duration = Duration::from_secs(5);
 
 /// The processes with this command line.
 fn running(host: &Host, command: &str) -> Vec<Process> {

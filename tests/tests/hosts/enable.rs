@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     it_shows_what_it_will_do_tries_it_and_says_what_it_did,
@@ -79,7 +79,7 @@ fn unconfirmed_it_is_undone_by_pid_1_with_the_agent_dead(release: Release) {
     assert!(host.status()["confirm_by"].is_string());
     assert!(host.ok("systemctl list-timers --all").contains("curfew-revert-"));
     host.ok("systemctl mask --now --runtime curfewd.service curfewd.socket");
-    wait_for("everything as it was", Duration::from_secs(20), || (host.wiring() == before).then_some(()));
+    wait_for("everything as it was", SOON, || (host.wiring() == before).then_some(()));
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
     assert!(bob.run("echo kept").contains("kept"));
     assert!(!host.has("/var/lib/curfew/unconfirmed"));
@@ -134,7 +134,7 @@ fn observing_first_and_back_to_it_when_enforcing_is_not_confirmed(release: Relea
 
     host.ok("curfew enable --mode enforce --confirm 10s");
     assert_refused(&host.ssh("alice", "id"));
-    wait_for("observing again", Duration::from_secs(20), || (host.status()["mode"] == "observe").then_some(()));
+    wait_for("observing again", SOON, || (host.status()["mode"] == "observe").then_some(()));
     assert_eq!((host.wiring(), host.ok("cat /etc/curfew/agent.toml")), observing);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
 
@@ -253,7 +253,7 @@ fn killed_on_its_way_it_is_undone_or_done(release: Release) {
     for after in ["0.02", "0.1", "0.3", "0.6", "1", "1.4", "1.8", "2.5"] {
         host.ok(&format!("timeout --signal=KILL {after} curfew enable --confirm 10s >/dev/null 2>&1 || true"));
         assert_eq!(host.ssh("root", "id -un").expect_ok("root gets in all the while"), "root");
-        wait_for("everything as it was", Duration::from_secs(20), || {
+        wait_for("everything as it was", SOON, || {
             (host.wiring() == before && !host.has("/var/lib/curfew/unconfirmed")).then_some(())
         });
         assert_eq!(host.ssh("alice", "id -un").expect_ok("as before"), "alice");
@@ -264,12 +264,12 @@ fn what_can_not_be_undone_at_once_is_undone_later(release: Release) {
     let host = installed(release);
     let before = host.wiring();
     host.ok("curfew enable --confirm 10s && mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d");
-    wait_for("a try that failed", Duration::from_secs(20), || {
+    wait_for("a try that failed", SOON, || {
         host.ok("journalctl --unit=curfew-revert.service").contains("Read-only file system").then_some(())
     });
     assert!(host.has("/var/lib/curfew/unconfirmed"));
     host.ok("umount /etc/pam.d");
-    wait_for("everything as it was", Duration::from_secs(20), || (host.wiring() == before).then_some(()));
+    wait_for("everything as it was", SOON, || (host.wiring() == before).then_some(()));
 }
 
 fn what_others_left_of_our_lines_does_not_keep_it_from_being_undone(release: Release) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused, report, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, report, wait_for};
 
 on_every_release! {
     every_kind_of_session_is_dead_within_250_ms_of_the_end,
@@ -14,8 +14,6 @@ on_every_release! {
 const LATEST: i64 = 250;
 /// What a shell types that means to outlive everything but SIGKILL.
 const STUBBORN: &str = "trap '' TERM HUP INT; while :; do sleep 0.2; done\n";
-/// Long enough for a client to notice that its server is gone.
-const SOON: Duration = Duration::from_secs(5);
 
 fn every_kind_of_session_is_dead_within_250_ms_of_the_end(release: Release) {
     let host = Host::builder(release).config("grace = \"1s\"").boot();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use curfew_tests::endpoint::{Fault, StandIn, Validity, grant};
-use curfew_tests::{Host, Release, Shell, assert_refused, report, until, wait_for};
+use curfew_tests::{Host, Release, SOON, Shell, assert_refused, report, until, wait_for};
 use serde_json::{Value, json};
 
 on_one_release! {
@@ -20,7 +20,6 @@ on_one_release! {
     an_older_set_stays_refused_after_a_restart_and_without_the_stored_one,
 }
 
-const SOON: Duration = Duration::from_secs(5);
 /// How long a host may take to come back by itself after a short fault: an endpoint that said no is asked again within a minute.
 const RECOVERY: Duration = Duration::from_secs(70);
 /// How long a fault may last before it is said: a body has a minute to come.
@@ -173,7 +172,7 @@ fn an_endpoint_that_asks_to_be_left_alone_is_left_alone(release: Release) {
     let scene = Scene::new(release);
     let asked = || scene.endpoint.seen().iter().filter(|seen| seen.path.ends_with("/grants")).count();
     scene.endpoint.fault(Fault::Status(429, Some(8)));
-    wait_for("a complaint", SOON * 2, || (!scene.complaints().is_empty()).then_some(()));
+    wait_for("a complaint", SOON, || (!scene.complaints().is_empty()).then_some(()));
     std::thread::sleep(Duration::from_secs(1));
     let before = asked();
     std::thread::sleep(Duration::from_secs(5));
@@ -250,7 +249,7 @@ fn a_set_that_the_disk_does_not_take_opens_nothing_and_still_ends_what_it_no_lon
          && dd if=/dev/zero of=/var/lib/curfew/ballast bs=4k 2>/dev/null; test -f /var/lib/curfew/ballast");
     let carols = grant("carols", "carol", 600, &json!({"login": {}}));
     scene.endpoint.grants(&[scene.held.clone(), vec![carols]].concat());
-    wait_for("bob's end", Duration::from_secs(20), || (!bob.is_alive()).then_some(()));
+    wait_for("bob's end", SOON, || (!bob.is_alive()).then_some(()));
     assert_refused(&scene.host.ssh("bob", "id"));
     assert_refused(&scene.host.ssh("carol", "id"));
     assert!(scene.alice.run("echo in").contains("in"));
@@ -275,7 +274,7 @@ fn an_older_set_stays_refused_after_a_restart_and_without_the_stored_one(release
     for loss in ["true", "rm /var/lib/curfew/grants.jws", "echo nonsense >/var/lib/curfew/grants.jws"] {
         scene.host.ok(loss);
         scene.host.start_agent();
-        wait_for("a complaint", Duration::from_secs(15), || {
+        wait_for("a complaint", SOON, || {
             let refused = scene.complaints();
             refused.iter().any(|it| it["reason"].as_str().is_some_and(|it| it.contains("older"))).then_some(())
         });

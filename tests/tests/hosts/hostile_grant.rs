@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use curfew_tests::ssh::quoted;
-use curfew_tests::{Host, Release, wait_for};
-use std::time::Duration;
+use curfew_tests::{Host, Release, SOON, wait_for};
 
 on_every_release! {
     tricks_are_refused_with_the_value_and_change_nothing,
@@ -112,7 +111,7 @@ fn odd_commands_permit_exactly_themselves(release: Release) {
             continue;
         }
         let grant: Value = serde_json::from_str(&output.stdout).expect("a grant");
-        wait_for("its drop-in", Duration::from_secs(3), || (host.drop_ins().len() == 1).then_some(()));
+        wait_for("its drop-in", SOON, || (host.drop_ins().len() == 1).then_some(()));
         host.ok("visudo --check --quiet");
 
         let rules = rules(&host);
@@ -149,7 +148,5 @@ fn a_bad_rule_of_the_hosts_own_breaks_no_grant_and_no_sudo(release: Release) {
     host.drop_in();
     host.write("/etc/sudoers.d/broken", "this is no rule\n");
     let _more = host.grant("alice --for 60s --sudo --command /usr/bin/whoami");
-    wait_for("sudo", Duration::from_secs(3), || {
-        (host.run_as("alice", "sudo -n /usr/bin/whoami").stdout.trim() == "root").then_some(())
-    });
+    wait_for("sudo", SOON, || (host.run_as("alice", "sudo -n /usr/bin/whoami").stdout.trim() == "root").then_some(()));
 }

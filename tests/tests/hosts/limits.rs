@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, wait_for};
+use curfew_tests::{Host, Release, SOON, wait_for};
 
 on_every_release! {
     a_service_that_root_started_outlives_sudo_and_is_reported,
     root_that_sheds_its_audit_session_and_its_scope_outlives_the_end,
     root_that_takes_the_wiring_out_is_reported,
 }
-
-const SOON: Duration = Duration::from_secs(10);
 
 fn runs(host: &Host, command: &str) -> bool {
     host.processes().iter().any(|process| process.command.ends_with(command))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use curfew_tests::ssh::quoted;
-use curfew_tests::{Host, Release, assert_refused, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     a_mistake_in_the_configuration_is_named_with_file_and_line,
@@ -17,7 +17,6 @@ on_every_release! {
 
 const AGENT: &str = "/run/curfew/io.curfew.Agent";
 const PAM: &str = "/run/curfew/io.curfew.Pam";
-const SOON: Duration = Duration::from_secs(5);
 
 /// Sends `messages` to a socket, each with its closing NUL, and gives what comes back.
 fn call(host: &Host, user: &str, socket: &str, messages: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in,
@@ -29,9 +29,7 @@ fn observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in(releas
 
     let mut alice = host.login("alice");
     host.ok("sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/curfew/agent.toml && systemctl reload curfewd");
-    curfew_tests::wait_for("enforce mode", Duration::from_secs(5), || {
-        (host.status()["mode"] == "enforce").then_some(())
-    });
+    curfew_tests::wait_for("enforce mode", SOON, || (host.status()["mode"] == "enforce").then_some(()));
     assert_refused(&host.ssh("alice", "id"));
     std::thread::sleep(Duration::from_secs(2));
     for shell in [&mut alice, &mut bob] {
@@ -46,7 +44,7 @@ fn with_the_agent_dead_observe_mode_still_refuses_nobody(release: Release) {
     assert_eq!(host.ssh("alice", "id -un").expect_ok("observed, with no agent"), "alice");
     host.start_agent();
     host.ok("sed -i 's/observe/enforce/' /etc/curfew/agent.toml && systemctl reload curfewd");
-    wait_for("enforcing", Duration::from_secs(5), || (host.status()["in_force"] == true).then_some(()));
+    wait_for("enforcing", SOON, || (host.status()["in_force"] == true).then_some(()));
     host.stop_agent();
     assert_refused(&host.ssh("alice", "id -un"));
 }

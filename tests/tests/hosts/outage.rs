@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, Shell, assert_refused, report, wait_for};
+use curfew_tests::{Host, Release, SOON, Shell, assert_refused, report, wait_for};
 
 on_every_release! {
     a_disk_without_room_or_inodes_gives_no_access_and_loses_no_record,
@@ -13,7 +13,6 @@ on_every_release! {
     dbus_or_logind_hung_or_gone_delay_no_end,
 }
 
-const SOON: Duration = Duration::from_secs(5);
 /// How long after the end anything may still run, in milliseconds.
 const LATEST: i64 = 500;
 /// How long a covered login may take meanwhile.

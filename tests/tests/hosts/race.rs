@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Grant, Host, Output, Release, Running, report, wait_for};
+use curfew_tests::{Grant, Host, Output, Release, Running, SOON, report, wait_for};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,7 +18,6 @@ const WAITING: [(&str, &str); 4] =
     [("alice", "account"), ("carol", "early"), ("dave", "late"), ("first.last", "behind")];
 /// How long after the hook's end, or the grant's, anything may still be there.
 const LATEST: i64 = 1000;
-const SOON: Duration = Duration::from_secs(20);
 
 /// How access goes away.
 #[derive(Clone, Copy, Debug)]

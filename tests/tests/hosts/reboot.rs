@@ -1,7 +1,6 @@
 //! Grants outlive the host's restart, and end when they were to end.
 
-use curfew_tests::{Host, Release, assert_refused, wait_for};
-use std::time::Duration;
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     after_a_reboot_access_is_back_until_the_same_end_and_no_longer,
@@ -48,7 +47,5 @@ fn the_grant_is_back(host: &Host, id: &str) {
     let held = status["grants"].as_array().and_then(|grants| grants.iter().find(|grant| grant["id"] == id));
     assert_eq!(held.map(|grant| &grant["state"]), Some(&"live".into()), "{status}");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("after the restart"), "alice");
-    wait_for("sudo", Duration::from_secs(3), || {
-        (host.run_as("alice", "sudo -n /usr/bin/id -u").stdout.trim() == "0").then_some(())
-    });
+    wait_for("sudo", SOON, || (host.run_as("alice", "sudo -n /usr/bin/id -u").stdout.trim() == "0").then_some(()));
 }

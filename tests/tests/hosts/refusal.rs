@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     without_a_grant_every_way_in_is_refused_with_the_reason,
@@ -61,7 +61,7 @@ fn the_hosts_own_sudo_rules_give_nothing_without_a_grant(release: Release) {
 
     // The same rule serves again while a grant covers it.
     let _grant = host.grant("dave --for 60s --sudo --command /usr/bin/whoami");
-    wait_for("sudo under the grant", Duration::from_secs(3), || {
+    wait_for("sudo under the grant", SOON, || {
         let output = host.run_as("dave", "sudo -n /usr/bin/whoami");
         (output.stdout.trim() == "root").then_some(())
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Grant, Host, Release, report, wait_for};
+use curfew_tests::{Grant, Host, Release, SOON, report, wait_for};
 use serde_json::Value;
 
 on_every_release! {
@@ -100,7 +100,7 @@ fn what_root_leaves_behind_is_found_at_the_end_of_sudo(release: Release) {
     assert!(found["residue"].to_string().contains("carol for-later"), "{found:#}");
     assert_eq!((&found["user"], &found["approved_by"][0]), (&"alice".into(), &"root".into()), "{found:#}");
     assert!(found["message"].as_str().is_some_and(|it| it.contains("and 9 more")), "{found:#}");
-    let journal = wait_for("the record in the journal", Duration::from_secs(5), || {
+    let journal = wait_for("the record in the journal", SOON, || {
         host.journal("_SYSTEMD_UNIT=curfewd.service CURFEW_EVENT=residue.found").pop()
     });
     assert!(journal["CURFEW_RESIDUE"].as_str().is_some_and(|it| it.contains("/etc/sudoers.d/later")), "{journal:#}");
@@ -171,7 +171,7 @@ fn the_report_comes_also_when_the_agent_was_restarted_in_between(release: Releas
     let mut host = Host::builder(release).config("grace = \"0s\"").boot();
     let killed = host.grant("alice --for 10s --login --sudo --command ALL");
     let away = host.grant("bob --for 12s --login --sudo --command ALL");
-    wait_for("both drop-ins", Duration::from_secs(5), || (host.drop_ins().len() == 2).then_some(()));
+    wait_for("both drop-ins", SOON, || (host.drop_ins().len() == 2).then_some(()));
     host.ssh("alice", "sudo -n touch /var/lib/systemd/linger/carol").expect_ok("planting");
     host.ok("systemctl kill --signal=KILL --kill-whom=main curfewd");
     let reports = found(&host, &killed);
@@ -196,7 +196,7 @@ fn a_first_look_that_came_late_or_was_spoiled_is_said_in_the_report(release: Rel
     let host = Host::builder(release).config("grace = \"0s\"").boot();
     let late = host.grant("alice --for 10s --login --sudo --command ALL");
     let spoiled = host.grant("bob --for 10s --login --sudo --command ALL");
-    wait_for("both drop-ins", Duration::from_secs(5), || (host.drop_ins().len() == 2).then_some(()));
+    wait_for("both drop-ins", SOON, || (host.drop_ins().len() == 2).then_some(()));
     let place = format!("/var/lib/curfew/residue/{}", late.id);
     host.ok(&format!("rm {place} && echo '{{' > /var/lib/curfew/residue/{}", spoiled.id));
     host.ok("systemctl reload curfewd");

@@ -1,17 +1,15 @@
 //! The server's package on a host of its own: what installing does not do, the first start, an upgrade, the end.
 
 use std::fs;
-use std::time::Duration;
 
 use curfew_tests::root::server_package;
-use curfew_tests::{Host, Release, report, wait_for};
+use curfew_tests::{Host, Release, SOON, report, wait_for};
 
 on_two_releases! {
     the_servers_package_starts_nothing_until_an_endpoint_is_made,
 }
 
 const DEB: &str = "/root/curfew-server.deb";
-const SOON: Duration = Duration::from_secs(10);
 
 /// What is not the server's own in its folder.
 const STRANGERS: &str = "find /var/lib/curfew-server ! -user curfew-server -o ! -group curfew-server -o -perm /077";

@@ -1,6 +1,6 @@
 //! The audit's spool where one of its files is full and the disk fails just then.
 
-use curfew_tests::{Host, Release};
+use curfew_tests::{Host, Release, SOON};
 
 on_every_release! {
     a_spool_whose_next_file_can_not_be_begun_has_no_gap_and_no_double,
@@ -45,7 +45,7 @@ fn a_spool_whose_next_file_can_not_be_begun_has_no_gap_and_no_double(release: Re
     assert!(numbers.len() as u64 > filled + 16, "records are lost: {filled} and then {}\n{files}", numbers.len());
     assert!(files.lines().count() > 2, "the file was never full: {files}");
     let last = *numbers.last().expect("records");
-    curfew_tests::wait_for("every number behind the mark in the journal", std::time::Duration::from_secs(5), || {
+    curfew_tests::wait_for("every number behind the mark in the journal", SOON, || {
         let entries = host.journal(&format!("_SYSTEMD_UNIT=curfewd.service CURFEW_SEQ={last}"));
         (!entries.is_empty()).then_some(())
     });

@@ -1,8 +1,6 @@
 //! sudo and su in all their forms: who acts is judged, whatever the host's own rules, tickets and settings say.
 
-use std::time::Duration;
-
-use curfew_tests::{Host, Release, assert_refused, wait_for};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     root_running_sudo_or_su_is_never_blocked,
@@ -24,8 +22,6 @@ on_classic_sudo! {
 on_sudo_rs! {
     what_sudo_rs_would_read_as_another_user_gives_nothing_and_says_why,
 }
-
-const SOON: Duration = Duration::from_secs(3);
 
 /// Lets alice do everything by a rule of the host's own, and gives root a password.
 const OWN_RULES: &str = "echo 'alice ALL=(ALL:ALL) NOPASSWD: ALL' > /etc/sudoers.d/own && chmod 440 /etc/sudoers.d/own && \
@@ -291,9 +287,9 @@ fn assert_silent(host: &Host, when: &str) {
 fn other_peoples_sudo_prints_nothing_of_ours(release: Release) {
     let host = Host::builder(release).exempt(&["ops", "dave"]).config("grace = \"0s\"").boot();
     assert_silent(&host, "without a grant");
-    let short = host.grant("alice --for 4s --sudo --command '/usr/bin/echo a=b,c:d'");
     let long = host.grant("alice --for 60s --sudo --command ALL --run-as root --run-as www-data");
     let _dotted = host.grant("first.last --for 60s --sudo --command /usr/bin/id --run-as first.last");
+    let short = host.grant("alice --for 10s --sudo --command '/usr/bin/echo a=b,c:d'");
     wait_for("three drop-ins", SOON, || (host.drop_ins().len() == 3).then_some(()));
     assert_silent(&host, "while three grants are live");
     short.wait_end();

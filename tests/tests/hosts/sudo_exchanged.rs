@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use curfew_tests::{Host, Release, report, until, wait_for};
+use curfew_tests::{Host, Release, SOON, report, until, wait_for};
 
 // These hosts have both: what the other two releases can't show.
 on_sudo_rs! {
@@ -11,8 +11,6 @@ on_sudo_rs! {
     a_sudo_that_nobody_knows_gets_no_rules_and_the_audit_says_so_once,
     without_a_visudo_of_its_own_flavour_a_sudo_gets_no_rules,
 }
-
-const SOON: Duration = Duration::from_secs(5);
 
 /// How long a drop-in for another sudo may stay.
 const WRONG_FOR: Duration = Duration::from_millis(500);
@@ -170,7 +168,7 @@ fn a_sudo_that_nobody_knows_gets_no_rules_and_the_audit_says_so_once(release: Re
         let before = refused(&host);
         host.write(&format!("/usr/bin/{name}"), script);
         host.ok(&format!("chmod 755 /usr/bin/{name}; {}", link(name)));
-        wait_for("a refusal", Duration::from_secs(8), || (refused(&host) > before).then_some(()));
+        wait_for("a refusal", SOON, || (refused(&host) > before).then_some(()));
         assert!(host.drop_ins().is_empty(), "{name}");
         let last = host.audit("--event grant.refused").pop().expect("a record");
         assert!(last["reason"].as_str().is_some_and(|why| why.contains("sudo")), "{name}: {last}");

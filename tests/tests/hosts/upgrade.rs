@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use curfew_tests::package::DEB;
 use curfew_tests::root::server_package;
-use curfew_tests::{Host, Release, Running, assert_refused, report, wait_for};
+use curfew_tests::{Host, Release, Running, SOON, assert_refused, report, wait_for};
 
 on_every_release! {
     an_upgrade_opens_and_shuts_no_door_and_ends_no_session,
@@ -18,7 +18,6 @@ on_two_releases! {
     an_upgrade_of_the_server_is_a_pause_that_its_hosts_get_over,
 }
 
-const SOON: Duration = Duration::from_secs(5);
 /// How long after the end anything may still run.
 const LATEST: i64 = 250;
 
@@ -43,7 +42,7 @@ fn sudo(user: &str) -> String {
 
 /// Every answer must be `expected`; gives how many there were and the longest wait.
 fn all(knocking: Running, who: &str, expected: &str) -> (usize, u64) {
-    let output = knocking.finish(SOON * 4);
+    let output = knocking.finish(SOON);
     let mut longest = 0;
     for line in output.stdout.lines() {
         let (said, waited) = line.split_once(' ').expect("an answer and its time");
@@ -80,7 +79,7 @@ fn an_upgrade_opens_and_shuts_no_door_and_ends_no_session(release: Release) {
     let granted = [knocking(&host, &login("alice")), knocking(&host, &sudo("alice"))];
     // bob has nothing, dave a rule of the host's own for this very command.
     let refused = [knocking(&host, &login("bob")), knocking(&host, &sudo("dave"))];
-    wait_for("answers", SOON * 2, || {
+    wait_for("answers", SOON, || {
         granted.iter().chain(&refused).all(|it| it.stdout().lines().count() >= 2).then_some(())
     });
     let begun = Instant::now();
@@ -217,7 +216,7 @@ fn an_upgrade_of_the_server_is_a_pause_that_its_hosts_get_over(release: Release)
         host.ok(&format!(
             "CURFEW_SERVER_TOKEN_FILE=/root/admin curfew-server grant create {user} --labels role=web --for 1h --login --reason INC-1"
         ));
-        wait_for("the endpoint's grant", SOON * 4, || {
+        wait_for("the endpoint's grant", SOON, || {
             (host.why(&format!("{user} sshd"))["verdict"] == "permit").then_some(())
         });
     };
