@@ -1,9 +1,10 @@
 //! The audit: every decision and every deed, numbered without a gap, durable, and copied to the journal.
 //!
 //! [`Audit::write`] puts a record into the spool's file before its caller goes on, so that the death of the agent loses none.
-//! Two tasks follow behind: one makes the file durable against a power loss, one copies the records to journald(8),
-//! and catches up where journald was away. What is durable goes to the endpoint, too, where there is one (`shipment`). Audit is not logging: what the agent says of its own state goes to `tracing`.
+//! Two tasks follow behind: one makes the file durable against a power loss, one copies the records to journald(8)
+//! (`copy`). What is durable goes to the endpoint, too, where there is one (`shipment`). Audit is not logging: what the agent says of its own state goes to `tracing`.
 
+mod copy;
 pub mod journald;
 pub mod query;
 pub mod reader;
@@ -24,23 +25,11 @@ use tokio::sync::Notify;
 /// Where the spool is.
 pub const FOLDER: &str = "/var/lib/curfew/audit";
 
-/// The error of a datagram that is too long (send(2)).
-const EMSGSIZE: i32 = nix::errno::Errno::EMSGSIZE as i32;
-
 /// How long records are gathered before they are synced and copied together: whoever waits for an answer comes first.
 const GATHERED: Duration = Duration::from_millis(50);
 
 /// How long records are gathered before they go to the endpoint together.
 const GATHERED_TO_SHIP: Duration = Duration::from_secs(1);
-
-/// How many records are copied before anything else has its turn.
-const BATCH: usize = 64;
-
-/// How long everything else has its turn then.
-const TURN: Duration = Duration::from_millis(2);
-
-/// The longest pause between two tries to reach journald.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The audit of this host.
 pub struct Audit {
@@ -106,32 +95,6 @@ impl Audit {
         }
     }
 
-    /// Copies every record to journald, in order, at least once. Never returns.
-    pub async fn copy_to_journal(&self) {
-        let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());
-        let mut journal = None;
-        let mut pause = Duration::from_millis(100);
-        loop {
-            match copy_batch(&mut reader, &mut journal) {
-                Ok(copied) => {
-                    pause = Duration::from_millis(100);
-                    if copied == 0 {
-                        self.to_copy.notified().await;
-                    }
-                    // While records come, somebody waits for answers.
-                    let busy = self.last_written.get().elapsed() < GATHERED;
-                    tokio::time::sleep(if copied < BATCH || busy { GATHERED } else { TURN }).await;
-                }
-                Err(error) => {
-                    tracing::debug!("journald takes no record now: {error}");
-                    journal = None;
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-        }
-    }
-
     /// The next batch for the endpoint, behind the record with the number `stored_to`; waits until there is one.
     ///
     /// # Errors
@@ -176,7 +139,7 @@ impl Audit {
     pub fn finish(&self) {
         let mut reader = SpoolReader::resume(&self.folder, self.spool.borrow().last_seq());
         let mut journal = None;
-        while let Ok(1..) = copy_batch(&mut reader, &mut journal) {}
+        while let Ok(1..) = copy::batch(&mut reader, &mut journal) {}
         // What no disk took is in the journal at least, without a number.
         if let Ok(journal) = Journal::connect() {
             for (entry, time) in self.spool.borrow().waiting() {
@@ -187,29 +150,4 @@ impl Audit {
             let _ = file.sync_data();
         }
     }
-}
-
-/// Copies up to [`BATCH`] records, and returns how many.
-fn copy_batch(reader: &mut SpoolReader, journal: &mut Option<Journal>) -> std::io::Result<usize> {
-    let batch = reader.peek(BATCH)?;
-    if batch.is_empty() {
-        return Ok(0);
-    }
-    let journal = match journal {
-        Some(journal) => journal,
-        None => journal.insert(Journal::connect()?),
-    };
-    for line in &batch {
-        match line.record.as_ref().map(|record| journal.send(&journald::message(record))) {
-            // It is in the spool; nothing behind it waits for a record that journald will never take.
-            Some(Err(error)) if error.raw_os_error() == Some(EMSGSIZE) => {
-                tracing::error!("an audit record is too long for journald: {error}");
-            }
-            Some(Err(error)) => return Err(error),
-            Some(Ok(())) | None => {}
-        }
-        reader.pass(line);
-    }
-    reader.remember();
-    Ok(batch.len())
 }

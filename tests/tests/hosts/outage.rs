@@ -13,6 +13,10 @@ on_every_release! {
     dbus_or_logind_hung_or_gone_delay_no_end,
 }
 
+on_one_release! {
+    what_journald_took_and_never_read_is_copied_again,
+}
+
 /// How long after the end anything may still run, in milliseconds.
 const LATEST: i64 = 500;
 /// How long a covered login may take meanwhile.
@@ -211,6 +215,21 @@ for (1 .. 100) {
         let answers = host.ask_pam("bob", 100);
         assert!(answers.within(1.0) < 2000.0, "{answers:?}");
     });
+}
+
+fn what_journald_took_and_never_read_is_copied_again(release: Release) {
+    let host = host(release);
+    let (sockets, service) = ("systemd-journald.socket systemd-journald-dev-log.socket", "systemd-journald.service");
+    // What is in the socket of a journald that hangs goes with the socket.
+    host.ok("kill -STOP $(pidof systemd-journald)");
+    let _lost = host.grant("bob --for 600s --login");
+    std::thread::sleep(Duration::from_millis(500));
+    host.ok(&format!("systemctl mask --runtime --quiet {service}; kill -KILL $(pidof systemd-journald)"));
+    host.ok(&format!("systemctl stop {sockets} {service} 2>/dev/null"));
+    host.ok(&format!("systemctl unmask --runtime --quiet {service} && systemctl reset-failed {sockets} {service}"));
+    host.ok(&format!("systemctl start {sockets} {service}"));
+    let _more = host.grant("carol --for 600s --login");
+    host.audit_is_whole();
 }
 
 fn dbus_or_logind_hung_or_gone_delay_no_end(release: Release) {
