@@ -11,7 +11,7 @@ use crate::enforce::adoption;
 use crate::enforce::reconcile::reconcile;
 use crate::owner::{self, Ownership};
 use curfew_protocol::ipc::AGENT_SOCKET;
-use curfew_protocol::varlink;
+use curfew_protocol::varlink::{self, CallError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -21,6 +21,12 @@ use tokio::task::LocalSet;
 
 /// How long an agent that lives may take to look.
 const AGENTS_TURN: Duration = Duration::from_millis(600);
+
+/// So many agents in a row are asked, should each die of it.
+const MOST_AGENTS: usize = 3;
+
+/// How long the kernel may take between the end of a dead agent's connection and that of its lock.
+const LAST_BREATH: Duration = Duration::from_millis(20);
 
 /// How long the kernel may take to end an agent that is wedged.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(2);
@@ -41,11 +47,7 @@ const LONGEST_WORK: Duration = Duration::from_secs(8);
 /// [`DaemonError`] says what it can't do without.
 pub fn run() -> Result<(), DaemonError> {
     let system = |what| move |source| DaemonError::System { what, source };
-    let owner = match Ownership::try_take().map_err(system("the ownership of the agent's state"))? {
-        Some(owner) => owner,
-        None if agent_looks() => return Ok(()),
-        None => take_over().map_err(system("the agent hangs, and can't be ended"))?,
-    };
+    let Some(owner) = take_ownership()? else { return Ok(()) };
     let runtime = event_loop().map_err(system("no event loop"))?;
     let done = LocalSet::new().block_on(&runtime, async {
         let agent = Rc::new(Agent::open()?);
@@ -61,14 +63,25 @@ pub fn run() -> Result<(), DaemonError> {
     done
 }
 
-/// Asks the agent to look now; `false` if it does not.
-fn agent_looks() -> bool {
-    let looked: Result<Value, _> =
-        varlink::call(Path::new(AGENT_SOCKET), "io.curfew.Agent.Reconcile", json!({}), AGENTS_TURN);
-    if let Err(error) = &looked {
+/// Takes what the agent owns; none where an agent does the work. One that dies with the question in its hands leaves its state to whoever is first:
+/// this sweep, or the next agent, which is asked in turn.
+fn take_ownership() -> Result<Option<Ownership>, DaemonError> {
+    let system = |what| move |source| DaemonError::System { what, source };
+    for _ in 0..MOST_AGENTS {
+        let owner = Ownership::try_take().map_err(system("the ownership of the agent's state"))?;
+        if owner.is_some() {
+            return Ok(owner);
+        }
+        let looked: Result<Value, _> =
+            varlink::call(Path::new(AGENT_SOCKET), "io.curfew.Agent.Reconcile", json!({}), AGENTS_TURN);
+        let Err(error) = looked else { return Ok(None) };
         tracing::error!("the agent does not look after an end: {error}");
+        if !matches!(error, CallError::Broken(_)) {
+            break;
+        }
+        std::thread::sleep(LAST_BREATH);
     }
-    looked.is_ok()
+    take_over().map(Some).map_err(system("the agent hangs, and can't be ended"))
 }
 
 /// Ends an agent that hangs; systemd starts another, which waits for this sweep.

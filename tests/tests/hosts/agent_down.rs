@@ -14,6 +14,10 @@ on_every_release! {
     an_agent_that_dies_with_a_question_in_its_hands_costs_nobody_a_login_or_a_run_of_sudo,
 }
 
+on_one_release! {
+    a_sweep_that_the_agent_dies_under_leaves_the_work_to_the_next_agent,
+}
+
 /// How soon a grantee must be refused when the agent does not answer.
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -173,6 +177,19 @@ fn an_agent_that_dies_with_a_question_in_its_hands_costs_nobody_a_login_or_a_run
     }
     assert_refused(&host.ssh("carol", "id"));
     assert!(host.audit("--event session.terminated").is_empty());
+    host.audit_is_whole();
+}
+
+fn a_sweep_that_the_agent_dies_under_leaves_the_work_to_the_next_agent(release: Release) {
+    let host = Host::boot(release);
+    host.make_mortal();
+    let taken_over = || host.ok("journalctl --unit=curfew-sweep.service").matches("it is ended").count();
+    costs_nothing(&host, "recvfrom:signal=KILL:when=1", || {
+        let before = taken_over();
+        host.ok("systemctl start curfew-sweep.service");
+        taken_over() == before
+    });
+    wait_for("the agent", SOON, || host.run("curfew status").success().then_some(()));
     host.audit_is_whole();
 }
 
