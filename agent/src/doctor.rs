@@ -17,7 +17,7 @@ mod agent;
 mod confinement;
 mod journal;
 mod pam;
-mod ssh;
+pub mod ssh;
 mod standing;
 mod sudo;
 mod sudoers;
@@ -74,7 +74,8 @@ impl Check {
         Self { name, result: Finding::Warn, detail: detail.into(), mend: Some(mend.into()) }
     }
 
-    fn fail(name: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    /// Something that does not work, and what mends it.
+    pub fn fail(name: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { name, result: Finding::Fail, ..Self::warn(name, detail, mend) }
     }
 }
@@ -127,7 +128,7 @@ pub fn examine(host: &Host, occasion: Occasion) -> Vec<Check> {
     if occasion == Occasion::Visit {
         checks.extend(pam::checks(host));
     }
-    checks.extend(ssh::checks(host));
+    checks.extend(ssh::checks(host, occasion));
     checks.extend(sudo::checks(host, occasion));
     checks.extend(standing::checks(host));
     checks.extend(journal::checks());

@@ -7,19 +7,29 @@ use std::path::Path;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
-/// Where journald writes what stays (systemd-journald.service(8)).
+/// Where journald writes what stays, a folder for each machine (systemd-journald.service(8)).
 const PERSISTENT: &str = "/var/log/journal";
+
+/// Where it writes what goes with the boot, or is not flushed yet.
+const VOLATILE: &str = "/run/log/journal";
+
+/// machine-id(5).
+const MACHINE_ID: &str = "/etc/machine-id";
 
 pub(super) fn checks() -> Vec<Check> {
     vec![persistent(), unlimited()]
 }
 
 fn persistent() -> Check {
-    let has_files = std::fs::read_dir(PERSISTENT).is_ok_and(|mut entries| entries.next().is_some());
-    if has_files && Path::new(PERSISTENT).is_dir() {
+    // A folder from before may be there, and written no more.
+    let machine = std::fs::read_to_string(MACHINE_ID).unwrap_or_default();
+    let is_written = |folder: &str| Path::new(folder).join(machine.trim()).join("system.journal").exists();
+    if is_written(PERSISTENT) && !is_written(VOLATILE) {
         Check::pass("journal", format!("it is kept in {PERSISTENT}"))
     } else {
-        let mend = format!("mkdir -p {PERSISTENT} && systemctl restart systemd-journald && journalctl --flush");
+        let mend = format!(
+            "mkdir -p {PERSISTENT} && systemctl restart systemd-journald && journalctl --flush; Storage= in journald.conf(5) may keep it from that"
+        );
         Check::warn("journal", "it does not outlive a boot; /var/lib/curfew/audit does", mend)
     }
 }

@@ -1,22 +1,35 @@
 //! What sshd itself says (sshd(8), `-T`): whether it asks PAM at all, and whether root may come in past every grant.
 
-use super::{Check, Host};
+use super::{Check, Host, Occasion};
 use crate::program::{self, Said};
 use std::path::Path;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
-pub(super) fn checks(host: &Host) -> Vec<Check> {
+/// What it is told, one setting a line. Match blocks are decided for root who comes from here.
+fn settings() -> Result<String, String> {
+    program::run_and_wait(SSHD, &["-T", "-C", "user=root,host=localhost,addr=127.0.0.1"]).and_then(Said::output)
+}
+
+/// Whether root may log in over it at all; `false` where that can't be known.
+pub fn lets_root_in() -> bool {
+    settings().is_ok_and(|settings| value(&settings, "permitrootlogin").is_some_and(|permitted| permitted != "no"))
+}
+
+pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
     if !host.config().login_services.iter().any(|service| service == "sshd") || !Path::new(SSHD).exists() {
         return vec![Check::pass("sshd", "there is no sshd that is judged")];
     }
-    // Match blocks are decided for root who comes from here.
-    let said = program::run_and_wait(SSHD, &["-T", "-C", "user=root,host=localhost,addr=127.0.0.1"]);
-    match said.and_then(Said::output) {
+    match settings() {
         Ok(settings) => vec![pam(&settings, &host.config().login_services), root(&settings, host.exempts("root"))],
         Err(problem) => {
-            let detail = format!("what sshd is told can't be known: {problem}");
-            vec![Check::warn("sshd", detail, "see that `sshd -T` says UsePAM yes")]
+            let detail = format!("whether sshd asks PAM can't be known: {problem}");
+            let mend = "see that `sshd -T` says UsePAM yes; it wants /run/sshd (mkdir -p /run/sshd) and host keys (ssh-keygen -A)";
+            // Whoever wires what nobody asks takes it for a lock.
+            vec![match occasion {
+                Occasion::Visit => Check::warn("sshd", detail, mend),
+                Occasion::BeforeWiring => Check::fail("sshd", detail, mend),
+            }]
         }
     }
 }

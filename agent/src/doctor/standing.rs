@@ -45,13 +45,16 @@ fn rules(host: &Host) -> Check {
     Check::warn("sudo_rules", detail, "take them out with visudo, and grant what they gave")
 }
 
+/// Whether a line of sudoers(5) spares somebody the password who is not exempt. Blanks may stand around every sign.
 fn is_passwordless(line: &str, exempt: impl Fn(&str) -> bool) -> bool {
     let line = line.trim_start();
-    if let Some(settings) = line.strip_prefix("Defaults") {
-        return settings.replace("! ", "!").contains("!authenticate");
+    let dense: String = line.split_ascii_whitespace().collect();
+    if line.starts_with("Defaults") {
+        return dense.contains("!authenticate");
     }
-    let who = line.split(|c: char| c.is_ascii_whitespace() || c == ',').next().unwrap_or_default();
-    line.contains("NOPASSWD:") && !exempt(who)
+    let users = line.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+    let users = users.split_ascii_whitespace().next().unwrap_or_default();
+    dense.contains("NOPASSWD:") && !users.split(',').all(exempt)
 }
 
 fn sudo_groups(host: &Host) -> Check {
@@ -108,7 +111,12 @@ mod tests {
             ("dave ALL = NOPASSWD: /usr/bin/id", true),
             ("%wheel ALL=(ALL) NOPASSWD:ALL", true),
             ("ops ALL=(ALL) NOPASSWD:ALL", false),
+            ("ops ALL=(ALL) NOPASSWD : ALL", false),
+            ("ops, alice ALL=(ALL) NOPASSWD: ALL", true),
+            ("ops ,alice ALL=(ALL) NOPASSWD: ALL", true),
+            ("alice ALL=(ALL) NOPASSWD : ALL", true),
             ("Defaults:bob !authenticate", true),
+            ("Defaults !  authenticate", true),
             ("Defaults env_reset", false),
             ("%sudo ALL=(ALL:ALL) ALL", false),
         ] {

@@ -75,6 +75,8 @@ fn while_the_clock_is_set_back_nothing_opens_and_what_is_open_ends_on_time(relea
     assert!(stepped["reason"].to_string().contains("unproven"), "{stepped}");
     assert!(problems(&host).contains("curfew clock --accept"), "{}", problems(&host));
     assert!(!host.run("curfew clock").success());
+    let doctor = host.run("curfew doctor").stdout;
+    assert!(doctor.contains("fail  clock") && doctor.contains("curfew clock --accept"), "{doctor}");
     refused_for_the_clock(&host, "alice");
     assert!(!host.run_as("alice", "sudo -n /usr/bin/id").success());
     // It is over, wherever the clock stands.

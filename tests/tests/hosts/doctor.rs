@@ -22,6 +22,10 @@ fn findings(checks: &[Value]) -> Vec<String> {
 fn a_healthy_host_fails_nothing(release: Release) {
     let host = Host::boot(release);
     // What the test hosts have on purpose: dave's rule, a root who may log in. Nothing else is told.
+    let told = findings(&checks(&host));
+    for finding in ["warn sudo_rules", "warn root_login"] {
+        assert!(told.iter().any(|it| it == finding), "{finding}: {told:?}");
+    }
     host.ok("rm /etc/sudoers.d/dave; echo 'PermitRootLogin no' > /etc/ssh/sshd_config.d/a.conf; mkdir -p /var/log/journal; journalctl --flush");
     let healthy = host.run("curfew doctor");
     assert!(healthy.success(), "{healthy:?}");
@@ -31,6 +35,11 @@ fn a_healthy_host_fails_nothing(release: Release) {
         assert!(check["name"].is_string() && check["detail"].is_string() && check["mend"].is_null(), "{check}");
     }
     assert!(healthy.stdout.ends_with("0 failed, 0 warnings.\n"), "{}", healthy.stdout);
+    // What was kept before is there still, and nothing is added to it.
+    host.ok("mkdir -p /run/systemd/journald.conf.d && printf '[Journal]\\nStorage=volatile\\n' >/run/systemd/journald.conf.d/a.conf");
+    host.ok("systemctl restart systemd-journald");
+    let volatile = || (findings(&self::checks(&host)) == ["warn journal"]).then_some(());
+    wait_for("a journal that goes with the boot", SOON, volatile);
     let alice = host.run_as("alice", "curfew doctor");
     assert!(!alice.success() && alice.stderr.contains("only root"), "{alice:?}");
 }

@@ -156,6 +156,8 @@ fn past_its_time_a_set_opens_nothing_new_and_ends_nothing(release: Release) {
     wait_for("its end", SOON, || (host.why("alice sshd")["reason_code"] == "stale").then_some(()));
     assert_refused(&host.ssh("alice", "id"));
     assert!(host.ssh("alice", "id").stderr.contains("endpoint"));
+    let doctor = host.run("curfew doctor").stdout;
+    assert!(doctor.contains("fail  endpoint") && doctor.contains("nothing new opens by it"), "{doctor}");
     assert!(alice.run("echo in").contains("in"), "what is live goes on");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("a local grant"), "bob");
     std::thread::sleep(Duration::from_secs(4));
