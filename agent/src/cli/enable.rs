@@ -1,13 +1,14 @@
 //! `curfew enable`: looks at the host, wires PAM and sudo, tries the wiring, and goes back by itself unless a new login confirms.
 
 mod plan;
+mod way_in;
 
 use self::plan::Plan;
+use self::way_in::{exempt_users, nobody_left, whose_shell};
 use super::{CliError, Outcome, ask, doctor, failed, only_root, print};
 use crate::clock;
 use crate::config::{Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
-use crate::enforce::processes::login_uid;
 use crate::request::messages::Status;
 use crate::wiring;
 use crate::wiring::rehearsal::{self, Rehearsed};
@@ -15,12 +16,9 @@ use crate::wiring::replacement::{self, Replacement};
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::{Unconfirmed, UnconfirmedError};
 use clap::Args;
-use curfew_protocol::exempt;
 use jiff::Timestamp;
-use nix::unistd::{Uid, User};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::time::Duration;
 
 /// How long a change waits to be confirmed, where a person makes it.
@@ -40,9 +38,12 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 ///
 /// On a terminal, everything is undone after 5 minutes unless `curfew confirm` comes from a login that began after the change. PID 1 keeps that time: it
 /// needs neither the agent nor the network, and a reboot undoes at once. `curfew disable` takes everything back, to the byte.
+///
+/// Where nobody might get in afterwards (root alone is exempt, no endpoint grants anything, and whoever runs it is not logged in as root), nothing is
+/// changed unless it is undone by itself, or with --no-confirm.
 #[derive(Args, Debug)]
 pub struct Enable {
-    /// Undo everything after this time, between 10s and 1d, unless `curfew confirm` comes from a new login. On a terminal 5m, else never.
+    /// Undo everything after this time, between 10s and 24h, unless `curfew confirm` comes from a new login. On a terminal 5m, else never.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "no_confirm")]
     confirm: Option<Duration>,
     /// Do not wait for anybody to confirm.
@@ -69,7 +70,7 @@ impl Enable {
             show(&plan.text());
         }
         if !self.unchecked {
-            plan.done.checks = self.look(json)?;
+            plan.done.checks = self.look(json, plan.mode, wait)?;
         }
         if self.dry_run {
             print(json, &plan.done, || "Nothing was changed.\n".into())?;
@@ -81,10 +82,12 @@ impl Enable {
         let status: Status = ask("Status", json!({}))?;
         let exempt = exempt_users();
         let earlier = Unconfirmed::load().map_err(failed)?;
-        // What waited already does so still, and this with it.
-        let (waited, waited_until) = (earlier.is_some(), earlier.as_ref().map(|earlier| earlier.until));
+        if earlier.as_ref().is_some_and(|earlier| earlier.until <= clock::now()) {
+            let why = "nobody confirmed an earlier change in time, and it is being undone; try again in a moment, or first run `curfew disable`";
+            return Err(failed(why));
+        }
         // From here on, nothing stays half done: what is tried leaves something, too, if it is killed.
-        let begun = self.begin(&plan.replacements, earlier, wait)?;
+        let begun = self.begin(&plan.replacements, earlier.as_ref(), wait)?;
         let rehearsed = if self.unchecked { Ok(Vec::new()) } else { plan.rehearse(&exempt) };
         let carried_out = rehearsed.and_then(|rehearsed| {
             begun.iter().try_for_each(Unconfirmed::check_waits).map_err(failed)?;
@@ -96,14 +99,17 @@ impl Enable {
             Err(error) => vec![error.to_string()],
         };
         let kept = match problems.is_empty() {
-            true => keep(begun, wait.is_some() || waited).map_err(|error| vec![error.to_string()]),
+            true => keep(begun, earlier.as_ref(), wait).map_err(|error| vec![error.to_string()]),
             false => Err(problems),
         };
         match kept {
-            Ok(until) => plan.done.confirm_by = until.or(waited_until),
-            Err(problems) => return Err(taken_back(&plan.replacements, &problems, waited)),
+            Ok(until) => plan.done.confirm_by = until,
+            Err(problems) => return Err(taken_back(&plan.replacements, &problems, earlier.as_ref())),
         }
-        print(json, &plan.done, || plan.done.text(plan.mode) + &whose_shell(&exempt))?;
+        let enforced = plan.mode == Mode::Enforce;
+        print(json, &plan.done, || {
+            plan.done.text(plan.mode) + &whose_shell(&exempt).filter(|_| enforced).unwrap_or_default()
+        })?;
         Ok(Outcome::Yes)
     }
 
@@ -111,30 +117,29 @@ impl Enable {
     fn wait(&self) -> Result<Option<Duration>, CliError> {
         match self.confirm {
             Some(wait) if wait < SHORTEST_WAIT || wait > LONGEST_WAIT => {
-                Err(CliError::Usage(format!("--confirm {wait:?}: between 10s and 1d; nobody logs in anew in less")))
+                Err(CliError::Usage(format!("--confirm {wait:?}: between 10s and 24h; nobody logs in anew in less")))
             }
             Some(wait) => Ok(Some(wait)),
             None => Ok((!self.no_confirm && std::io::stdin().is_terminal()).then_some(WAIT)),
         }
     }
 
-    /// Has PID 1 go back, should this process not come to its end; until somebody confirms, where they are waited for.
+    /// Has PID 1 go back, should this process not come to its end; until somebody confirms, where they are waited for. What waited already keeps its
+    /// time meanwhile, and goes back with this.
     fn begin(
         &self,
         replacements: &[Replacement],
-        earlier: Option<Unconfirmed>,
+        earlier: Option<&Unconfirmed>,
         wait: Option<Duration>,
     ) -> Result<Option<Unconfirmed>, CliError> {
         if replacements.is_empty() || (self.unchecked && wait.is_none()) {
             return Ok(None);
         }
-        let (replaced, rest) = match earlier {
-            Some(Unconfirmed { replaced, until, .. }) => {
-                (replaced.map(|earlier| replacement::on_top_of(earlier, replacements)), Some(left_of(until)))
-            }
-            None => (Some(replacements.to_vec()), None),
+        let begun = match earlier {
+            Some(earlier) => earlier.begin_more(replacements),
+            None => Unconfirmed::begin(Some(replacements.to_vec()), wait.unwrap_or(WAIT)),
         };
-        match Unconfirmed::begin(replaced, wait.or(rest).unwrap_or(WAIT)) {
+        match begun {
             Ok(unconfirmed) => Ok(Some(unconfirmed)),
             // Whoever says so wants no way back.
             Err(UnconfirmedError::Timer(_)) if self.no_confirm => Ok(None),
@@ -143,8 +148,11 @@ impl Enable {
     }
 
     /// What the doctor finds. A failure keeps anything from being changed.
-    fn look(&self, json: bool) -> Result<Vec<Check>, CliError> {
+    fn look(&self, json: bool, mode: Mode, wait: Option<Duration>) -> Result<Vec<Check>, CliError> {
         let mut checks = doctor::examine(Occasion::BeforeWiring);
+        if mode == Mode::Enforce && wait.is_none() && !self.no_confirm {
+            checks.extend(nobody_left());
+        }
         checks.retain(|check| check.result != Finding::Pass);
         let (fails, warnings): (Vec<Check>, Vec<Check>) =
             checks.iter().cloned().partition(|check| check.result == Finding::Fail);
@@ -159,20 +167,19 @@ impl Enable {
     }
 }
 
-/// What is left of the wait for somebody to confirm what was changed before.
-fn left_of(until: Timestamp) -> Duration {
-    Duration::try_from(until.duration_since(clock::now()))
-        .unwrap_or_default()
-        .clamp(Duration::from_secs(1), LONGEST_WAIT)
-}
-
-/// All is there and right: it waits to be confirmed from now on, or stays.
-fn keep(begun: Option<Unconfirmed>, waits: bool) -> Result<Option<Timestamp>, UnconfirmedError> {
-    let made = begun.map(Unconfirmed::made).transpose()?;
-    if !waits && made.is_some() {
-        Unconfirmed::end()?;
+/// All is there and right: it waits to be confirmed from now on, or stays. Says until when something waits.
+fn keep(
+    begun: Option<Unconfirmed>,
+    earlier: Option<&Unconfirmed>,
+    wait: Option<Duration>,
+) -> Result<Option<Timestamp>, UnconfirmedError> {
+    match (begun, earlier) {
+        (None, earlier) => Ok(earlier.map(|earlier| earlier.until)),
+        // What waited already has another time only where one is asked for.
+        (Some(begun), Some(_)) => begun.made(wait).map(|made| Some(made.until)),
+        (Some(begun), None) if wait.is_some() => begun.made(None).map(|made| Some(made.until)),
+        (Some(begun), None) => begun.made(None).and_then(|_| Unconfirmed::end()).map(|()| None),
     }
-    Ok(made.filter(|_| waits).map(|made| made.until))
 }
 
 /// Says something before the work. Whoever does not listen any more does not keep it from being done.
@@ -198,38 +205,18 @@ fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed) -> Vec<String> {
 }
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.
-fn taken_back(replacements: &[Replacement], problems: &[String], waited: bool) -> CliError {
+fn taken_back(replacements: &[Replacement], problems: &[String], earlier: Option<&Unconfirmed>) -> CliError {
     let (_, left) = replacement::undo(replacements);
     let told = ask::<_, Value>("Reload", json!({}));
     let mut text = format!("it was tried, and went wrong: {}", problems.join("\n  "));
     if left.is_empty() {
         text += "\neverything is as it was";
         // What waited before this waits on, and nothing else does.
-        if !waited {
-            text += &Unconfirmed::end().err().map(|error| format!("; {error}")).unwrap_or_default();
-        }
+        let waits = earlier.map_or_else(Unconfirmed::end, Unconfirmed::go_on);
+        text += &waits.err().map(|error| format!("; {error}")).unwrap_or_default();
     } else {
         text += &format!("\nthis could not be undone; run `curfew disable`: {}", left.join("\n  "));
     }
     text += &told.err().map(|error| format!("\nthe agent was not told: {error}")).unwrap_or_default();
     CliError::Failed(text)
-}
-
-/// The exempt users that this host has.
-fn exempt_users() -> Vec<String> {
-    let names = exempt::names(Path::new(exempt::EXEMPT_LIST)).unwrap_or_default();
-    names.into_iter().filter(|name| User::from_name(name).ok().flatten().is_some()).collect()
-}
-
-/// A word to somebody who could not come in again.
-fn whose_shell(exempt: &[String]) -> String {
-    let uid = i32::try_from(std::process::id()).ok().and_then(login_uid);
-    let me = uid.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten()).map(|user| user.name);
-    match me.filter(|me| !exempt.contains(me)) {
-        Some(me) => format!(
-            "You are {me}, who is not exempt: this session stays, and your next login needs a grant, or a line in {}.\n",
-            exempt::EXEMPT_LIST
-        ),
-        None => String::new(),
-    }
 }

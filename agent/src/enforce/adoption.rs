@@ -159,6 +159,7 @@ fn headed_by(leader: &Process, user: String) -> Session {
         logind_id: None,
         audit_session: leader.audit_session,
         grant: None,
+        admitted: false,
         opened_us: 0,
         told: Told::default(),
         hung_up_for: None,

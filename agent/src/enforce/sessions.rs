@@ -53,6 +53,9 @@ pub struct Session {
     pub audit_session: Option<u32>,
     /// The grant that it opened under.
     pub grant: Option<String>,
+    /// PAM asked about it, and was told to let it in: by a grant, as an exempt user's, or because the mode is to observe.
+    #[serde(default)]
+    pub admitted: bool,
     /// When it opened, in microseconds of CLOCK_MONOTONIC.
     pub opened_us: u64,
     /// The warnings that its people had.
@@ -346,6 +349,7 @@ mod tests {
             logind_id: None,
             audit_session: None,
             grant: None,
+            admitted: false,
             opened_us: 1,
             told: Told::default(),
             hung_up_for: None,

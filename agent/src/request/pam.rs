@@ -67,7 +67,8 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
             match (hook, kind) {
                 (Hook::Account, _) => note_exempt(agent, peer, question),
                 (Hook::OpenSession, Kind::Login) => {
-                    drop(watch::session(agent, peer, question, watch::Opened::default(), clock::now()));
+                    let opened = watch::Opened { admitted: true, ..watch::Opened::default() };
+                    drop(watch::session(agent, peer, question, opened, clock::now()));
                 }
                 (Hook::OpenSession, _) => {}
             }
@@ -137,7 +138,8 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     };
     if hook == Hook::OpenSession {
         // A session that opens is watched, whatever the answer: a refused one does not always end by itself.
-        let opened = watch::Opened { grant, background: matches!(request, Request::Background { .. }) };
+        let (admitted, background) = (answer.verdict == Verdict::Permit, matches!(request, Request::Background { .. }));
+        let opened = watch::Opened { grant, admitted, background };
         if let Err(error) = watch::session(agent, peer, question, opened, now) {
             return refuse_unwatched(agent, asked(agent, peer, Event::LoginDenied, question, user), &error);
         }

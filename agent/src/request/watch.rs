@@ -21,6 +21,8 @@ use std::time::Duration;
 pub struct Opened {
     /// The grant that it opened under.
     pub grant: Option<String>,
+    /// PAM is told to let it in.
+    pub admitted: bool,
     /// It is a job that was left for later.
     pub background: bool,
 }
@@ -47,6 +49,7 @@ pub fn session(
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
         audit_session: leader.audit_session,
         grant: opened.grant,
+        admitted: opened.admitted,
         opened_us: monotonic_us(),
         told: Told::default(),
         hung_up_for: None,

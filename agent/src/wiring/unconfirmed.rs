@@ -94,23 +94,55 @@ impl Unconfirmed {
         }
     }
 
-    /// Has the host go back after `wait` to before what is replaced, from before anything is. It takes the place of a change that waits already only once
-    /// PID 1 keeps its timer.
+    /// Has the host go back after `wait` to before what is replaced, from before anything is.
     ///
     /// # Errors
     ///
-    /// [`UnconfirmedError`]; what waited before still does.
+    /// [`UnconfirmedError`]: then nothing waits that did not before.
     pub fn begin(replaced: Option<Vec<Replacement>>, wait: Duration) -> Result<Self, UnconfirmedError> {
+        Self { until: Timestamp::UNIX_EPOCH, replaced, timer: String::new(), made_at_us: None }.wait_for(wait)
+    }
+
+    /// Has the host go back to before this at the time that it has, from before more is replaced: until that is there and right, nobody is given more time.
+    ///
+    /// # Errors
+    ///
+    /// That it can't be written down: then this waits as before.
+    pub fn begin_more(&self, replacements: &[Replacement]) -> Result<Self, UnconfirmedError> {
+        let replaced = self.replaced.clone().map(|earlier| replacement::on_top_of(earlier, replacements));
+        let more = Self { replaced, made_at_us: None, ..self.clone() };
+        more.store()?;
+        Ok(more)
+    }
+
+    /// What was begun on top of this is undone: this waits on as it did, unless somebody went back meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// That it can't be written down: it is undone at its time, and no login can confirm it.
+    pub fn go_on(&self) -> Result<(), UnconfirmedError> {
+        match Self::load()?.is_some_and(|waits| waits.timer == self.timer) {
+            true => self.store(),
+            false => Ok(()),
+        }
+    }
+
+    /// The same change, from now on with this time until it is undone. It takes the place of what waits only once PID 1 keeps its timer.
+    fn wait_for(self, wait: Duration) -> Result<Self, UnconfirmedError> {
         let until = clock::now().checked_add(wait).unwrap_or(Timestamp::MAX);
         let timer = format!("{TIMER}{}.timer", clock::boot_time().as_nanos());
-        arm(&timer, wait).map_err(UnconfirmedError::Timer)?;
-        let unconfirmed = Self { until, replaced, timer, made_at_us: None };
-        let earlier = Self::load()?;
+        if let Err(problem) = arm(&timer, wait) {
+            // It may run all the same, and would end what waits already.
+            stop(&timer);
+            return Err(UnconfirmedError::Timer(problem));
+        }
+        let earlier = Self::load();
+        let unconfirmed = Self { until, timer, ..self };
         if let Err(error) = unconfirmed.store() {
             stop(&unconfirmed.timer);
             return Err(error);
         }
-        earlier.iter().for_each(|earlier| stop(&earlier.timer));
+        earlier.ok().flatten().iter().for_each(|earlier| stop(&earlier.timer));
         Ok(unconfirmed)
     }
 
@@ -126,16 +158,18 @@ impl Unconfirmed {
         if self.until <= clock::now() { Err(UnconfirmedError::Over) } else { Ok(()) }
     }
 
-    /// All of it is there: who logs in from now on meets it.
+    /// All of it is there: who logs in from now on meets it. `wait` gives it another time from now on.
     ///
     /// # Errors
     ///
     /// As [`Unconfirmed::check_waits`], or that it can't be written down.
-    pub fn made(self) -> Result<Self, UnconfirmedError> {
+    pub fn made(self, wait: Option<Duration>) -> Result<Self, UnconfirmedError> {
         self.check_waits()?;
         let made = Self { made_at_us: Some(monotonic_us()), ..self };
-        made.store()?;
-        Ok(made)
+        match wait {
+            Some(wait) => made.wait_for(wait),
+            None => made.store().map(|()| made),
+        }
     }
 
     fn store(&self) -> Result<(), UnconfirmedError> {
@@ -189,8 +223,7 @@ impl Unconfirmed {
 
 /// Whether a session shows that one can log in: PAM asked about it, it is one of ours, and it opened after the change.
 fn shows(session: &Session, line: &HashSet<ProcessId>, made_at_us: u64) -> bool {
-    let asked_about = session.exempt || session.grant.is_some();
-    asked_about && !session.background && session.opened_us > made_at_us && line.contains(&session.leader)
+    session.admitted && !session.background && session.opened_us > made_at_us && line.contains(&session.leader)
 }
 
 fn file(source: io::Error) -> UnconfirmedError {
@@ -230,21 +263,20 @@ mod tests {
     fn only_a_login_of_ours_that_came_afterwards_shows_that_one_can_log_in() {
         let leader = ProcessId { pid: 7, start: 1 };
         let line = HashSet::from([leader]);
-        let session = |exempt: bool, grant: Option<&str>, background: bool, opened_us: u64, pid: i32| -> Session {
+        let session = |admitted: bool, background: bool, opened_us: u64, pid: i32| -> Session {
             serde_json::from_value(json!({
                 "user": "root", "service": "sshd", "rhost": null, "leader": {"pid": pid, "start": 1}, "uid": 0, "logind_id": null,
-                "audit_session": 3, "grant": grant, "opened_us": opened_us, "exempt": exempt, "background": background,
+                "audit_session": 3, "grant": null, "admitted": admitted, "opened_us": opened_us, "background": background,
             }))
             .unwrap()
         };
         for (session, shown) in [
-            (session(true, None, false, 101, 7), true),
-            (session(false, Some("g"), false, 101, 7), true),
-            // From before, of somebody else's, a job, and one that the agent found by itself.
-            (session(true, None, false, 100, 7), false),
-            (session(true, None, false, 101, 8), false),
-            (session(false, Some("g"), true, 101, 7), false),
-            (session(false, None, false, 101, 7), false),
+            (session(true, false, 101, 7), true),
+            // From before, of somebody else's, a job, and one that was refused or that the agent found by itself.
+            (session(true, false, 100, 7), false),
+            (session(true, false, 101, 8), false),
+            (session(true, true, 101, 7), false),
+            (session(false, false, 101, 7), false),
         ] {
             assert_eq!(shows(&session, &line, 100), shown, "{session:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
+use curfew_tests::{Host, Output, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     it_shows_what_it_will_do_tries_it_and_says_what_it_did,
@@ -24,6 +24,9 @@ on_two_releases! {
 
 on_one_release! {
     a_trial_that_outlasts_the_wait_changes_nothing,
+    a_second_change_that_goes_wrong_leaves_the_first_to_be_confirmed_as_before,
+    an_observed_login_confirms_that_everybody_gets_in,
+    where_nobody_might_get_in_it_wants_a_way_back,
 }
 
 fn installed(release: Release) -> Host {
@@ -176,6 +179,7 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
         (&format!("rm {module}"), "not where PAM looks", &format!("cp /root/module {module}")),
         ("systemctl stop curfewd.socket curfewd", "agent", "systemctl start curfewd.socket curfewd"),
         ("echo 'UsePAM no' > /etc/ssh/sshd_config.d/a.conf", "does not ask PAM", "rm /etc/ssh/sshd_config.d/a.conf"),
+        ("rmdir /run/sshd", "whether sshd asks PAM can't be known", "mkdir /run/sshd"),
         // It is there, and can't be loaded: only PAM itself can tell.
         (
             &format!("cp --remove-destination /etc/hostname {module}"),
@@ -233,18 +237,71 @@ fn a_second_change_on_top_of_one_that_waits_is_undone_with_it(release: Release) 
     host.ok("curfew enable --mode observe --confirm 40s && curfew enable --mode enforce");
     assert!(host.status()["confirm_by"].is_string(), "the first waits still");
     assert_refused(&host.ssh("alice", "id"));
-    // A third that goes wrong is taken back, and what waited before waits on.
-    let module = host.ok("find /usr/lib -name pam_curfew.so");
-    host.ok(&format!(
-        "cp {module} /root/module && cp --remove-destination /etc/hostname {module} && rm /etc/sudoers.d/curfew"
-    ));
-    assert!(!host.run("curfew enable --confirm 1d").success());
-    host.ok(&format!("cp --remove-destination /root/module {module}"));
-    assert!(host.status()["confirm_by"].is_string());
+    // A third that goes wrong is taken back, and what waited before waits on, and no longer.
+    let until = host.status()["confirm_by"].clone();
+    goes_wrong(&host, "curfew enable --mode observe --confirm 24h");
+    assert_eq!(host.status()["confirm_by"], until);
     wait_for("everything as it was", Duration::from_secs(60), || {
         ((host.wiring(), host.ok("cat /etc/curfew/agent.toml")) == before).then_some(())
     });
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone"), "alice");
+}
+
+/// Runs an `enable` that finds out, while it tries, that our module can't be loaded.
+fn goes_wrong(host: &Host, enable: &str) {
+    let module = host.ok("find /usr/lib -name pam_curfew.so");
+    host.ok(&format!("cp {module} /root/module && cp --remove-destination /etc/hostname {module}"));
+    let failed = host.run(enable);
+    host.ok(&format!("cp --remove-destination /root/module {module}"));
+    assert!(!failed.success() && failed.stderr.contains("everything is as it was"), "{failed:#?}");
+}
+
+fn a_second_change_that_goes_wrong_leaves_the_first_to_be_confirmed_as_before(release: Release) {
+    let host = installed(release);
+    host.ok("curfew enable --confirm 2m");
+    let until = host.status()["confirm_by"].clone();
+    let mut root = host.login("root");
+    for enable in ["curfew enable --mode observe --confirm 10s", "curfew enable --mode observe"] {
+        goes_wrong(&host, enable);
+        assert_eq!(host.status()["confirm_by"], until, "{enable}");
+    }
+    assert_eq!(host.status()["mode"], "enforce");
+    assert!(root.run("curfew confirm").contains("Confirmed"));
+    assert_refused(&host.ssh("alice", "id"));
+    assert!(!host.ok("systemctl list-timers --all").contains("curfew-revert"));
+}
+
+/// As an administrator who is not exempt, over ssh and without a terminal.
+fn as_admin(host: &Host, command: &str) -> Output {
+    host.ssh("ops", &format!("echo ops-pw | sudo -S -p '' {command}"))
+}
+
+fn an_observed_login_confirms_that_everybody_gets_in(release: Release) {
+    let host = Host::builder(release).not_enabled().boot();
+    let said = as_admin(&host, "curfew enable --mode observe --confirm 2m").expect_ok("observing");
+    assert!(said.contains("Curfew observes") && !said.contains("your next login"), "{said}");
+    assert!(as_admin(&host, "curfew confirm").expect_ok("a new login").contains("Confirmed"));
+    assert!(host.status()["confirm_by"].is_null());
+}
+
+fn where_nobody_might_get_in_it_wants_a_way_back(release: Release) {
+    let host = Host::builder(release).not_enabled().boot();
+    let before = host.wiring();
+    let refused = as_admin(&host, "curfew enable");
+    assert!(refused.status == 1 && refused.stderr.contains("you are ops"), "{refused:#?}");
+    assert!(refused.stderr.contains("--confirm 5m"), "the next step is missing: {refused:#?}");
+    assert_eq!(host.wiring(), before);
+    // With a way back it is done. Neither their next login nor their next sudo gets in.
+    let said = as_admin(&host, "curfew enable --confirm 10s").expect_ok("with a way back");
+    assert!(said.contains("your next login and your next sudo need a grant"), "{said}");
+    assert_refused(&as_admin(&host, "curfew confirm"));
+    wait_for("everything as it was", SOON, || (host.wiring() == before).then_some(()));
+    // The machine itself runs it, and root can't log in.
+    host.ok("echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/a.conf");
+    let refused = host.run("curfew enable");
+    assert!(refused.status == 1 && refused.stderr.contains("sshd lets no root in"), "{refused:#?}");
+    assert_eq!(host.wiring(), before);
+    host.ok("curfew enable --no-confirm");
 }
 
 fn killed_on_its_way_it_is_undone_or_done(release: Release) {
