@@ -9,6 +9,7 @@
 //! | `lines` | a service file's lines, as PAM takes them |
 //! | `marks` | a service file's text, with our lines and without |
 //! | `copy` | copies of files that the distribution keeps elsewhere |
+//! | `doors` | services in which PAM does not ask us |
 //! | `stack` | reads a service's rules: is our line the first to be asked? |
 //! | `transaction`, `rehearsal` | real PAM transactions against what is wired |
 //! | `replacement` | what a change writes, file by file, and the way back |
@@ -16,6 +17,7 @@
 //! | `unconfirmed` | the way back that PID 1 takes, unless a new login confirms |
 
 mod copy;
+pub mod doors;
 mod lines;
 pub mod marks;
 pub mod rehearsal;

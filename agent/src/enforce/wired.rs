@@ -2,7 +2,7 @@
 
 use crate::audit::Audit;
 use crate::config::{Config, Mode};
-use crate::wiring::{PAM_FOLDER, is_wired};
+use crate::wiring::{PAM_FOLDER, doors, is_wired};
 use curfew_protocol::audit::{Entry, Event, Field};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,6 +14,8 @@ pub struct Wired {
     services: RefCell<BTreeSet<String>>,
     /// Which they were, and the mode, when the audit was last told.
     told: RefCell<Option<(BTreeSet<String>, Mode)>>,
+    /// The services that the log was last told to stand open beside those.
+    open: RefCell<Vec<String>>,
 }
 
 impl Wired {
@@ -32,6 +34,11 @@ impl Wired {
                 Err(error) => tracing::error!("whether {service} is wired can't be told: {error}"),
             }
         }
+        let open = doors::open(config);
+        let before = self.open.replace(open.clone());
+        open.iter()
+            .filter(|service| !before.contains(service))
+            .for_each(|service| tracing::error!("{}", doors::tell(service)));
     }
 
     /// Tells the audit what is another than when it was last told. An agent that finds what the last one left (`in_force`) tells nothing.

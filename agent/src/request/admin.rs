@@ -15,6 +15,7 @@ use crate::audit::{self, query};
 use crate::config::Mode;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
+use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
 use curfew_protocol::exempt;
@@ -153,7 +154,9 @@ fn problems(agent: &Agent) -> Vec<String> {
     let endpoint = endpoint::problems(agent, &grants);
     let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
     let clock = agent.clock.problem(agent.tell_the_time());
-    config.into_iter().chain(clock).chain(deadline).chain(endpoint).chain(local).collect()
+    let open = doors::open(&agent.config.borrow());
+    let open = open.into_iter().map(|service| doors::tell(&service));
+    config.into_iter().chain(open).chain(clock).chain(deadline).chain(endpoint).chain(local).collect()
 }
 
 async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {

@@ -12,6 +12,7 @@ use curfew_tests::{Host, Output, Release, assert_refused};
 on_one_release! {
     the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte,
     an_rpm_whose_wiring_cant_be_taken_out_stays,
+    what_the_administrator_stopped_stays_so_over_an_upgrade,
     the_servers_rpm_makes_its_user_and_starts_nothing,
 }
 
@@ -92,7 +93,15 @@ fn the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte(release: 
     verified(&host, "curfew");
 
     refused(&host.run(&format!("{RPM} --upgrade /root/1.rpm")), "newer than");
+    refused(&host.run(&format!("{RPM} --upgrade --oldpackage /root/1.rpm")), "does not take over from");
+    assert_eq!(host.ok("rpm --query --queryformat '%{RELEASE}' curfew"), "2");
     host.ok("curfew status");
+
+    // Another package's file for PAM that comes without our lines is told of: SSH is open.
+    host.ok("cp -a /etc/pam.d/sshd /root/wired");
+    let brought = host.run(&format!("{RPM} --install {}", pam_file_package(&host)));
+    assert!(brought.success() && brought.stderr.contains("PAM does not ask Curfew about sshd"), "{brought:#?}");
+    host.ok("rpm --erase --nodeps brings-pam && rm -f /etc/pam.d/sshd.rpm* && cp -a /root/wired /etc/pam.d/sshd");
 
     let said = host.ok(&format!("{RPM} --erase curfew"));
     assert!(said.contains("rm -r /var/lib/curfew"), "{said}");
@@ -103,8 +112,38 @@ fn the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte(release: 
         assert!(!host.has(rest), "{rest} is left");
     }
     assert!(host.has("/var/lib/curfew/audit"), "the audit is gone");
+    let again = host.run(&format!("{RPM} --install /root/1.rpm"));
+    refused(&again, "does not take over from");
     assert_eq!(host.ok("systemctl list-units --all --plain --no-legend 'curfew*'"), "");
     assert_eq!(host.ok("find /etc/systemd -name 'curfew*'"), "");
+}
+
+/// Makes a package that brings its own `/etc/pam.d/sshd`; gives its path in the host.
+fn pam_file_package(host: &Host) -> &'static str {
+    let spec = "Name: brings-pam\nVersion: 1\nRelease: 1\nSummary: A file for PAM\nLicense: MIT\nBuildArch: noarch\n%description\nIt.\n\
+                %install\ninstall -D %{distributed} %{buildroot}/etc/pam.d/sshd\n%files\n%config /etc/pam.d/sshd\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, distributed) = (folder.path().join("it.spec"), folder.path().join("sshd"));
+    fs::write(&file, spec).expect("the spec can be written");
+    fs::write(&distributed, "account required pam_unix.so\nauth required pam_unix.so\nsession required pam_unix.so\n")
+        .expect("the file can be written");
+    let mut build = Command::new("rpmbuild");
+    build.arg("--quiet").arg("-bb").arg(&file).arg("--define").arg(format!("_topdir {}", folder.path().display()));
+    build.arg("--define").arg(format!("distributed {}", distributed.display()));
+    run(&mut build, PACKING).expect_ok("rpmbuild");
+    fs::copy(folder.path().join("RPMS/noarch/brings-pam-1-1.noarch.rpm"), host.path("/root/brings-pam.rpm"))
+        .expect("the package can be copied");
+    "/root/brings-pam.rpm"
+}
+
+fn what_the_administrator_stopped_stays_so_over_an_upgrade(release: Release) {
+    let host = host_with(release, "curfew", &["1", "2"]);
+    host.ok(&format!("{RPM} --install /root/1.rpm && systemctl disable --quiet --now curfewd.socket curfewd.service"));
+    host.ok(&format!("{RPM} --upgrade /root/2.rpm"));
+    for unit in ["curfewd.socket", "curfewd.service"] {
+        assert_eq!(host.run(&format!("systemctl is-enabled {unit}")).stdout.trim(), "disabled");
+        assert_eq!(host.run(&format!("systemctl is-active {unit}")).stdout.trim(), "inactive");
+    }
 }
 
 fn an_rpm_whose_wiring_cant_be_taken_out_stays(release: Release) {
@@ -151,6 +190,8 @@ fn the_servers_rpm_makes_its_user_and_starts_nothing(release: Release) {
     assert_ne!(host.ok("systemctl show -P MainPID curfew-server"), server);
     assert!(host.ok("cat /etc/curfew/server.toml").contains("127.0.0.1"), "the upgrade took the configuration away");
 
+    refused(&host.run(&format!("{RPM} --upgrade --oldpackage /root/1.rpm")), "does not take over from");
+    assert_eq!(host.ok("systemctl is-active curfew-server"), "active");
     let said = host.ok(&format!("{RPM} --erase curfew-server"));
     assert!(said.contains("rm -r /var/lib/curfew-server"), "{said}");
     assert!(host.has("/var/lib/curfew-server/curfew.db"));

@@ -130,7 +130,7 @@ fn an_upgrade_keeps_what_was_switched_off_switched_off(release: Release) {
 }
 
 fn an_older_version_is_refused_and_nothing_is_touched(release: Release) {
-    let host = Host::boot(release);
+    let host = Host::builder(release).exempt(&["ops"]).boot();
     let _grant = host.grant("alice --for 120s --login");
     let mut shell = host.login("alice");
     let newer = host.repack(DEB, "0.2.0-1", ":");
@@ -139,7 +139,8 @@ fn an_older_version_is_refused_and_nothing_is_touched(release: Release) {
 
     let refused = host.run(&format!("dpkg --install {DEB}"));
     assert!(!refused.success() && refused.stderr.contains("does not take over from 0.2.0-1"), "{refused:#?}");
-    assert!(refused.stderr.contains("apt purge curfew"), "the next step is missing: {refused:#?}");
+    let recipe = recipe(&refused.stderr);
+    assert!(recipe.contains("dpkg --purge curfew"), "the next step is missing: {refused:#?}");
     assert_eq!(host.package_state("curfew"), "0.2.0-1 install ok installed");
     assert_eq!(host.ok("systemctl show -P MainPID curfewd"), agent);
     assert!(shell.run("echo still in").contains("still in"));
@@ -150,8 +151,20 @@ fn an_older_version_is_refused_and_nothing_is_touched(release: Release) {
     host.ok("dpkg --remove curfew");
     assert!(!host.run(&format!("dpkg --install {DEB}")).success());
     assert_eq!(host.ssh("bob", "id -un").expect_ok("nothing is wired"), "bob");
-    host.ok(&format!("dpkg --purge curfew && dpkg --install {DEB} && curfew enable"));
+    host.ok(&recipe);
     assert_refused(&host.ssh("bob", "id"));
+    assert_eq!(host.ssh("ops", "id -un").expect_ok("the exempt list came through"), "ops");
+    assert!(host.has("/root/curfew/audit"));
+    host.ssh("ops", "echo ops-pw | sudo -S -p '' curfew confirm").expect_ok("a new login");
+}
+
+/// The commands that dpkg's refusal gives, with the package's file in the place of a repository.
+fn recipe(refusal: &str) -> String {
+    let commands = refusal.lines().filter_map(|line| line.strip_prefix("  ")).collect::<Vec<_>>().join("\n");
+    let install = commands.lines().find(|line| line.starts_with("apt install")).expect("a version to install");
+    format!("set -e\n{commands}")
+        .replace(install, &format!("dpkg --install {DEB}"))
+        .replace("apt purge", "dpkg --purge")
 }
 
 /// Makes a package of the installed openssh-server with a higher version and another `/etc/pam.d/sshd`.
@@ -170,7 +183,7 @@ dpkg-deb -Zgzip -z1 --build . /root/sshd-NUMBER.deb >/dev/null";
 fn a_new_pam_file_of_another_package_in_place_of_a_wired_one_is_told(release: Release) {
     let host = Host::builder(release).exempt(&["ops"]).not_enabled().boot();
     host.ok("cp -a /etc/pam.d/sshd /root/sshd.distributed");
-    for number in ["1", "2"] {
+    for number in ["1", "2", "3"] {
         host.ok(&NEWER_SSHD.replace("NUMBER", number));
     }
     host.ok("curfew enable");
@@ -193,7 +206,15 @@ fn a_new_pam_file_of_another_package_in_place_of_a_wired_one_is_told(release: Re
     // Once it is mended, the next package says nothing.
     let said = host.run("dpkg --force-confold --install /root/sshd-1.deb");
     assert!(said.success() && !said.stderr.contains("was replaced"), "{said:#?}");
-    host.ok("curfew disable && tail -n 1 /etc/pam.d/sshd | grep 'Version 2'");
+
+    // While our own package is unpacked and not configured, dpkg tells it nothing: it looks for itself then.
+    let newer = host.repack(DEB, "0.2.0-1", ":");
+    host.ok(&format!("dpkg --unpack {newer} && dpkg --force-confnew --install /root/sshd-3.deb"));
+    let said = host.run("dpkg --configure curfew");
+    assert!(said.success() && said.stderr.contains("/etc/pam.d/sshd was replaced"), "{said:#?}");
+    assert!(said.stderr.contains("PAM does not ask Curfew about sshd"), "{said:#?}");
+    assert!(host.ok("curfew status").contains("PAM does not ask Curfew about sshd"));
+    host.ok("curfew enable && curfew disable && tail -n 1 /etc/pam.d/sshd | grep 'Version 3'");
 }
 
 /// The server as a service, its authority trusted by the host that it runs on, too.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use curfew_tests::{Host, Release, assert_refused};
+use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were,
     what_is_open_when_it_is_disabled_outlives_its_grant,
     changes_made_meanwhile_outlive_disabling,
     what_is_installed_has_the_names_and_modes_that_others_count_on,
+    a_service_that_is_not_wired_beside_others_that_are_is_told,
 }
 
 /// The services whose person is judged, as far as this host has them.
@@ -58,6 +59,28 @@ fn the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were(release: Release
     for rest in ["/var/lib/curfew", "/run/curfew", "/etc/curfew"] {
         assert!(!host.has(rest), "{rest} is left");
     }
+}
+
+fn a_service_that_is_not_wired_beside_others_that_are_is_told(release: Release) {
+    let host = Host::builder(release).not_enabled().boot();
+    let problems = || host.status()["problems"].to_string();
+    // One that came later, and one whose file its package has exchanged.
+    host.ok("cp -a /etc/pam.d/su /root/su && mv /etc/pam.d/su-l /root/su-l && curfew enable");
+    assert_eq!(problems(), "[]");
+    host.ok("mv /root/su-l /etc/pam.d/su-l && cp -a /root/su /etc/pam.d/su");
+    for service in ["su", "su-l"] {
+        assert!(problems().contains(&format!("does not ask Curfew about {service}:")), "{}", problems());
+    }
+    assert!(host.ok("curfew status").contains("to wire it: curfew enable"));
+    let doctor = host.run("curfew doctor");
+    assert!(!doctor.success() && doctor.stdout.contains("/etc/pam.d/su-l"), "{doctor:?}");
+    host.ok("systemctl reload curfewd");
+    wait_for("word of it in the journal", SOON, || {
+        let errors = host.journal("_SYSTEMD_UNIT=curfewd.service PRIORITY=3");
+        errors.iter().any(|entry| entry["MESSAGE"].to_string().contains("about su-l")).then_some(())
+    });
+    host.ok("curfew enable");
+    assert_eq!(problems(), "[]");
 }
 
 fn what_is_open_when_it_is_disabled_outlives_its_grant(release: Release) {
