@@ -123,6 +123,15 @@ fn under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end(release
     for user in ["alice", "bob"] {
         assert!(told.lines().any(|line| line.contains(user)), "the journal has nothing of {user}:\n{told}");
     }
+
+    // PID 1 takes the way back, too.
+    vm.ok("curfew disable && curfew enable --confirm 100s");
+    assert_refused(&vm.ssh("carol", "id"));
+    wait_for("an undone change", PATIENCE * 2, || (!vm.run("grep -r pam_curfew /etc/pam.d").success()).then_some(()));
+    assert_eq!(vm.ssh("carol", "id -un").expect_ok("undone"), "carol");
+    wait_for("no change that waits", PATIENCE, || {
+        vm.run("! test -e /var/lib/curfew/unconfirmed").success().then_some(())
+    });
     nothing_was_denied(&mut vm);
 }
 
