@@ -22,7 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What journald took so long before the last record that it took has been read by it.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
-/// How far a journald that goes away has read for certain: what its socket held is lost with it, and nobody is told.
+/// How far a journald that goes away has read for certain: what its socket held is lost with it, and nobody is told. One that hung for longer than
+/// [`READ_WITHIN`] with room in its socket, and then went, may lack some; the audit has them.
 struct Read {
     /// The last record that it had read when it took the last one.
     surely_to: u64,
@@ -66,12 +67,15 @@ impl Audit {
                 }
                 Err(error) => {
                     tracing::debug!("journald takes no record now: {error}");
-                    if error.kind() != io::ErrorKind::WouldBlock && reader.next_seq() > read.surely_to + 1 {
-                        reader = SpoolReader::behind(&self.folder, read.surely_to);
-                        reader.remember();
-                        read = Read::to(read.surely_to);
+                    // A socket that is full may have room again, or be gone: only this connection tells the one from the other.
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        journal = None;
+                        if reader.next_seq() > read.surely_to + 1 {
+                            reader = SpoolReader::behind(&self.folder, read.surely_to);
+                            reader.remember();
+                            read = Read::to(read.surely_to);
+                        }
                     }
-                    journal = None;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }

@@ -31,9 +31,14 @@ impl Disable {
         let _turn = Turn::take();
         let (changed, mut problems) = if self.unconfirmed {
             match Unconfirmed::load().map_err(failed)? {
-                Some(unconfirmed) => unconfirmed.undo(),
-                None => {
-                    print(json, &Done { changed: Vec::new() }, || "Nothing waits to be confirmed.\n".into())?;
+                Some(unconfirmed) if unconfirmed.is_due() => unconfirmed.undo(),
+                waits => {
+                    let text = if waits.is_some() {
+                        "There is time left to confirm it."
+                    } else {
+                        "Nothing waits to be confirmed."
+                    };
+                    print(json, &Done { changed: Vec::new() }, || format!("{text}\n"))?;
                     return Ok(Outcome::Yes);
                 }
             }

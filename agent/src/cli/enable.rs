@@ -66,11 +66,14 @@ impl Enable {
         let wait = self.wait()?;
         let _turn = Turn::take().map_err(failed)?;
         let mut plan = Plan::make(self.mode)?;
+        let earlier = Unconfirmed::load().map_err(failed)?;
         if !json {
             show(&plan.text());
         }
         if !self.unchecked {
-            plan.done.checks = self.look(json, plan.mode, wait)?;
+            let is_undone = wait.is_some() || earlier.is_some();
+            let locks = plan.mode == Mode::Enforce && !plan.replacements.is_empty();
+            plan.done.checks = self.look(json, locks && !is_undone && !self.no_confirm)?;
         }
         if self.dry_run {
             print(json, &plan.done, || "Nothing was changed.\n".into())?;
@@ -81,9 +84,8 @@ impl Enable {
         // An agent that does not answer would lock everybody out but the exempt.
         let status: Status = ask("Status", json!({}))?;
         let exempt = exempt_users();
-        let earlier = Unconfirmed::load().map_err(failed)?;
         if earlier.as_ref().is_some_and(|earlier| earlier.until <= clock::now()) {
-            let why = "nobody confirmed an earlier change in time, and it is being undone; try again in a moment, or first run `curfew disable`";
+            let why = "nobody confirmed an earlier change in time: PID 1 undoes it, at the next boot at the latest; to do it now: curfew disable";
             return Err(failed(why));
         }
         // From here on, nothing stays half done: what is tried leaves something, too, if it is killed.
@@ -147,10 +149,10 @@ impl Enable {
         }
     }
 
-    /// What the doctor finds. A failure keeps anything from being changed.
-    fn look(&self, json: bool, mode: Mode, wait: Option<Duration>) -> Result<Vec<Check>, CliError> {
+    /// What the doctor finds, before people are locked out for good, too. A failure keeps anything from being changed.
+    fn look(&self, json: bool, locks_for_good: bool) -> Result<Vec<Check>, CliError> {
         let mut checks = doctor::examine(Occasion::BeforeWiring);
-        if mode == Mode::Enforce && wait.is_none() && !self.no_confirm {
+        if locks_for_good {
             checks.extend(nobody_left());
         }
         checks.retain(|check| check.result != Finding::Pass);

@@ -62,7 +62,9 @@ pub enum UnconfirmedError {
     )]
     Timer(String),
     /// The trial outlasted the wait.
-    #[error("trying it took longer than it was to wait for somebody to confirm it; wait for longer: --confirm 10m")]
+    #[error(
+        "its time to be confirmed was over before it had been tried; wait for longer: --confirm 10m; or, where an earlier change waits, confirm that first"
+    )]
     Over,
     /// The caller is in no login that came after the change.
     #[error(
@@ -194,6 +196,12 @@ impl Unconfirmed {
         } else {
             Err(UnconfirmedError::NoNewLogin)
         }
+    }
+
+    /// Whether its time is over: PID 1 does not wait any more, or not since the last boot. Another change's timer may ring while this one has time.
+    pub fn is_due(&self) -> bool {
+        let state = program::run_and_wait(SYSTEMCTL, &["show", "--property=SubState", "--value", &self.timer]);
+        state.and_then(Said::output).map_or(true, |state| state.trim() != "waiting")
     }
 
     /// Goes back. Returns the files that changed, and what could not be brought back; everything else is, all the same.

@@ -23,6 +23,17 @@ const LATEST: i64 = 500;
 const PATIENCE: Duration = Duration::from_secs(2);
 const STUBBORN: &str = "trap '' TERM HUP INT; while :; do sleep 0.2; done\n";
 
+/// Sends to journald until its socket takes no more, whoever sends.
+const FILL_JOURNAL: &str = r#"use IO::Socket::UNIX;
+for (1 .. 100) {
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => "/run/systemd/journal/socket") or die;
+    $socket->blocking(0);
+    1 while $socket->send("MESSAGE=a filler\n");
+    push @held, $socket;
+}
+"#;
+const SOCKETS: &str = "systemd-journald.socket systemd-journald-dev-log.socket";
+
 /// Something that fails.
 struct Outage {
     what: &'static str,
@@ -183,16 +194,6 @@ fn a_read_only_etc_leaves_the_wiring_whole_and_the_agent_running(release: Releas
 }
 
 fn journald_hung_or_gone_holds_up_nobody_and_gets_every_record_later(release: Release) {
-    /// Sends to journald until its socket takes no more, whoever sends.
-    const FILL_JOURNAL: &str = r#"use IO::Socket::UNIX;
-for (1 .. 100) {
-    my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => "/run/systemd/journal/socket") or die;
-    $socket->blocking(0);
-    1 while $socket->send("MESSAGE=a filler\n");
-    push @held, $socket;
-}
-"#;
-    const SOCKETS: &str = "systemd-journald.socket systemd-journald-dev-log.socket";
     let host = host(release);
     let mut bob = covered(&host);
     host.write("/root/fill-journal", FILL_JOURNAL);
@@ -219,15 +220,19 @@ for (1 .. 100) {
 
 fn what_journald_took_and_never_read_is_copied_again(release: Release) {
     let host = host(release);
-    let (sockets, service) = ("systemd-journald.socket systemd-journald-dev-log.socket", "systemd-journald.service");
+    let service = "systemd-journald.service";
+    host.write("/root/fill-journal", FILL_JOURNAL);
     // What is in the socket of a journald that hangs goes with the socket.
     host.ok("kill -STOP $(pidof systemd-journald)");
     let _lost = host.grant("bob --for 600s --login");
     std::thread::sleep(Duration::from_millis(500));
+    host.ok("perl /root/fill-journal");
+    let _waits = host.grant("dave --for 600s --login");
+    std::thread::sleep(Duration::from_millis(500));
     host.ok(&format!("systemctl mask --runtime --quiet {service}; kill -KILL $(pidof systemd-journald)"));
-    host.ok(&format!("systemctl stop {sockets} {service} 2>/dev/null"));
-    host.ok(&format!("systemctl unmask --runtime --quiet {service} && systemctl reset-failed {sockets} {service}"));
-    host.ok(&format!("systemctl start {sockets} {service}"));
+    host.ok(&format!("systemctl stop {SOCKETS} {service} 2>/dev/null"));
+    host.ok(&format!("systemctl unmask --runtime --quiet {service} && systemctl reset-failed {SOCKETS} {service}"));
+    host.ok(&format!("systemctl start {SOCKETS} {service}"));
     let _more = host.grant("carol --for 600s --login");
     host.audit_is_whole();
 }

@@ -13,6 +13,7 @@ on_one_release! {
     the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte,
     an_rpm_whose_wiring_cant_be_taken_out_stays,
     what_the_administrator_stopped_stays_so_over_an_upgrade,
+    the_way_back_to_an_older_rpm_that_its_refusal_tells_is_one,
     the_servers_rpm_makes_its_user_and_starts_nothing,
 }
 
@@ -143,6 +144,27 @@ fn what_the_administrator_stopped_stays_so_over_an_upgrade(release: Release) {
     for unit in ["curfewd.socket", "curfewd.service"] {
         assert_eq!(host.run(&format!("systemctl is-enabled {unit}")).stdout.trim(), "disabled");
         assert_eq!(host.run(&format!("systemctl is-active {unit}")).stdout.trim(), "inactive");
+    }
+}
+
+fn the_way_back_to_an_older_rpm_that_its_refusal_tells_is_one(release: Release) {
+    let host = host_with(release, "curfew", &["1", "2"]);
+    host.ok(&format!("{RPM} --install /root/2.rpm && echo ops >>/etc/curfew/exempt && curfew enable"));
+    // With the newer one installed, and with what it stored alone.
+    for erased in [false, true] {
+        if erased {
+            host.ok(&format!("rm -r /root/curfew && {RPM} --upgrade /root/2.rpm && {RPM} --erase curfew"));
+        }
+        let refusal = host.run(&format!("{RPM} --upgrade --oldpackage /root/1.rpm"));
+        refused(&refusal, "does not take over from");
+        let commands: Vec<&str> = refusal.stderr.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        let install = commands.iter().find(|line| line.starts_with("dnf install")).expect("a version to install");
+        let recipe = commands.join("\n").replace(install, &format!("{RPM} --install /root/1.rpm"));
+        host.ok(&recipe);
+        assert_eq!(host.ok("rpm --query --queryformat '%{RELEASE}' curfew"), "1");
+        assert_refused(&host.ssh("alice", "id"));
+        let confirmed = host.ssh("ops", "echo ops-pw | sudo -S -p '' curfew confirm");
+        assert!(confirmed.expect_ok("an exempt login").contains("Confirmed"));
     }
 }
 

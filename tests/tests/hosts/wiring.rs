@@ -79,7 +79,12 @@ fn a_service_that_is_not_wired_beside_others_that_are_is_told(release: Release) 
         let errors = host.journal("_SYSTEMD_UNIT=curfewd.service PRIORITY=3");
         errors.iter().any(|entry| entry["MESSAGE"].to_string().contains("about su-l")).then_some(())
     });
+    // Also where it is all of them.
+    host.ok("sed -i '/pam_curfew/d' /etc/pam.d/*");
+    assert!(problems().contains("does not ask Curfew about sshd:"), "{}", problems());
     host.ok("curfew enable");
+    assert_eq!(problems(), "[]");
+    host.ok("curfew disable");
     assert_eq!(problems(), "[]");
 }
 

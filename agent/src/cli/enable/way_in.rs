@@ -15,11 +15,12 @@ pub(super) fn exempt_users() -> Vec<String> {
     names.into_iter().filter(|name| User::from_name(name).ok().flatten().is_some()).collect()
 }
 
-/// That nobody might get in, or grant anything, once it is in force: the exempt list has root alone, and root does not seem to log in here.
+/// That nobody might get in, or grant anything, once it is in force: the exempt list has root alone, and root does not seem to log in here. Where it is
+/// in force already, that shuts nobody out who gets in now.
 pub(super) fn nobody_left() -> Option<Check> {
     let status: Option<Status> = ask("Status", json!({})).ok();
-    let granted_elsewhere = status.is_some_and(|status| status.set.is_some());
-    if granted_elsewhere || exempt_users().iter().any(|name| name != "root") {
+    let knows_a_way = status.is_some_and(|status| status.set.is_some() || status.in_force);
+    if knows_a_way || exempt_users().iter().any(|name| name != "root") {
         return None;
     }
     let why = match caller() {
