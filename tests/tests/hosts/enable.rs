@@ -305,6 +305,8 @@ fn where_nobody_might_get_in_it_wants_a_way_back(release: Release) {
     assert!(refused.status == 1 && refused.stderr.contains("sshd lets no root in"), "{refused:#?}");
     assert_eq!(host.wiring(), before);
     host.ok("curfew enable --no-confirm");
+    // Where it is in force, mending a door shuts nobody out who gets in now.
+    host.ok("sed -i '/pam_curfew/d' /etc/pam.d/su && curfew enable && grep pam_curfew /etc/pam.d/su");
 }
 
 fn killed_on_its_way_it_is_undone_or_done(release: Release) {
