@@ -7,6 +7,7 @@ use crate::clock::{Clock, Keep};
 use crate::config::{self, Config, ConfigError, Mode};
 use crate::deadline::Deadline;
 use crate::endpoint::{self, Endpoint, apply};
+use crate::enforce::adoption::Openings;
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
@@ -56,6 +57,10 @@ pub struct Agent {
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
     pub ending: RefCell<HashSet<ProcessId>>,
+    /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
+    pub looking_behind: Cell<bool>,
+    /// When the enforcing loop looks next.
+    pub next_look: Cell<Option<Timestamp>>,
     /// Grants whose drop-in can't be written.
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
     /// Grants whose drop-in is being written.
@@ -84,8 +89,8 @@ pub struct Agent {
     pub changed: Notify,
     /// It was compared.
     pub looked: Notify,
-    /// A session opened: ask logind.
-    pub session_opened: Notify,
+    /// Sessions of logind's that may be unknown.
+    pub openings: Openings,
     announced: RefCell<Announced>,
     ends: RefCell<Ends>,
     /// The next end on CLOCK_BOOTTIME, as of the last look.
@@ -135,8 +140,10 @@ impl Agent {
             grants: RefCell::new(grants),
             endpoint,
             audit,
-            sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
+            sessions: RefCell::new(Sessions::open(Path::new(sessions::FOLDER))),
             ending: RefCell::default(),
+            looking_behind: Cell::default(),
+            next_look: Cell::default(),
             unwritable: RefCell::default(),
             writing: RefCell::default(),
             written: RefCell::default(),
@@ -151,7 +158,7 @@ impl Agent {
             logind: Logind::default(),
             changed: Notify::new(),
             looked: Notify::new(),
-            session_opened: Notify::new(),
+            openings: Openings::default(),
             announced: RefCell::new(Announced::load()),
             ends: RefCell::new(Ends::load(Path::new(ends::PATH))),
             next_end_by_boot: Cell::default(),
@@ -168,6 +175,7 @@ impl Agent {
 
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
+        self.sessions.borrow_mut().take_over(Path::new(sessions::ONE_FILE));
         sudoers::remove_leftovers(Path::new(sudoers::FOLDER));
         self.announced.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
         let now = self.now();
@@ -300,6 +308,13 @@ impl Agent {
             None => drop(self.uids.borrow_mut().remove(user)),
         }
         Ok(found)
+    }
+
+    /// Has the enforcing loop look at `at`, if it would not look before.
+    pub fn look_at(&self, at: Timestamp) {
+        if self.next_look.get().is_none_or(|next| at < next) {
+            self.changed.notify_one();
+        }
     }
 
     /// Has the enforcing loop look, and waits until it has.

@@ -182,6 +182,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
         let regular = clock::now() + LONGEST_PAUSE;
         agent.endpoint.redial_after_a_jump();
         let next = reconcile(agent).map_or(regular, |next| next.min(regular));
+        agent.next_look.set(Some(next));
         let alarmed = alarm.set(next);
         if matches!(alarmed, Ok(Alarmed::Stepped)) {
             agent.changed.notify_one();
@@ -222,8 +223,11 @@ async fn reload_on(mut signal: UnixStream, agent: Rc<Agent>) {
 /// Watches again over what was open when the last agent ended.
 fn resume_watching(agent: &Rc<Agent>) {
     let leaders: Vec<ProcessId> = agent.sessions.borrow().sessions().iter().map(|session| session.leader).collect();
-    leaders.into_iter().for_each(|leader| watch::process(agent, leader));
-    agent.session_opened.notify_one();
+    leaders.into_iter().for_each(|leader| watch::login(agent, leader));
+    let runs = agent.sessions.borrow().elevations().iter().filter(|run| !run.gone).map(|run| run.root).collect();
+    let runs: Vec<ProcessId> = runs;
+    runs.into_iter().for_each(|root| watch::run(agent, root));
+    agent.openings.all();
 }
 
 /// Wakes the agent when logind opens a session; comes back when the bus was away.
@@ -231,7 +235,7 @@ async fn follow_logind(agent: &Rc<Agent>) {
     let mut pause = SHORTEST_DEAFNESS;
     loop {
         let begun = Instant::now();
-        if let Err(error) = agent.logind.watch(|| agent.session_opened.notify_one()).await {
+        if let Err(error) = agent.logind.watch(|id| agent.openings.session(id)).await {
             tracing::debug!("logind can't be followed now: {error}");
         }
         if begun.elapsed() > LONGEST_DEAFNESS {

@@ -5,6 +5,7 @@
 //! people type.
 
 pub mod agent;
+pub mod apart;
 pub mod audit;
 pub mod cli;
 pub mod clock;

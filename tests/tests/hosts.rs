@@ -67,6 +67,7 @@ mod hosts {
     mod model;
     mod observe;
     mod outage;
+    mod process_trees;
     mod quick_start;
     mod race;
     mod reboot;
@@ -79,6 +80,7 @@ mod hosts {
     mod spool;
     mod sudo;
     mod sudo_exchanged;
+    mod survivors;
     mod upgrade;
     mod vagrant;
     mod vm;

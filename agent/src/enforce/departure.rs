@@ -59,7 +59,7 @@ async fn see_off(agent: &Agent, people: &[String]) {
         }
     }
     if !endings.is_empty() {
-        ending::strike_all(&mut endings);
+        ending::strike_groups(&mut endings);
         ending::follow_up(&mut endings).await;
         for ending in endings.iter().filter(|ending| ending.killed_any()) {
             report(agent, ending).await;

@@ -39,7 +39,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     notice::give(agent, now, &mut next);
     if begins {
         // What is open now was open before: logind lists it, and it is left alone.
-        agent.session_opened.notify_one();
+        agent.openings.all();
     }
     write_drop_ins(agent, now, &mut next);
     residue::follow(agent, now);

@@ -174,9 +174,10 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
         Some(command) => command.split_once(' ').unwrap_or((command, "")),
         None => ("", ""),
     };
+    let paths = [path.to_owned()];
     let command = match (&question.command, question.service.as_str()) {
         (_, "su" | "su-l") => WantedCommand::Any,
-        (Some(_), _) => WantedCommand::Program { path, arguments },
+        (Some(_), _) => WantedCommand::Program { paths: &paths, arguments },
         (None, _) => WantedCommand::Unknown,
     };
     let request = if elevates {

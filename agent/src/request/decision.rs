@@ -4,7 +4,7 @@
 //! came nearest.
 
 use crate::grant::{Bars, HeldGrant, State};
-use curfew_protocol::grant::{LoginAccess, SudoAccess};
+use curfew_protocol::grant::{Command, LoginAccess, SudoAccess};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -61,8 +61,8 @@ pub enum WantedCommand<'a> {
     Any,
     /// This program with these arguments.
     Program {
-        /// The path, or the name that was typed.
-        path: &'a str,
+        /// The ways to write its path, or the name that was typed; none where it is not known which program it is.
+        paths: &'a [String],
         /// The arguments, parted by single spaces.
         arguments: &'a str,
     },
@@ -274,10 +274,11 @@ fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> 
     let as_user = scope.run_as.is_none_or(|run_as| sudo.run_as.iter().any(|granted| granted.as_str() == run_as));
     let command = match &scope.command {
         WantedCommand::Unknown => true,
-        WantedCommand::Any => sudo.commands.contains(&curfew_protocol::grant::Command::All),
-        WantedCommand::Program { path, arguments } => {
-            sudo.commands.iter().any(|granted| granted.covers(path, arguments))
-        }
+        WantedCommand::Any => sudo.commands.contains(&Command::All),
+        WantedCommand::Program { paths, arguments } => sudo
+            .commands
+            .iter()
+            .any(|granted| *granted == Command::All || paths.iter().any(|path| granted.covers(path, arguments))),
     };
     if as_user && command { None } else { Some(Misfit::Service) }
 }
@@ -405,12 +406,19 @@ mod tests {
             held("web", (10, 300), json!({"sudo": {"commands": ["/usr/bin/systemctl restart nginx"]}})),
             held("db", (10, 300), json!({"sudo": {"run_as": ["postgres"], "commands": ["ALL"]}})),
         ];
-        let restart = WantedCommand::Program { path: "systemctl", arguments: "restart nginx" };
-        let stop = WantedCommand::Program { path: "systemctl", arguments: "stop nginx" };
+        let paths = ["/usr/bin/systemctl".to_owned()];
+        let restart = WantedCommand::Program { paths: &paths, arguments: "restart nginx" };
+        let stop = WantedCommand::Program { paths: &paths, arguments: "stop nginx" };
+        let elsewhere = ["/tmp/systemctl".to_owned()];
+        let other = WantedCommand::Program { paths: &elsewhere, arguments: "restart nginx" };
+        let unknown = WantedCommand::Program { paths: &[], arguments: "restart nginx" };
         for (request, permitted) in [
             (sudo(None, WantedCommand::Unknown), true),
             (sudo(Some("root"), restart), true),
             (sudo(Some("root"), stop.clone()), false),
+            (sudo(Some("root"), other), false),
+            (sudo(Some("root"), unknown.clone()), false),
+            (sudo(Some("postgres"), unknown), true),
             (sudo(Some("postgres"), stop), true),
             (sudo(Some("postgres"), WantedCommand::Any), true),
             (sudo(Some("root"), WantedCommand::Any), false),

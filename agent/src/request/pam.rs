@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::Mode;
 use crate::enforce::processes;
 use crate::enforce::scope::Scope;
-use crate::enforce::sudo_command::SudoCommand;
+use crate::enforce::sudo_command::{Place, SudoCommand};
 use crate::grant::{HeldGrant, State};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
@@ -150,8 +150,12 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
 fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, user: &str) -> PamAnswer {
     let now = agent.now();
     let turns_user = is_su(&question.service);
+    let (grants, folder) = (agent.grants.borrow(), processes::folder(peer.pid));
+    let granted = grants.of(user).iter().filter(|held| held.state(now) == State::Live);
+    let granted = granted.filter_map(|held| held.grant.sudo.as_ref()).flat_map(|sudo| &sudo.commands).collect();
+    let place = Place { folder: folder.as_deref(), granted };
     let (command, asked_for) = match processes::command_line(peer.pid) {
-        Some(arguments) if !turns_user => SudoCommand::parse(&arguments),
+        Some(arguments) if !turns_user => SudoCommand::parse(&arguments, &place),
         _ => (SudoCommand::Anything, "root".into()),
     };
     // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start.
@@ -163,7 +167,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         let entry = asked(agent, peer, event, question, user).with(Field::RunAs, run_as.as_str());
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
-    let (grants, bars) = (agent.grants.borrow(), agent.bars(now));
+    let bars = agent.bars(now);
     match admit(&request, grants.of(user), now, bars) {
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
@@ -172,17 +176,13 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                 Decision::Permit { grant, until } => (grant, until, Vec::new()),
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
-            match hook {
-                Hook::Account => {
-                    let entry = named(about(Event::SudoPermitted), grant, until);
-                    agent.audit.write(entry.with(Field::Outcome, "permit"));
-                }
-                Hook::OpenSession => {
-                    let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
-                    if let Err(error) = watch::elevation(agent, peer, question, run) {
-                        return refuse_unwatched(agent, about(Event::SudoDenied), &error);
-                    }
-                }
+            let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
+            if let Err(error) = watch::elevation(agent, peer, question, run) {
+                return refuse_unwatched(agent, about(Event::SudoDenied), &error);
+            }
+            if hook == Hook::Account {
+                let entry = named(about(Event::SudoPermitted), grant, until);
+                agent.audit.write(entry.with(Field::Outcome, "permit"));
             }
             PamAnswer { verdict: Verdict::Permit, message: None }
         }
