@@ -30,6 +30,12 @@ static void fail(const char *what)
     _exit(1);
 }
 
+static void stay(void)
+{
+    sleep(600);
+    _exit(0);
+}
+
 static void become(char how)
 {
     gid_t user = USER;
@@ -111,6 +117,7 @@ static void grow(const char *plan)
                 if (*plan == 'n')
                     run_sudo(plan + 1);
                 grow(plan + 1);
+                stay();
             }
             if (*plan == 'o')
                 waitpid(pid, NULL, 0);
@@ -118,13 +125,12 @@ static void grow(const char *plan)
             break;
         }
     }
-    sleep(600);
-    _exit(0);
 }
 
 int main(int count, char **words)
 {
-    if (count == 2)
-        grow(words[1]);
-    return 2;
+    if (count != 2)
+        return 2;
+    grow(words[1]);
+    stay();
 }

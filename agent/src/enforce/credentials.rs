@@ -78,8 +78,10 @@ impl Plain {
         let Credentials { uids: uids @ [real_uid, ..], gids, groups, permitted } = &process.credentials;
         let exe = format!("/proc/{}/exe", process.id.pid);
         let Some(program) = stat(Path::new(&exe)) else { return false };
-        let systems = ["/", "/usr"].map(|path| stat(Path::new(path)));
-        let on_system = systems.iter().flatten().any(|system| device(system) == device(&program));
+        // As PID 1 sees them: the agent has mounts of its own.
+        let systems = ["/proc/1/root/", "/proc/1/root/usr/"].map(|path| stat(Path::new(path)));
+        let on_system =
+            systems.iter().flatten().any(|system| mount(system).is_some() && mount(system) == mount(&program));
         if *real_uid != self.uid || !on_system || program.stx_ctime.tv_sec >= since {
             return false;
         }
@@ -113,11 +115,12 @@ impl Plain {
 
 /// Without asking a file system that may not answer (statx(2), `AT_STATX_DONT_SYNC`).
 fn stat(path: &Path) -> Option<Statx> {
-    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok()
+    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID).ok()
 }
 
-fn device(about: &Statx) -> (u32, u32) {
-    (about.stx_dev_major, about.stx_dev_minor)
+/// The mount that it lies on; none where the kernel (before 5.8) does not tell.
+fn mount(about: &Statx) -> Option<u64> {
+    (about.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(about.stx_mnt_id)
 }
 
 /// Whether a map of a user namespace stands for ids of `allowed` alone (the first, and how many), and all of `ids` are among them.

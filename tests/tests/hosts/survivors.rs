@@ -148,7 +148,8 @@ fn a_run_below_a_users_own_manager_can_not_be_moved_away_by_its_user(release: Re
     let mut login = host.ssh_stay("alice", "-T");
     login.send("export XDG_RUNTIME_DIR=/run/user/1001\nsystemd-run --user --scope --quiet sudo -n /usr/bin/sleep 851 </dev/null &\n");
     wait_for_start(&host, &["/usr/bin/sleep 851"]);
-    let run = host.processes().into_iter().find(|it| it.command == "/usr/bin/sleep 851").expect("it runs");
+    let run =
+        wait_for("what it runs", SOON, || host.processes().into_iter().find(|it| it.command == "/usr/bin/sleep 851"));
     assert!(run.cgroup.contains("/user-1001.slice/curfew-run-"), "{run:?}");
     // Her own manager's groups are hers, and she can move hers from one to the other.
     let manager = "/sys/fs/cgroup/user.slice/user-1001.slice/user@1001.service";
@@ -172,7 +173,8 @@ fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Rel
     login.send("sudo -n sh -c 'cp /usr/bin/sleep /usr/local/bin/planted && chmod 4755 /usr/local/bin/planted; exec sleep 861' </dev/null &\n");
     wait_for_start(&host, &["sleep 861"]);
     login.send("/usr/local/bin/napper 862 & /usr/local/bin/planted 863 & unshare --user --map-root-user sleep 864 &\n");
-    wait_for_start(&host, &["/usr/local/bin/napper 862", "/usr/local/bin/planted 863", "sleep 864"]);
+    let started = ["/usr/local/bin/napper 862", "/usr/local/bin/planted 863", "sleep 864"];
+    wait_for("three programs of hers", SOON, || started.iter().all(|it| runs(&host, it)).then_some(()));
     end_with(&host, &sudo, &["sleep 861"]);
     wait_for("the end of what root gave rights", SOON, || (!runs(&host, "planted 863")).then_some(()));
     assert!(runs(&host, "napper 862") && runs(&host, "sleep 864"), "bystanders");
