@@ -59,20 +59,6 @@ pub async fn user_name(uid: u32) -> Option<String> {
     in_time(move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)).await.flatten()
 }
 
-/// The id of the user `name`; `Err` if the user database did not answer.
-///
-/// # Errors
-///
-/// That it took too long, or what it says.
-pub async fn user_id(name: &str) -> Result<Option<u32>, String> {
-    let wanted = name.to_owned();
-    match in_time(move || User::from_name(&wanted)).await {
-        Some(Ok(user)) => Ok(user.map(|user| user.uid.as_raw())),
-        Some(Err(errno)) => Err(errno.to_string()),
-        None => Err(format!("the user database did not answer within {PATIENCE:?}")),
-    }
-}
-
 /// Asks the user database on another thread: it may go over the network.
 async fn in_time<T: Send + 'static>(question: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(question)).await.ok()?.ok()
