@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How often a directory is asked again for what it said. Of the host's own accounts the file tells.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// How often the names are gone through that are to be known.
+const REGULAR: Duration = Duration::from_secs(20);
+
 /// How soon one that failed is asked again.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -36,6 +39,8 @@ pub struct Directory {
     unstored: bool,
     /// When it could not be stored.
     failed: Option<Instant>,
+    /// Until when nothing is to be asked, unless something changes before.
+    idle_until: Option<Instant>,
 }
 
 /// What is kept over restarts.
@@ -184,7 +189,7 @@ impl Directory {
                 known.outdated = true;
                 // It is asked for at once.
                 (known.tried, known.problem) = (None, None);
-                self.unsettled = true;
+                (self.unsettled, self.idle_until) = (true, None);
             }
         }
     }
@@ -210,44 +215,62 @@ impl Directory {
         (uid, self.file.read().is_ok_and(|lines| lines.index().trace(name, None).uid.is_some()))
     }
 
-    /// Takes the names that are to be known: those of grants and those of the exempt list. Others are forgotten after a while.
-    pub fn want<'n>(&mut self, people: impl Iterator<Item = &'n str>, exempt: Option<Vec<String>>, now: Instant) {
+    /// Takes the names that are to be known: those of grants and those of the exempt list, where that can be believed.
+    pub fn want(&mut self, people: BTreeSet<String>, exempt: Option<Vec<String>>) {
         if let Some(exempt) = exempt {
             let exempt: BTreeSet<String> = exempt.into_iter().collect();
             self.unsettled |= exempt != self.exempt;
             self.exempt = exempt;
         }
-        self.wanted = people.map(str::to_owned).chain(self.exempt.iter().cloned()).collect();
-        let young = |known: &Known| known.tried.is_some_and(|tried| now.duration_since(tried) < REMEMBERED);
-        self.kept.names.retain(|name, known| self.wanted.contains(name) || young(known));
+        self.wanted = people;
+        self.wanted.extend(self.exempt.iter().cloned());
         for name in &self.wanted {
-            self.kept.names.entry(name.clone()).or_default();
+            if !self.kept.names.contains_key(name) {
+                self.kept.names.insert(name.clone(), Known::default());
+            }
         }
     }
 
-    /// The wanted names that are to be asked for at `now`, and when there is something to ask next.
-    pub fn due(&self, now: Instant) -> (Vec<String>, Option<Instant>) {
-        let (mut due, mut next): (Vec<(Option<Instant>, &String)>, Option<Instant>) = (Vec::new(), None);
+    /// Forgets the others after a while.
+    pub fn forget(&mut self, now: Instant) {
+        let young = |known: &Known| known.tried.is_some_and(|tried| now.duration_since(tried) < REMEMBERED);
+        self.kept.names.retain(|name, known| self.wanted.contains(name) || young(known));
+    }
+
+    /// Whether something may be due at `now`: what has many names is not gone through at each sudo.
+    pub fn may_be_due(&self, now: Instant) -> bool {
+        self.idle_until.is_none_or(|until| until <= now)
+    }
+
+    /// The wanted names that are to be asked for at `now`, the host's own first, and when there is something to ask next.
+    pub fn due(&mut self, now: Instant) -> (Vec<String>, Option<Instant>) {
+        let (mut due, mut next): (Vec<&String>, Option<Instant>) = (Vec::new(), None);
         for (name, known) in self.wanted.iter().filter_map(|name| self.kept.names.get_key_value(name)) {
             match known.due() {
                 _ if known.is_told_by_the_file() => {}
                 Some(at) if at > now => next = Some(next.map_or(at, |next| next.min(at))),
-                at => due.push((at, name)),
+                _ => due.push(name),
             }
         }
-        // What was never asked for comes first.
-        due.sort();
-        (due.into_iter().map(|(_, name)| name.clone()).collect(), next)
+        let regular = now + REGULAR;
+        self.idle_until = Some(next.map_or(regular, |next| next.min(regular)));
+        if let Some(lines) = Some(()).filter(|()| due.len() > 1).and_then(|()| self.file.read().ok()) {
+            let index = lines.index();
+            due.sort_by_key(|name| index.trace(name, None).uid.is_none());
+        }
+        (due.into_iter().cloned().collect(), next)
     }
 
     /// Takes note that `name` is being asked for. Until the answer comes, the one before it holds.
     pub fn note_asked(&mut self, name: &str, now: Instant) {
         self.kept.names.entry(name.to_owned()).or_default().tried = Some(now);
+        self.idle_until = None;
     }
 
     /// Takes the answer for `name`, or why there is none.
     pub fn learn(&mut self, name: &str, said: Result<Answer, String>, now: Instant) {
         self.look_at_file();
+        self.idle_until = None;
         let known = self.kept.names.entry(name.to_owned()).or_default();
         known.tried = Some(now);
         let before = known.clone();
@@ -270,7 +293,7 @@ impl Directory {
 
     /// The holders of all grants were told. Of grants that are no more, nothing is kept.
     pub fn note_settled(&mut self, stories: &HashSet<String>) {
-        self.unsettled = false;
+        (self.unsettled, self.idle_until) = (false, None);
         let before = self.kept.grants.len();
         self.kept.grants.retain(|story, _| stories.contains(story));
         self.unstored |= before != self.kept.grants.len();

@@ -12,8 +12,11 @@ use crate::descriptors;
 use crate::grant::HeldGrant;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
+use futures_util::{StreamExt, stream};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -21,7 +24,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// The most names that are asked for at once without need: a host has other things to do.
-const ASKED_AT_ONCE: usize = 8;
+const ASKED_AT_ONCE: usize = 32;
+
+/// How long answers are collected before they are put in force together.
+const STROKE: Duration = Duration::from_millis(50);
 
 /// What is due sooner than this is not left to the regular look.
 const SOON: Duration = Duration::from_secs(10);
@@ -39,29 +45,45 @@ pub fn look(agent: &Agent) {
 pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
     look(agent);
     let now = Instant::now();
+    if !agent.grants.borrow().accounts().may_be_due(now) {
+        return None;
+    }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok();
     let (due, next) = {
         let mut grants = agent.grants.borrow_mut();
-        let people: Vec<String> = grants.people(clock::now()).into_iter().map(str::to_owned).collect();
+        let people: BTreeSet<String> = grants.people(clock::now()).map(str::to_owned).collect();
         let accounts = grants.accounts_mut();
-        accounts.want(people.iter().map(String::as_str), exempt, now);
+        accounts.want(people, exempt);
+        accounts.forget(now);
         let (due, next) = accounts.due(now);
-        let free = ASKED_AT_ONCE.saturating_sub(agent.lookups.young());
-        let due: Vec<String> = due.into_iter().take(free).collect();
         due.iter().for_each(|name| accounts.note_asked(name, now));
         (due, next)
     };
     act(agent);
-    for name in due {
-        let asking = Rc::clone(agent);
-        tokio::task::spawn_local(async move {
-            // What it says, and that it says nothing, is known to the directory.
-            drop(look_up(&asking, &name).await);
-            asking.changed.notify_one();
-        });
+    if !due.is_empty() {
+        tokio::task::spawn_local(ask_for(Rc::clone(agent), due));
     }
     keep(agent);
     next.map(|next| next.saturating_duration_since(now)).filter(|soon| *soon < SOON)
+}
+
+/// Asks for several names. With many of them, what they say is put in force in some strokes.
+async fn ask_for(agent: Rc<Agent>, names: Vec<String>) {
+    let acted = Cell::new(None::<Instant>);
+    let asking = stream::iter(names).for_each_concurrent(ASKED_AT_ONCE, |name| {
+        let (agent, acted) = (&agent, &acted);
+        async move {
+            // What it says, and that it says nothing, is known to the directory.
+            drop(ask(agent, &name).await);
+            if acted.get().is_none_or(|acted| acted.elapsed() > STROKE) {
+                act(agent);
+                acted.set(Some(Instant::now()));
+            }
+        }
+    });
+    asking.await;
+    act(&agent);
+    agent.changed.notify_one();
 }
 
 /// Asks the user database for `name`. What it says is in force when this returns.
@@ -70,16 +92,16 @@ pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
 ///
 /// What the user database says, or that it took too long.
 pub async fn look_up(agent: &Agent, name: &str) -> Result<Option<Account>, String> {
-    let (before, of_the_host) = {
-        let mut grants = agent.grants.borrow_mut();
-        grants.accounts_mut().note_asked(name, Instant::now());
-        grants.accounts().before(name)
-    };
-    let said: Result<Answer, String> =
-        agent.lookups.ask(name, before, of_the_host).await.map_err(|error| error.to_string());
-    agent.grants.borrow_mut().accounts_mut().learn(name, said.clone(), Instant::now());
+    let said = ask(agent, name).await;
     act(agent);
     said.map(|answer| answer.account)
+}
+
+async fn ask(agent: &Agent, name: &str) -> Result<Answer, String> {
+    let (before, of_the_host) = agent.grants.borrow().accounts().before(name);
+    let said = agent.lookups.ask(name, before, of_the_host).await.map_err(|error| error.to_string());
+    agent.grants.borrow_mut().accounts_mut().learn(name, said.clone(), Instant::now());
+    said
 }
 
 /// The user id that `name` stands for: as it is known, or as the user database says.
@@ -110,7 +132,7 @@ pub fn has_to_be_asked(agent: &Agent, name: &str) -> bool {
         // Of a granted name, what the grant is bound to is known.
         Resolution::Unasked | Resolution::Missing { .. } => {
             !grants.of(name).iter().any(|held| held.holder.account().is_some())
-                && !grants.people(clock::now()).is_empty()
+                && grants.people(clock::now()).next().is_some()
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::account::directory::{Directory, Resolution};
 use crate::account::{Doubt, Holder};
 use curfew_protocol::grant::{Grant, LoginName};
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// The grants, and the stores behind them.
@@ -127,9 +127,9 @@ impl Grants {
     }
 
     /// The people who have grants that have not ended.
-    pub fn people(&self, now: Timestamp) -> BTreeSet<&str> {
-        let current = self.held.iter().filter(|held| held.state(now) != State::Ended);
-        current.map(|held| held.grant.user.as_str()).collect()
+    pub fn people(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let current = self.held.iter().filter(move |held| held.state(now) != State::Ended);
+        current.map(|held| held.grant.user.as_str())
     }
 
     /// Has each grant know whose it is, and the grants of each person stand together.
@@ -273,7 +273,7 @@ fn names(held: &[HeldGrant]) -> HashMap<String, u32> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::grant::State;
+    use crate::account::{Account, Answer};
     use serde_json::json;
     use std::fs;
 
@@ -323,6 +323,44 @@ mod tests {
             assert_eq!(ids("bob"), ["3"]);
             assert!(ids("ali").is_empty() && ids("").is_empty() && ids("zoe").is_empty());
         }
+    }
+
+    #[test]
+    fn the_grants_of_one_user_id_stand_together_by_whatever_name_and_no_name_gets_anothers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(&folder.path().join("local.json")).unwrap();
+        let now = at("2026-11-21T20:10:00Z");
+        let users = ["carol", "ally", "alice@corp.example", "alice", "bob", "Alice"];
+        for user in users {
+            store.add(Grant { user: user.parse().unwrap(), ..grant(&user.replace(['@', '.'], "_")) }, now).unwrap();
+        }
+        for (user, uid, name) in [
+            ("carol", 4_000_003, "carol"),
+            ("ally", 4_000_001, "ally"),
+            ("alice@corp.example", 4_000_001, "alice"),
+            ("alice", 4_000_001, "alice"),
+            ("Alice", 4_000_001, "alice"),
+        ] {
+            // sudo asks for each of them as alice, who is the first with that user id.
+            let owner = if uid == 4_000_001 { "alice" } else { name };
+            let account = Some(Account { uid, name: name.into(), owner: owner.into() });
+            store.accounts_mut().learn(user, Ok(Answer { account, heir: None }), std::time::Instant::now());
+        }
+        assert_eq!(store.take_moved().len(), 5);
+        let ids = |user| store.of(user).iter().map(|held| held.grant.id.to_string()).collect::<Vec<_>>();
+        for user in ["alice", "ally", "alice@corp.example", "Alice"] {
+            assert_eq!(ids(user), ["Alice", "alice", "alice_corp_example", "ally"], "{user}");
+        }
+        assert_eq!(ids("carol"), ["carol"]);
+        assert_eq!(ids("bob"), ["bob"], "of whom nothing is known yet");
+        let of = |user: &str, held: &HeldGrant| (held.is_of(user), held.is_of_uid_of(user));
+        let (allys, alices) = (store.find("ally").unwrap(), store.find("alice_corp_example").unwrap());
+        // To log in as somebody takes a grant for that account; sudo can't tell the two names apart.
+        assert_eq!((of("alice", allys), of("alice", alices)), ((false, true), (true, true)));
+        assert_eq!((of("ally", allys), of("ally", alices)), ((true, true), (false, false)));
+        assert_eq!(store.judged_name("alice"), "alice");
+        // logind knows the user id alone.
+        assert_eq!((store.name_with(4_000_001, "alice"), store.name_with(7, "zoe")), ("alice".into(), "zoe".into()));
     }
 
     #[test]

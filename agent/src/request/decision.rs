@@ -316,6 +316,7 @@ fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> 
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::account::{Account, Doubt, Holder};
     use crate::grant::{Revocation, Source};
     use curfew_protocol::grant::Grant;
     use proptest::prelude::*;
@@ -344,6 +345,31 @@ mod tests {
         match decide(request, grants, at(now)) {
             Verdict::Permit { .. } => None,
             Verdict::Deny { reason, .. } => Some(reason),
+        }
+    }
+
+    #[test]
+    fn a_grant_for_another_account_of_the_name_covers_nothing_and_one_in_doubt_opens_nothing() {
+        let account = Account { uid: 1001, name: "alice".into(), owner: "alice".into() };
+        let mut grant = held("g", (0, 100), json!({"login": {}, "sudo": {"commands": ["ALL"]}}));
+        let requests = [ALICE, sudo(None, WantedCommand::Unknown)];
+        let opens = |grant: &HeldGrant, request: &Request<'_>| match admit(
+            request,
+            std::slice::from_ref(grant),
+            at(50),
+            Bars::default(),
+        ) {
+            Verdict::Permit { .. } => None,
+            Verdict::Deny { reason, .. } => Some(reason),
+        };
+        let changed = Some(ReasonCode::AccountChanged);
+        for request in &requests {
+            grant.holder = Holder::InDoubt { account: account.clone(), why: Doubt::NotFound };
+            assert_eq!((opens(&grant, request), reason(request, std::slice::from_ref(&grant), 50)), (changed, None));
+            grant.holder = Holder::Gone { account: account.clone(), now: Some(7) };
+            assert_eq!((opens(&grant, request), reason(request, std::slice::from_ref(&grant), 50)), (changed, changed));
+            grant.holder = Holder::Is(account.clone());
+            assert_eq!((opens(&grant, request), reason(request, std::slice::from_ref(&grant), 50)), (None, None));
         }
     }
 
