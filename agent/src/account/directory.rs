@@ -139,14 +139,17 @@ impl Known {
         }
         self.missing = answer.account.is_none();
         if let Some(account) = answer.account {
-            self.local = trace.is_local();
+            self.local = trace.uid.is_some();
             self.account = Some(account);
             (self.missing_since, self.confirmed) = (None, false);
         } else {
             let since = *self.missing_since.get_or_insert(now);
             self.confirmed |= now.duration_since(since) >= CONFIRMED_AFTER;
         }
-        (self.heir, self.trace, self.answered) = (answer.heir, trace, Some(now));
+        // Whoever had the user id before is no heir: a second name for it is gone.
+        let had = |heir: &String| self.account.as_ref().is_some_and(|it| it.owner == *heir || it.name == *heir);
+        self.heir = answer.heir.filter(|heir| !had(heir));
+        (self.trace, self.answered) = (trace, Some(now));
         (self.outdated, self.problem) = (false, None);
     }
 

@@ -33,11 +33,6 @@ impl Trace {
             None => self.uid.is_none(),
         }
     }
-
-    /// Whether the account is the host's own, and no directory's.
-    pub fn is_local(&self) -> bool {
-        self.uid.is_some() || self.owner.is_some()
-    }
 }
 
 /// The file, as it was when it was last read.

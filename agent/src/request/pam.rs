@@ -191,6 +191,11 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     };
     let (grants, bars) = (agent.grants.borrow(), agent.bars(now));
     match admit(&request, grants.of(user), now, bars) {
+        Decision::Permit { grant, .. } if is_of_another_uid(peer, grant) => {
+            let entry = about(Event::SudoDenied).with(Field::Reason, "who invokes it has not the user id of that name");
+            let message = format!("Curfew: {} runs under a user id that is not {ruser}'s any more.", question.service);
+            refusal(agent, entry, ReasonCode::AccountChanged, message)
+        }
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
@@ -223,6 +228,13 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             refusal(agent, entry, reason, message)
         }
     }
+}
+
+/// Whether the process has another user id than the grant is for: it began when the name of its user stood for another account.
+fn is_of_another_uid(peer: &Peer, grant: &HeldGrant) -> bool {
+    // What has become root altogether does not show who invoked it.
+    let invoker = peer.real_uid().filter(|uid| *uid != 0);
+    invoker.zip(grant.uid()).is_some_and(|(invoker, uid)| invoker != uid)
 }
 
 /// Whether the sudo that asks may have read rules that give this person nothing: another's who has or had their user id, or those of a grant that

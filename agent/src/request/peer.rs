@@ -27,6 +27,13 @@ impl Peer {
         self.uid == 0
     }
 
+    /// The real user id of the process: sudo and su keep that of whoever invoked them while they ask. None where it can't be told.
+    pub fn real_uid(&self) -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        uids.split_ascii_whitespace().next()?.parse().ok()
+    }
+
     /// Its user's name, if the user database knows it in time.
     pub async fn user(&self) -> Option<String> {
         user_name(self.uid).await

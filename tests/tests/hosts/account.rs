@@ -97,15 +97,15 @@ fn whoever_comes_to_the_user_id_of_a_grant_gets_nothing_of_it(release: Release) 
 
 fn a_sudo_that_read_rules_of_another_account_runs_nothing_by_them(release: Release) {
     let host = Host::builder(release).exempt(&["ops"]).boot();
-    // sudo has read its rules when PAM comes to the account.
-    host.ok("printf '#!/bin/sh\\n[ -e /run/held ] || exit 0\\ntouch /run/is-held; while [ -e /run/held ]; do sleep 0.02; done\\n' \
-             >/usr/local/bin/hold && chmod 755 /usr/local/bin/hold && \
+    // sudo has read its rules when PAM comes to the account. What PAM starts there is whoever invoked it.
+    host.ok("printf '#!/bin/sh\\n[ -e /run/held ] || exit 0\\ntouch /run/at/held; while [ -e /run/held ]; do sleep 0.02; done\\n' \
+             >/usr/local/bin/hold && chmod 755 /usr/local/bin/hold && mkdir -m 777 /run/at && \
              sed -i '1i account required pam_exec.so quiet /usr/local/bin/hold' /etc/pam.d/sudo");
     let alices = host.grant("alice --for 300s --sudo --command ALL");
     rules_of(&host, &alices.id);
     host.ok("touch /run/held");
     let mut sudo = host.spawn("exec setpriv --reuid 1001 --regid 1001 --clear-groups sudo -n head -1 /etc/shadow");
-    wait_for("sudo to ask PAM", SOON, || host.has("/run/is-held").then_some(()));
+    wait_for("sudo to ask PAM", SOON, || host.has("/run/at/held").then_some(()));
     host.ok(ALICES_ID_IS_EVES);
     let eves = host.grant("eve --for 300s --sudo --command /usr/bin/id");
     rules_of(&host, &eves.id);
@@ -117,10 +117,10 @@ fn a_sudo_that_read_rules_of_another_account_runs_nothing_by_them(release: Relea
     // The same where her own other grant ended meanwhile.
     let more = host.grant("eve --for 300s --sudo --command ALL");
     rules_of(&host, &more.id);
-    host.ok("rm /run/is-held; touch /run/held");
+    host.ok("rm -f /run/at/held; touch /run/held");
     let mut sudo = host.spawn("exec runuser -u eve -- sudo -n head -1 /etc/shadow");
     let mut covered = host.spawn("exec runuser -u eve -- sudo -n /usr/bin/id -u");
-    wait_for("sudo to ask PAM", SOON, || host.has("/run/is-held").then_some(()));
+    wait_for("sudo to ask PAM", SOON, || host.has("/run/at/held").then_some(()));
     std::thread::sleep(Duration::from_secs(1));
     host.ok(&format!("curfew revoke {}", more.id));
     gone(&host, &more.id);
@@ -131,6 +131,21 @@ fn a_sudo_that_read_rules_of_another_account_runs_nothing_by_them(release: Relea
     assert!(!output.success() && output.stderr.contains("Run it again"), "{output:#?}");
     let output = covered.finish(SOON);
     assert!(output.success() && output.stdout.contains('0'), "the other grant covers it: {output:#?}");
+    // The same where the name has another user id meanwhile, and a grant for that.
+    let old = host.grant("bob --for 300s --sudo --command ALL");
+    rules_of(&host, &old.id);
+    host.ok("rm -f /run/at/held; touch /run/held");
+    let mut sudo = host.spawn("exec runuser -u bob -- sudo -n head -1 /etc/shadow");
+    wait_for("sudo to ask PAM", SOON, || host.has("/run/at/held").then_some(()));
+    host.ok("sed -i 's/^bob:x:1002:/bob:x:2002:/' /etc/passwd");
+    gone(&host, &old.id);
+    let new = host.grant("bob --for 300s --sudo --command ALL");
+    rules_of(&host, &new.id);
+    host.ok("rm /run/held");
+    sudo.close_input();
+    let output = sudo.finish(SOON);
+    assert!(!output.success() && !output.stdout.contains("root:"), "{output:#?}");
+    assert!(host.run_as("bob", "sudo -n id -u").success());
 }
 
 fn a_person_has_their_grant_by_every_name_of_their_account(release: Release) {

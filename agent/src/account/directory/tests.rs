@@ -130,6 +130,17 @@ fn a_name_that_is_missing_for_a_moment_ends_nobody() {
         host.said("zoe", None, None);
         assert!(matches!(host.directory.holder("g2", "zoe"), Holder::InDoubt { why: Doubt::NotFound, .. }));
     }
+    // The account is the host's own, and its name in the directory is away.
+    host.said("bob@corp.example", Some((1001, "bob", "bob")), None);
+    drop(host.directory.holder("g3", "bob@corp.example"));
+    for _ in 0..3 {
+        host.now += ASKED_AGAIN_AFTER;
+        host.said("bob@corp.example", None, Some("bob"));
+        assert!(matches!(
+            host.directory.holder("g3", "bob@corp.example"),
+            Holder::InDoubt { why: Doubt::NotFound, .. }
+        ));
+    }
     // That somebody else has the user id is no accident.
     host.said("zoe", None, Some("yan"));
     assert!(host.directory.holder("g2", "zoe").is_gone());
