@@ -2,15 +2,20 @@
 
 mod time;
 
+use crate::account;
+use crate::account::directory::Directory;
+use crate::account::lookup::Lookups;
 use crate::audit::{self, Audit};
 use crate::clock::{Clock, Keep};
 use crate::config::{self, Config, ConfigError, Mode};
 use crate::deadline::Deadline;
 use crate::endpoint::{self, Endpoint, apply};
+use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
+use crate::enforce::rules_in_place::RulesInPlace;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
@@ -22,7 +27,6 @@ use crate::grant::ends::{self, Ends};
 use crate::grant::held::Grants;
 use crate::grant::local;
 use crate::grant::{Content, State};
-use crate::request::peer;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
@@ -67,6 +71,12 @@ pub struct Agent {
     pub writing: RefCell<HashSet<String>>,
     /// What the drop-ins that are in place were written for.
     pub written: RefCell<BTreeMap<String, Option<Content>>>,
+    /// The user ids that the drop-ins in place are for.
+    pub rules: RefCell<RulesInPlace>,
+    /// The names of people that are being looked up.
+    pub lookups: Lookups,
+    /// One after the other stores whose grant is whose.
+    pub accounts_turn: tokio::sync::Mutex<()>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
     /// Which sudo the host runs.
@@ -95,8 +105,6 @@ pub struct Agent {
     ends: RefCell<Ends>,
     /// The next end on CLOCK_BOOTTIME, as of the last look.
     next_end_by_boot: Cell<Option<Duration>>,
-    /// The ids of users, as the user database last gave them.
-    uids: RefCell<BTreeMap<String, u32>>,
     /// Held by each task that has to come to its end.
     work: Rc<()>,
 }
@@ -133,6 +141,7 @@ impl Agent {
         let endpoint = Endpoint::open(Path::new(endpoint::STATE));
         let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
         grants.open_endpoint(Places::default(), endpoint.trust().as_ref());
+        grants.know(Directory::open(Path::new(account::PATH)));
         let agent = Self {
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             config: RefCell::new(config),
@@ -147,6 +156,9 @@ impl Agent {
             unwritable: RefCell::default(),
             writing: RefCell::default(),
             written: RefCell::default(),
+            rules: RefCell::default(),
+            lookups: Lookups::default(),
+            accounts_turn: tokio::sync::Mutex::default(),
             residue: Residue::default(),
             sudo: HostSudo::default(),
             fitted: Cell::default(),
@@ -163,7 +175,6 @@ impl Agent {
             ends: RefCell::new(Ends::load(Path::new(ends::PATH))),
             next_end_by_boot: Cell::default(),
             clock: Clock::default(),
-            uids: RefCell::default(),
             work: Rc::default(),
         };
         agent.resume();
@@ -286,28 +297,13 @@ impl Agent {
         })
     }
 
-    /// The id of the user, remembered from their last login or asked of the user database.
+    /// The id of the user, as it is known, or as the user database says.
     ///
     /// # Errors
     ///
     /// What the user database says, or that it took too long.
     pub async fn user_id(&self, user: &str) -> Result<Option<u32>, String> {
-        let known = self.uids.borrow().get(user).copied();
-        if known.is_some() { Ok(known) } else { self.look_up_user(user).await }
-    }
-
-    /// Asks the user database for the id of the user, and remembers it.
-    ///
-    /// # Errors
-    ///
-    /// As [`user_id`](Self::user_id).
-    pub async fn look_up_user(&self, user: &str) -> Result<Option<u32>, String> {
-        let found = peer::user_id(user).await?;
-        match found {
-            Some(uid) => drop(self.uids.borrow_mut().insert(user.to_owned(), uid)),
-            None => drop(self.uids.borrow_mut().remove(user)),
-        }
-        Ok(found)
+        accounts::uid(self, user).await
     }
 
     /// Has the enforcing loop look at `at`, if it would not look before.

@@ -5,6 +5,7 @@
 //! | enforcing loop | the alarm, the clock, any change | reconciles, sets the alarm, feeds the watchdog |
 //! | two servers | connections | answer PAM, answer people |
 //! | sudo watch | files named sudo* and visudo* | removes rules that are for another sudo |
+//! | account watch | changes of /etc/passwd | removes rules that are for another account |
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
 //! | deadline | the next end | has PID 1 keep it, too |
 //! | endpoint | the endpoint's answers | puts sets of grants in force |
@@ -16,10 +17,10 @@ use crate::agent::{Agent, StartError};
 use crate::clock::alarm::{Alarm, Alarmed};
 use crate::clock::{self, Keep};
 use crate::endpoint::{ship, sync};
-use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
 use crate::enforce::sudo_watch;
+use crate::enforce::{accounts, adoption};
 use crate::owner::Ownership;
 use crate::request::pam_socket::PamSocket;
 use crate::request::server::serve;
@@ -87,9 +88,17 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
         tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
-        for task in
-            [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo, Task::Endpoint, Task::Ship]
-        {
+        for task in [
+            Task::Sync,
+            Task::Copy,
+            Task::Logind,
+            Task::Adopt,
+            Task::Deadline,
+            Task::Sudo,
+            Task::Accounts,
+            Task::Endpoint,
+            Task::Ship,
+        ] {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
@@ -154,6 +163,7 @@ enum Task {
     Adopt,
     Deadline,
     Sudo,
+    Accounts,
     Endpoint,
     Ship,
 }
@@ -167,6 +177,7 @@ impl Task {
             Self::Adopt => adoption::adopt_when_opened(&agent).await,
             Self::Deadline => deadline::keep_armed(&agent).await,
             Self::Sudo => sudo_watch::follow(&agent).await,
+            Self::Accounts => accounts::watch(&agent).await,
             Self::Endpoint => sync::follow(&agent).await,
             Self::Ship => ship::follow(&agent).await,
         }

@@ -3,8 +3,9 @@
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
 //! tells and `sudo_watch` watches), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
-//! for later). Those stand on `sessions` and `run` (what the grants opened), `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
+//! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
 
+pub mod accounts;
 pub mod adoption;
 pub mod credentials;
 pub mod departure;
@@ -15,6 +16,7 @@ pub mod over;
 pub mod processes;
 pub mod reconcile;
 pub mod residue;
+pub mod rules_in_place;
 pub mod run;
 pub mod scope;
 pub mod sessions;

@@ -52,6 +52,8 @@ events! {
     GrantRefused "grant.refused" "9781e3ca187647dd9b9ba33f4be11581"
     /// A grant's window opened.
     GrantStarted "grant.started" "6e78c08362974158841efdac38fb9756"
+    /// Whose a grant is changed: its user's name stands for another account, or for none.
+    AccountChanged "account.changed" "732f74168dd240bc87eccca8beeb24a4"
     /// A grant no longer holds; `CURFEW_END` says why.
     GrantEnded "grant.ended" "de0beaedc1794c11885c4123eb17c6a1"
     /// A login was permitted.
@@ -275,6 +277,7 @@ fn sentence(entry: &Entry) -> String {
         }
         Event::GrantRefused => format!("Grant {id} was refused{reason}."),
         Event::GrantStarted => format!("Grant {id} for {user} began and holds{until}{approved}{reason}."),
+        Event::AccountChanged => format!("Grant {id} for {user} was looked at, since the account changed{reason}."),
         Event::GrantEnded => format!("Grant {id} for {user} ended{}.", says(": ", Field::End, "")),
         Event::LoginPermitted => format!("{user} was permitted to log in{service}{from}{grant}{approved}."),
         Event::LoginDenied => format!("{user} {would} refused to log in{service}{from}{because}."),

@@ -42,6 +42,7 @@ macro_rules! on {
 
 mod hosts {
     mod access;
+    mod account;
     mod agent_down;
     mod attack;
     mod audit;

@@ -101,7 +101,7 @@ fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
         uid: Some(found.uid),
         logind_id: Some(found.id),
         opened_us: found.opened_us,
-        ..headed_by(&leader, found.user)
+        ..headed_by(&leader, agent.grants.borrow().name_with(found.uid, &found.user))
     };
     adopt(agent, session, "found by logind");
 }
@@ -126,7 +126,7 @@ pub async fn adopt_unknown(agent: &Rc<Agent>) {
             opened_us: started_us(&head),
             background: agent.config.borrow().background_services.iter().any(|name| name == service),
             from_unknown: true,
-            ..headed_by(&head, user)
+            ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
         };
         adopt(agent, session, "found by the kernel's audit session");
     }

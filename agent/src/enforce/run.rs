@@ -62,7 +62,8 @@ impl Elevation {
         let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
         let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
         // A grant of the endpoint may have another content by now, without sudo.
-        let live = |held: &&HeldGrant| held.state(now) == State::Live && held.grant.sudo.is_some();
+        let live =
+            |held: &&HeldGrant| held.state(now) == State::Live && held.grant.sudo.is_some() && !held.holder.is_gone();
         let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
         match first_to_end {
             _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),

@@ -7,12 +7,13 @@ use super::messages::{
     AcceptClock, AuditPage, GrantOrder, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status, WhyAnswer,
     WhyQuestion,
 };
-use super::peer::{self, Peer};
+use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
 use super::wording;
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
+use crate::enforce::accounts;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
 use crate::wiring::doors;
@@ -101,7 +102,9 @@ async fn status(agent: &Agent, peer: &Peer) -> Status {
     let now = agent.now();
     let grants = agent.grants.borrow();
     let current = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
-    let shown: Vec<&HeldGrant> = current.filter(|held| visible(held.grant.user.as_str())).collect();
+    // One's own are those of every name of one's account.
+    let own = |held: &HeldGrant| name.as_deref().is_none_or(|name| held.is_of(name));
+    let shown: Vec<&HeldGrant> = current.filter(|held| own(held)).collect();
     let live = shown.iter().filter(|held| held.state(now) == State::Live);
     let sessions = agent.sessions.borrow();
     let open = sessions.sessions().iter().filter(|session| !session.closed && visible(&session.user));
@@ -163,6 +166,11 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
     if !peer.is_root() && peer.user().await.as_deref() != Some(&question.user) {
         return Err(ErrorReply::not_permitted("you may ask about yourself; only root may ask about others"));
     }
+    if accounts::has_to_be_asked(agent, &question.user) {
+        // Without an answer, it is judged by what is known.
+        drop(accounts::look_up(agent, &question.user).await);
+    }
+    let judged = agent.grants.borrow().judged_name(&question.user).to_owned();
     let config = agent.config.borrow();
     let elevates = config.elevation_services.contains(&question.service);
     if !config.services().any(|service| *service == question.service) {
@@ -181,19 +189,20 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
         (None, _) => WantedCommand::Unknown,
     };
     let request = if elevates {
-        Request::Elevation { user: &question.user, scope: Elevation { run_as: None, command } }
+        Request::Elevation { user: &judged, scope: Elevation { run_as: None, command } }
     } else if config.background_services.contains(&question.service) {
-        Request::Background { user: &question.user }
+        Request::Background { user: &judged }
     } else {
-        Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
+        Request::Login { user: &judged, service: &question.service, from: question.from.as_deref() }
     };
     // The PAM module asks nobody then.
-    if exempt::passes(&question.user, &question.service, elevates) {
+    let is_exempt_account = !elevates && agent.grants.borrow().accounts().is_exempt_account(&question.user);
+    if exempt::passes(&question.user, &question.service, elevates) || is_exempt_account {
         return Ok(exempt_answer(&question.user));
     }
     let now = agent.now();
     let at = question.at.unwrap_or(now);
-    let mut answer = explain(&request, agent.grants.borrow().of(&question.user), at, agent.bars(at));
+    let mut answer = explain(&request, agent.grants.borrow().of(&judged), at, agent.bars(at));
     if answer.verdict == "deny" && agent.mode() == Mode::Observe {
         answer.explanation += "; this host only observes, so it is not refused";
     }
@@ -234,7 +243,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
 
 async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, ErrorReply> {
     only_root(peer, "grant")?;
-    match peer::user_id(order.user.as_str()).await {
+    match accounts::look_up(agent, order.user.as_str()).await {
         Ok(Some(_)) => {}
         Ok(None) => {
             return Err(ErrorReply::bad_parameter("user", &format!("there is no user {} on this host", order.user)));

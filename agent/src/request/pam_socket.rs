@@ -9,6 +9,7 @@ use super::peer::Peer;
 use super::server::{ErrorReply, LONGEST_MESSAGE, LONGEST_SILENCE, RawCall};
 use crate::agent::Agent;
 use crate::descriptors;
+use crate::enforce::accounts;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
 use serde_json::Value;
@@ -20,6 +21,9 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::io::unix::AsyncFd;
 use zlink::Reply;
+
+/// How long PAM waits for the user database, where a name is asked for that is not known: less than its module's patience.
+const USER_DATABASE: Duration = Duration::from_millis(900);
 
 /// How many connections are taken before anything else has its turn.
 const MOST_IN_A_ROW: usize = 16;
@@ -91,13 +95,13 @@ fn take(stream: UnixStream, agent: &Rc<Agent>) {
     let length = recv(stream.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap_or(0);
     let message = buffer.get(..length).unwrap_or_default();
     match whole(message) {
-        Some(message) => answer(&stream, &peer, message, agent),
+        Some(message) => answer(stream, peer, message, agent),
         None => {
             let (begun, agent) = (message.to_vec(), Rc::clone(agent));
             tokio::task::spawn_local(async move {
                 let rest = tokio::time::timeout(LONGEST_SILENCE, read_rest(stream, begun)).await;
                 if let Ok(Ok((stream, message))) = rest {
-                    answer(&stream, &peer, &message, &agent);
+                    answer(stream, peer, &message, &agent);
                 }
             });
         }
@@ -125,15 +129,29 @@ async fn read_rest(stream: UnixStream, mut message: Vec<u8>) -> io::Result<(Unix
     }
 }
 
-fn answer(stream: &UnixStream, peer: &Peer, message: &[u8], agent: &Rc<Agent>) {
-    // PAM has its own patience: who has hung up was refused, and is not judged.
-    if has_hung_up(stream) {
-        return;
-    }
-    let answer = match serde_json::from_slice::<RawCall>(message) {
-        Ok(call) => pam::answer(agent, peer, &call),
-        Err(error) => Err(ErrorReply::malformed(&error.to_string())),
+/// Answers at once; where the user database has to be asked first, in a task of its own.
+fn answer(stream: UnixStream, peer: Peer, message: &[u8], agent: &Rc<Agent>) {
+    let call = match serde_json::from_slice::<RawCall>(message) {
+        Ok(call) => call,
+        Err(error) => return reply(&stream, Err(ErrorReply::malformed(&error.to_string()))),
     };
+    let Some(name) = pam::name_to_ask_for(agent, &peer, &call) else { return judge(&stream, &peer, &call, agent) };
+    let agent = Rc::clone(agent);
+    tokio::task::spawn_local(async move {
+        // Without an answer, it is judged by what is known.
+        drop(tokio::time::timeout(USER_DATABASE, accounts::look_up(&agent, &name)).await);
+        judge(&stream, &peer, &call, &agent);
+    });
+}
+
+fn judge(stream: &UnixStream, peer: &Peer, call: &RawCall, agent: &Rc<Agent>) {
+    // PAM has its own patience: who has hung up was refused, and is not judged.
+    if !has_hung_up(stream) {
+        reply(stream, pam::answer(agent, peer, call));
+    }
+}
+
+fn reply(stream: &UnixStream, answer: Result<Value, ErrorReply>) {
     if let Ok(mut reply) = written(answer) {
         reply.push(0);
         // It is short, and the socket empty: it fits, or nobody is there.

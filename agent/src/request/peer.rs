@@ -27,6 +27,13 @@ impl Peer {
         self.uid == 0
     }
 
+    /// The real user id of the process: sudo and su keep that of whoever invoked them while they ask. None where it can't be told.
+    pub fn real_uid(&self) -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        uids.split_ascii_whitespace().next()?.parse().ok()
+    }
+
     /// Its user's name, if the user database knows it in time.
     pub async fn user(&self) -> Option<String> {
         user_name(self.uid).await
@@ -57,20 +64,6 @@ impl Peer {
 /// The name of the user `uid`.
 pub async fn user_name(uid: u32) -> Option<String> {
     in_time(move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)).await.flatten()
-}
-
-/// The id of the user `name`; `Err` if the user database did not answer.
-///
-/// # Errors
-///
-/// That it took too long, or what it says.
-pub async fn user_id(name: &str) -> Result<Option<u32>, String> {
-    let wanted = name.to_owned();
-    match in_time(move || User::from_name(&wanted)).await {
-        Some(Ok(user)) => Ok(user.map(|user| user.uid.as_raw())),
-        Some(Err(errno)) => Err(errno.to_string()),
-        None => Err(format!("the user database did not answer within {PATIENCE:?}")),
-    }
 }
 
 /// Asks the user database on another thread: it may go over the network.

@@ -46,7 +46,7 @@ pub fn session(
 ) -> io::Result<()> {
     let leader = seen(peer)?;
     let mut session = Session {
-        user: question.user.clone(),
+        user: agent.grants.borrow().judged_name(&question.user).to_owned(),
         service: question.service.clone(),
         rhost: question.rhost.clone(),
         leader: leader.id,
@@ -73,9 +73,6 @@ pub fn session(
         // A refused one does not always end by itself.
         agent.changed.notify_one();
     }
-    // At the end of their last grant, nothing waits for the user database.
-    let (remembering, user) = (Rc::clone(agent), question.user.clone());
-    tokio::task::spawn_local(async move { remembering.look_up_user(&user).await });
     Ok(())
 }
 
@@ -181,7 +178,7 @@ fn invokers_groups(root: &Process) -> Vec<u32> {
 
 /// Who became somebody else by su and runs sudo then is not who logged in.
 async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
-    if let Ok(Some(uid)) = agent.look_up_user(&user).await {
+    if let Ok(Some(uid)) = agent.user_id(&user).await {
         agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
     }
 }
