@@ -1,9 +1,9 @@
 //! The audit: every decision and every deed, numbered without a gap, durable, and copied to the journal.
 //!
-//! [`Audit::write`] puts a record into the spool's file before its caller goes on, so that the death of the agent loses none. What people
-//! do again and again is counted there (`noise`), and noted for the next agent (`pending`). Tasks follow behind: one makes the file durable
-//! against a power loss, one tells what was counted, one lets go of what is too much (`keeper`), one copies the records to journald(8)
-//! (`copy`). What is durable goes to the endpoint, too, where there is one (`shipment`). Audit is not logging: what the agent says of its own state goes to `tracing`.
+//! [`Audit::write`] puts a record into the spool's file before its caller goes on, so that the death of the agent loses none.
+//! What people do again and again is counted there (`noise`), and noted for the next agent (`pending`). Tasks follow behind:
+//! one makes the file durable against a power loss, one tells what was counted, one lets go of what is too much (`keeper`),
+//! one copies the records to journald(8) (`copy`). What is durable goes to the endpoint, too, where there is one (`shipment`). Audit is not logging: what the agent says of its own state goes to `tracing`.
 
 mod copy;
 pub mod journald;
@@ -96,8 +96,8 @@ impl Audit {
         }
     }
 
-    /// Records what happened, now, or counts it where the same person does too much of it. A full disk delays a record; it does not
-    /// lose it or its number.
+    /// Records what happened, now, or counts it where the same person does too much of it. A full disk delays a record; it
+    /// does not lose it or its number.
     pub fn write(&self, entry: Entry) {
         let now = Reading::take();
         let told_before = self.noise.borrow_mut().told_before(&entry);

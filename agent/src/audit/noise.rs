@@ -1,9 +1,9 @@
 //! Noise: what people can make happen at will is written as it is while it is little, and counted when it is much.
 //!
-//! Nobody's noise may push other people's records out of the spool. So each person has a budget for each event that they can
-//! produce ([`is_at_will`]), and within it repeats of the same collapse. What is counted becomes one record a minute, with how
-//! often, the first time and the last. Names that hold no grant share one budget more, since anybody can make up a thousand.
-//! Pure: the time comes in, entries go out. Every event is in exactly one record, or in exactly one count.
+//! Nobody's noise may push other people's records out of the spool. So each person has a budget for each event that they
+//! can produce ([`is_at_will`]), and within it repeats of the same collapse. What is counted becomes one record a minute,
+//! with how often, the first time and the last. Names that hold no grant share one budget more, since anybody can make up
+//! a thousand. Pure: the time comes in, entries go out. Every event is in exactly one record, or in exactly one count.
 
 mod budget;
 mod source;
@@ -120,8 +120,8 @@ impl Noise {
         self.sources.entry(id).or_insert_with(|| Source::new(A_NAME)).hear(entry, key, now, Some(pool))
     }
 
-    /// What is counted of the person whom `entry` is about: it happened before that, and is written before it. Of everybody,
-    /// where the agent starts or stops.
+    /// What is counted of the person whom `entry` is about: it happened before that, and is written before it. Of
+    /// everybody, where the agent starts or stops.
     pub fn told_before(&mut self, entry: &Entry) -> Vec<Entry> {
         if matches!(entry.event, Event::AgentStarted | Event::AgentStopped) {
             return self.all();
@@ -147,7 +147,7 @@ impl Noise {
         due
     }
 
-    /// All that is counted, which is told with that.
+    /// All that is counted, which is told thereby.
     pub fn all(&mut self) -> Vec<Entry> {
         self.sources.values_mut().chain(self.pools.values_mut()).flat_map(Source::tell).collect()
     }

@@ -1,5 +1,5 @@
-//! What is counted and not told yet, noted in a file beside the spool, for the next agent, should this one be killed. A power loss
-//! may take the note; at most what was counted in the second before the death is in no note.
+//! What is counted and not told yet, noted in a file beside the spool, for the next agent, should this one be killed. A
+//! power loss may take the note; at most what was counted in the second before the death is in no note.
 
 use super::query::{self, Query};
 use crate::durable;

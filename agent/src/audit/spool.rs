@@ -80,8 +80,8 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`SpoolError`] when the disk takes it not now; it waits in memory and is written with the next one. Where too many wait, one is lost, noise
-    /// before anything else, and a record says so when the disk takes one again.
+    /// [`SpoolError`] when the disk takes it not now; it waits in memory and is written with the next one. Where too many
+    /// wait, one is lost, noise before anything else, and a record says so when the disk takes one again.
     pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), SpoolError> {
         self.waiting.push_back((entry, now));
         if self.waiting.len() > MOST_WAITING && self.flush().is_err() {
@@ -279,7 +279,8 @@ pub fn first_seq(path: &Path) -> Option<u64> {
     if name.len() == 20 { name.parse().ok() } else { None }
 }
 
-/// Sets aside what stands behind the last whole record, and returns the next number, the length that is left, and how many whole lines went.
+/// Sets aside what stands behind the last whole record, and returns the next number, the length that is left, and how many
+/// whole lines went.
 fn mend(path: &Path) -> io::Result<(u64, u64, usize)> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

@@ -35,8 +35,8 @@ impl Source {
         Self { budget: Budget::new(limits), repeats: HashMap::new(), rest: None }
     }
 
-    /// Takes an event in, which is the same as others with its `key`, and has to fit into the budget of the `pool`, too. It comes
-    /// back where it is to be written now.
+    /// Takes an event in, which is the same as others with its `key`, and has to fit into the budget of the `pool`, too. It
+    /// comes back where it is to be written now.
     pub fn hear(&mut self, entry: Entry, key: u64, now: Reading, pool: Option<&mut Self>) -> Option<Entry> {
         let before = self.repeats.get_mut(&key);
         let is_known = before.is_some();
@@ -105,7 +105,7 @@ impl Source {
         due
     }
 
-    /// All that is counted, which is told with that.
+    /// All that is counted, which is told thereby.
     pub fn tell(&mut self) -> Vec<Entry> {
         let repeats = self.repeats.values_mut().filter_map(|repeats| repeats.counted.take()).map(Tally::into_entry);
         let mut told: Vec<Entry> = repeats.collect();
