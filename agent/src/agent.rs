@@ -139,6 +139,7 @@ impl Agent {
         let (config, problem) = Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG))?;
         let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024));
         let endpoint = Endpoint::open(Path::new(endpoint::STATE));
+        audit.ships(endpoint.ships(None));
         let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
         grants.open_endpoint(Places::default(), endpoint.trust().as_ref());
         grants.know(Directory::open(Path::new(account::PATH)));

@@ -10,7 +10,7 @@
 //! | deadline | the next end | has PID 1 keep it, too |
 //! | endpoint | the endpoint's answers | puts sets of grants in force |
 //! | shipping | durable records | brings the audit to the endpoint |
-//! | audit | records | makes them durable, copies them to journald |
+//! | audit | records | makes them durable, tells what was counted, lets go of what is too much, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
@@ -88,17 +88,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
         tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
-        for task in [
-            Task::Sync,
-            Task::Copy,
-            Task::Logind,
-            Task::Adopt,
-            Task::Deadline,
-            Task::Sudo,
-            Task::Accounts,
-            Task::Endpoint,
-            Task::Ship,
-        ] {
+        for task in Task::ALL {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
@@ -158,6 +148,8 @@ impl Sockets {
 /// The tasks that follow the agent for as long as it runs.
 enum Task {
     Sync,
+    Count,
+    Drop,
     Copy,
     Logind,
     Adopt,
@@ -169,9 +161,25 @@ enum Task {
 }
 
 impl Task {
+    const ALL: [Self; 11] = [
+        Self::Sync,
+        Self::Count,
+        Self::Drop,
+        Self::Copy,
+        Self::Logind,
+        Self::Adopt,
+        Self::Deadline,
+        Self::Sudo,
+        Self::Accounts,
+        Self::Endpoint,
+        Self::Ship,
+    ];
+
     async fn run(self, agent: Rc<Agent>) {
         match self {
             Self::Sync => agent.audit.sync_when_written().await,
+            Self::Count => agent.audit.tell_counts().await,
+            Self::Drop => agent.audit.drop_what_is_too_much().await,
             Self::Copy => agent.audit.copy_to_journal().await,
             Self::Logind => follow_logind(&agent).await,
             Self::Adopt => adoption::adopt_when_opened(&agent).await,
