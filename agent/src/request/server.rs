@@ -67,7 +67,7 @@ pub fn start(listener: UnixListener) -> io::Result<Desk> {
         LocalSet::new().block_on(&runtime, async move {
             let hall = Rc::new(Hall { slots: Rc::default(), users: Users::default(), counter });
             match Listener::new(listener) {
-                Ok(listener) => listener.serve(|stream| drop(take(stream, &hall))).await,
+                Ok(listener) => listener.serve(|stream| _ = take(stream, &hall)).await,
                 Err(error) => tracing::error!("nobody can be served on the public socket: {error}"),
             }
         });

@@ -83,7 +83,7 @@ pub fn parameters<T: for<'de> Deserialize<'de>>(call: &RawCall) -> Result<T, Err
 }
 
 /// An answer as it goes over the wire, with its closing NUL; none for what is no JSON.
-pub fn written(answer: &Result<impl Serialize, ErrorReply>) -> Option<Vec<u8>> {
+pub fn written<P: Serialize>(answer: &Result<P, ErrorReply>) -> Option<Vec<u8>> {
     #[derive(Serialize)]
     struct Reply<'a, P> {
         parameters: &'a P,
