@@ -3,7 +3,8 @@
 //! | task | woken by | does |
 //! |---|---|---|
 //! | enforcing loop | the alarm, the clock, any change | reconciles, sets the alarm, feeds the watchdog |
-//! | two servers | connections | answer PAM, answer people |
+//! | PAM's socket | connections | answers PAM, and root |
+//! | desk | calls that the public socket's thread admitted | answers people |
 //! | sudo watch | files named sudo* and visudo* | removes rules that are for another sudo |
 //! | account watch | changes of /etc/passwd | removes rules that are for another account |
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
@@ -23,8 +24,7 @@ use crate::enforce::sudo_watch;
 use crate::enforce::{accounts, adoption};
 use crate::owner::Ownership;
 use crate::request::pam_socket::PamSocket;
-use crate::request::server::serve;
-use crate::request::watch;
+use crate::request::{server, watch};
 use crate::{deadline, descriptors};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{AGENT_SOCKET, PAM_SOCKET};
@@ -84,28 +84,30 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
         let pam = PamSocket::new(sockets.pam).map_err(system("PAM's socket"))?;
-        sockets.agent.set_nonblocking(true).map_err(system("the public socket"))?;
-        let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
+        let desk = server::start(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
-        tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
+        let people = tokio::task::spawn_local(desk.serve(Rc::clone(&agent)));
         for task in Task::ALL {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
         adoption::adopt_unknown(&agent).await;
         resume_watching(&agent);
-        enforce_until(stop, &agent, &alarm).await;
+        let stopped = tokio::select! {
+            () = enforce_until(stop, &agent, &alarm) => Ok(()),
+            _ = people => Err(system("the public socket")(io::Error::other("its thread has ended"))),
+        };
         agent.keep_the_time(Keep::Now);
         agent.audit.write(Entry::new(Event::AgentStopped));
         agent.audit.finish();
-        Ok(())
+        stopped
     });
     // What hangs on a dead file server is not waited for.
     runtime.shutdown_background();
     done
 }
 
-/// The one thread on which everything runs, and a few for what would hold it up.
+/// The one thread on which everything runs but the public socket, and a few for what would hold it up.
 ///
 /// # Errors
 ///

@@ -58,6 +58,7 @@ mod hosts {
     mod end;
     mod endpoint;
     mod endpoint_faults;
+    mod flood;
     mod hardening;
     mod harness;
     mod hostile_grant;

@@ -46,24 +46,22 @@ impl Peer {
             None => self.user().await,
         }
     }
+}
 
-    /// Whether it may read the audit.
-    pub async fn is_auditor(&self) -> bool {
-        if self.is_root() {
-            return true;
-        }
-        let groups = self.groups.clone();
-        let member = move || {
-            let ids = AUDITORS.iter().filter_map(|name| Group::from_name(name).ok().flatten());
-            ids.into_iter().any(|group| groups.contains(&group.gid.as_raw()))
-        };
-        in_time(member).await.unwrap_or(false)
-    }
+/// Whether a member of these groups may read the audit. It asks the group database, which may take its time.
+pub fn may_audit(groups: &[u32]) -> bool {
+    let ids = AUDITORS.iter().filter_map(|name| Group::from_name(name).ok().flatten());
+    ids.into_iter().any(|group| groups.contains(&group.gid.as_raw()))
+}
+
+/// The name of the user `uid`. It asks the user database, which may take its time.
+pub fn name_of(uid: u32) -> Option<String> {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
 }
 
 /// The name of the user `uid`.
 pub async fn user_name(uid: u32) -> Option<String> {
-    in_time(move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)).await.flatten()
+    in_time(move || name_of(uid)).await.flatten()
 }
 
 /// Asks the user database on another thread: it may go over the network.
