@@ -19,8 +19,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
-use tokio::io::AsyncReadExt;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 
 /// How long PAM waits for the user database, where a name is asked for that is not known: less than its module's patience.
 const USER_DATABASE: Duration = Duration::from_millis(900);

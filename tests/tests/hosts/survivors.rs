@@ -174,7 +174,9 @@ fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Rel
     wait_for_start(&host, &["sleep 861"]);
     login.send("/usr/local/bin/napper 862 & /usr/local/bin/planted 863 & unshare --user --map-root-user sleep 864 &\n");
     let started = ["/usr/local/bin/napper 862", "/usr/local/bin/planted 863", "sleep 864"];
-    wait_for("three programs of hers", SOON, || started.iter().all(|it| runs(&host, it)).then_some(()));
+    for program in started {
+        wait_for(&format!("{program}: {}", login.stderr()), SOON, || runs(&host, program).then_some(()));
+    }
     end_with(&host, &sudo, &["sleep 861"]);
     wait_for("the end of what root gave rights", SOON, || (!runs(&host, "planted 863")).then_some(()));
     assert!(runs(&host, "napper 862") && runs(&host, "sleep 864"), "bystanders");
