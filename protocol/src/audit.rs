@@ -145,6 +145,8 @@ fields! {
     Session "session" "CURFEW_SESSION"
     /// The command as it was typed.
     Command "command" "CURFEW_COMMAND"
+    /// The file name of the program that sudo runs, without the path and the options that anybody may vary.
+    Program "program" "CURFEW_PROGRAM"
     /// The grant behind it.
     Grant "grant" "CURFEW_GRANT"
     /// The request behind the grant.

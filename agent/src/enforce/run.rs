@@ -151,7 +151,10 @@ mod tests {
         assert!(covered(&unknown, 9));
         assert!(!covered(&unknown, 10));
         assert!(!covered(&run(&["long", "gone"], SudoCommand::Anything), 9));
-        let named = run(&[], SudoCommand::Program { paths: vec!["/usr/bin/id".into()], arguments: String::new() });
+        let named = run(
+            &[],
+            SudoCommand::Program { name: "id".into(), paths: vec!["/usr/bin/id".into()], arguments: String::new() },
+        );
         assert!(covered(&named, 89));
         assert!(!covered(&named, 90));
     }

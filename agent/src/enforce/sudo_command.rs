@@ -19,6 +19,8 @@ pub enum SudoCommand {
     Anything,
     /// A program.
     Program {
+        /// Its file name, as it was typed.
+        name: String,
         /// The ways to write its path; none where which file it is can't be told from what was typed.
         paths: Vec<String>,
         /// Parted by single spaces.
@@ -98,16 +100,17 @@ impl SudoCommand {
                 None if lists => return Self::Nothing,
                 None => {
                     let paths = if elsewhere { Vec::new() } else { place.paths(argument) };
-                    return Self::program(argument, paths, &rest.collect::<Vec<_>>().join(" "));
+                    return Self::of_program(argument, paths, &rest.collect::<Vec<_>>().join(" "));
                 }
             }
         }
         if shell { Self::Anything } else { Self::Nothing }
     }
 
-    fn program(typed: &str, paths: Vec<String>, arguments: &str) -> Self {
+    fn of_program(typed: &str, paths: Vec<String>, arguments: &str) -> Self {
         let long = typed.len() + arguments.len() > LONGEST_COMMAND;
-        if long { Self::Anything } else { Self::Program { paths, arguments: arguments.to_owned() } }
+        let name = typed.rsplit('/').next().unwrap_or(typed).to_owned();
+        if long { Self::Anything } else { Self::Program { name, paths, arguments: arguments.to_owned() } }
     }
 
     /// It as a decision wants it.
@@ -115,7 +118,15 @@ impl SudoCommand {
         match self {
             Self::Nothing => WantedCommand::Unknown,
             Self::Anything => WantedCommand::Any,
-            Self::Program { paths, arguments } => WantedCommand::Program { paths, arguments },
+            Self::Program { paths, arguments, .. } => WantedCommand::Program { paths, arguments },
+        }
+    }
+
+    /// The file name of the program that it runs, if it runs a certain one.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Program { name, .. } => Some(name),
+            Self::Nothing | Self::Anything => None,
         }
     }
 }
@@ -220,12 +231,13 @@ mod tests {
     }
 
     fn program(path: &str, arguments: &str) -> SudoCommand {
+        let name = path.rsplit('/').next().unwrap_or(path).to_owned();
         let paths = match path {
             "id" | "psql" => vec![format!("/bin/{path}"), format!("/usr/bin/{path}")],
             "" => Vec::new(),
             path => vec![path.to_owned()],
         };
-        SudoCommand::Program { paths, arguments: arguments.into() }
+        SudoCommand::Program { name, paths, arguments: arguments.into() }
     }
 
     #[test]
@@ -257,11 +269,12 @@ mod tests {
         for line in
             ["sudo run", "sudo true", "sudo /opt/b/../a/run", "sudo -D /tmp ./run", "sudo --chroot=/srv /opt/a/run"]
         {
-            assert_eq!(parse(line), program("", ""), "{line}");
+            assert!(matches!(parse(line), SudoCommand::Program { paths, .. } if paths.is_empty()), "{line}");
         }
         let all = Place { folder: None, granted: vec![&Command::All] };
         let words = ["sudo", "id"].map(str::to_owned);
-        assert_eq!(SudoCommand::parse(&words, &all).0, program("", ""));
+        let (command, _) = SudoCommand::parse(&words, &all);
+        assert!(matches!(command, SudoCommand::Program { paths, .. } if paths.is_empty()));
     }
 
     #[test]

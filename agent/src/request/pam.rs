@@ -191,6 +191,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     let request = Request::Elevation { user, scope };
     let about = |event| {
         let entry = asked(agent, peer, event, question, ruser).with(Field::RunAs, run_as.as_str());
+        let entry = entry.with(Field::Program, command.program().map(str::to_owned));
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
     let bars = agent.bars(now);

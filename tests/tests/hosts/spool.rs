@@ -104,8 +104,9 @@ fn a_grantees_noise_is_counted_and_pushes_out_nobodys_records(release: Release) 
 
     let before = spool_length(&host);
     let long = "a".repeat(990);
-    let noise = |command: &str| format!("for n in $(seq {RUNS}); do sudo -n /usr/bin/true {command}; done");
-    let both = [noise(&long), noise(&format!("${{n}}{long}"))].map(|noise| host.ssh_stay_and_run("alice", &noise));
+    // The same each time, and with other options and arguments each time.
+    let noise = |options: &str| format!("for n in $(seq {RUNS}); do sudo -n {options} /usr/bin/true {long}; done");
+    let both = [noise(""), noise("-p \"$n another /bin/one\"")].map(|noise| host.ssh_stay_and_run("alice", &noise));
     both.into_iter().for_each(|noise| drop(noise.finish(Duration::from_secs(400)).expect_ok("the noise")));
     // What is new does not drown in it.
     assert_eq!(host.ssh("alice", "sudo -n /usr/bin/id -u").expect_ok("her other command"), "0");

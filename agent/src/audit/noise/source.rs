@@ -16,7 +16,7 @@ const MOST_KEYS: usize = 64;
 /// How many kinds of what is beyond the budget are told apart, and the first of each written whole, in a minute.
 const MOST_KINDS: usize = 20;
 
-/// How much of a command tells one kind from another, in characters.
+/// How much of each field tells one kind from another, in characters.
 const KIND_LENGTH: usize = 64;
 
 /// What a record has beside its fields, in bytes: number, time, sentence.
@@ -230,9 +230,11 @@ impl Rest {
     }
 }
 
-/// Who did what over which service, in short.
+/// Who did what over which service, in short. Of a run of sudo, the program tells, since a grant names few, and nobody can
+/// vary it as they can the arguments.
 fn kind(entry: &Entry) -> String {
-    let texts = [Field::User, Field::Service, Field::Rhost, Field::Command].map(|field| entry.text(field));
+    let what = if entry.fields.contains_key(&Field::Program) { Field::Program } else { Field::Command };
+    let texts = [Field::User, Field::Service, Field::Rhost, Field::RunAs, what].map(|field| entry.text(field));
     let shortened = texts.iter().flatten().map(|text| text.chars().take(KIND_LENGTH).collect());
     shortened.collect::<Vec<String>>().join(" ")
 }
