@@ -41,6 +41,7 @@ pub fn is_at_will(event: Event) -> bool {
         Event::AgentStarted
         | Event::AgentStopped
         | Event::WiringChanged
+        | Event::AccountChanged
         | Event::GrantReceived
         | Event::GrantRefused
         | Event::GrantStarted

@@ -231,7 +231,9 @@ mod tests {
         let table = look();
         assert!(table.ancestors(root).iter().any(|it| it.pid == i32::try_from(std::process::id()).unwrap()));
         assert!(table.by_pid(pid(&sibling)).is_none());
-        table.tree(root).iter().for_each(|it| drop(it.signal(nix::sys::signal::Signal::SIGKILL)));
+        for process in table.tree(root) {
+            process.signal(nix::sys::signal::Signal::SIGKILL);
+        }
         shell.wait().unwrap();
         sibling.kill().unwrap();
         sibling.wait().unwrap();

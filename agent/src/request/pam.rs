@@ -189,9 +189,10 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     // What sudo may run, and as whom, is for sudoers to say: the question is whether sudo is granted at all.
     let scope = Scoped { run_as: turns_user.then_some(run_as), command: wanted_of(turns_user) };
     let request = Request::Elevation { user, scope };
+    let program = command.program().map(str::to_owned);
     let about = |event| {
         let entry = asked(agent, peer, event, question, ruser).with(Field::RunAs, run_as.as_str());
-        let entry = entry.with(Field::Program, command.program().map(str::to_owned));
+        let entry = entry.with(Field::Program, program.clone());
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
     let bars = agent.bars(now);

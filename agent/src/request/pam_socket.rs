@@ -15,6 +15,7 @@ use crate::agent::Agent;
 use crate::enforce::accounts;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
+use serde::Serialize;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -89,7 +90,7 @@ async fn read_rest(stream: UnixStream, mut message: Vec<u8>) -> io::Result<(Unix
 fn answer(stream: UnixStream, peer: Peer, message: &[u8], agent: &Rc<Agent>) {
     let call = match serde_json::from_slice::<RawCall>(message) {
         Ok(call) => call,
-        Err(error) => return reply(&stream, &Err(ErrorReply::malformed(&error.to_string()))),
+        Err(error) => return reply::<()>(&stream, &Err(ErrorReply::malformed(&error.to_string()))),
     };
     let agent = Rc::clone(agent);
     if peer.is_root() && admin::answers(&call.method) {
@@ -111,7 +112,7 @@ fn judge(stream: &UnixStream, peer: &Peer, call: &RawCall, agent: &Rc<Agent>) {
     }
 }
 
-fn reply(stream: &UnixStream, answer: &Result<Answer, ErrorReply>) {
+fn reply<P: Serialize>(stream: &UnixStream, answer: &Result<P, ErrorReply>) {
     if let Some(reply) = written(answer) {
         // It is short, and the socket empty: it fits, or nobody is there.
         let _ = send(stream.as_raw_fd(), &reply, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
