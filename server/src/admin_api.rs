@@ -7,6 +7,7 @@ pub(crate) mod hosts;
 pub(crate) mod keys;
 mod paging;
 pub(crate) mod requests;
+pub(crate) mod revocation;
 pub(crate) mod tokens;
 
 use crate::documents::ProblemDocument;
@@ -48,6 +49,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Endpoint>> {
         .routes(routes!(grants::list, grants::create))
         .routes(routes!(grants::show))
         .routes(routes!(grants::revoke))
+        .routes(routes!(revocation::show))
         .routes(routes!(requests::list))
         .routes(routes!(requests::show))
         .routes(routes!(requests::approve))
