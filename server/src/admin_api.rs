@@ -34,6 +34,8 @@ enum Problems {
     Conflict(ProblemDocument),
     #[response(status = 413, description = "The body is too long", content_type = "application/problem+json")]
     TooLarge(ProblemDocument),
+    #[response(status = 429, description = "Too many connections", content_type = "application/problem+json")]
+    TooMany(ProblemDocument),
     #[response(status = 503, description = "The database is away", content_type = "application/problem+json")]
     Unavailable(ProblemDocument),
 }

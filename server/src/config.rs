@@ -1,6 +1,6 @@
 //! `server.toml`: what an operator may set, each key with its default.
 
-use crate::{duration, size};
+use crate::duration;
 use serde::{Deserialize, Deserializer};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -54,12 +54,10 @@ pub(crate) struct Config {
     /// How long the audit is kept.
     #[serde(deserialize_with = "duration")]
     pub audit_keep: Duration,
-    /// How many bytes of audit one host may add a day.
-    #[serde(deserialize_with = "size")]
-    pub audit_per_host_and_day: u64,
-    /// How many free bytes on the disk of an SQLite file the hosts' audit leaves to grants and administrators.
-    #[serde(deserialize_with = "size")]
-    pub disk_reserve: u64,
+    /// How much audit one host may add a day, in MiB.
+    pub audit_daily_mib: u32,
+    /// How much of the disk of an SQLite file the hosts' audit leaves free for grants and administrators, in MiB.
+    pub disk_reserve_mib: u32,
 }
 
 impl Default for Config {
@@ -81,8 +79,8 @@ impl Default for Config {
             max_unknown_per_address: 256,
             socket: "/run/curfew-server/admin.sock".into(),
             audit_keep: minutes(400 * 24 * 60),
-            audit_per_host_and_day: 256 << 20,
-            disk_reserve: 512 << 20,
+            audit_daily_mib: 256,
+            disk_reserve_mib: 512,
         }
     }
 }
@@ -207,10 +205,6 @@ pub(crate) fn shown(url: &str) -> String {
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     duration::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-}
-
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    size::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl Disk {
     pub(crate) fn of(config: &Config) -> Self {
         let file = config.database.strip_prefix("sqlite://").map(Path::new);
         let folder = file.and_then(Path::parent).map(Into::into);
-        let disk = Self { folder, reserve: config.disk_reserve, low: AtomicBool::new(false) };
+        let disk = Self { folder, reserve: u64::from(config.disk_reserve_mib) << 20, low: AtomicBool::new(false) };
         disk.look();
         disk
     }

@@ -27,7 +27,6 @@ mod secret;
 mod seen;
 mod serve;
 mod sets;
-mod size;
 mod store;
 mod tls;
 mod unread;

@@ -56,7 +56,7 @@ pub(super) async fn audit(
     let batch: AuditBatch = body::parse(&body)?;
     let entries = entries(&batch)?;
     let oldest = i64::try_from(batch.oldest).unwrap_or(i64::MAX);
-    let most_a_day = i64::try_from(endpoint.config.audit_per_host_and_day).unwrap_or(i64::MAX);
+    let most_a_day = i64::from(endpoint.config.audit_daily_mib) << 20;
     let batch = Batch { host: &caller.host, series: batch.series.as_str(), oldest, entries: &entries, most_a_day };
     let stored = endpoint.store.add_audit(&batch, Timestamp::now()).await?;
     Ok(Json(AuditStored { stored_to: stored.unsigned_abs() }))

@@ -53,7 +53,7 @@ pub(crate) struct Batch<'b> {
 pub(crate) enum NotStored {
     /// The host has written enough today.
     #[error(
-        "the host has written {most} bytes of audit today, the most that it may (audit_per_host_and_day); it keeps the rest, and ships it tomorrow"
+        "the host has written {most} bytes of audit today, the most that it may (audit_daily_mib); it keeps the rest, and ships it tomorrow"
     )]
     TooMuch { most: i64 },
     /// It skips more than any host loses.

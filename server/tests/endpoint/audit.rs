@@ -210,13 +210,13 @@ async fn a_series_that_once_jumped_ahead_is_not_silenced(server: Server) {
 
 async fn a_host_writes_so_much_a_day_and_is_told_of_first(mut server: Server) {
     server.stop();
-    server.configure("audit_per_host_and_day = \"100KiB\"\n");
+    server.configure("audit_daily_mib = 1\n");
     server.start();
     let (host, other) = (server.host("web-1", json!({})).await, server.host("web-2", json!({})).await);
     let path = format!("/v1/hosts/{}/audit", host.id);
     let big = |seq: u64| {
         let mut record = record(seq, "alice");
-        record["message"] = json!("x".repeat(9_000));
+        record["message"] = json!("x".repeat(95_000));
         record
     };
     let mut seq = 0;

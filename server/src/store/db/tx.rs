@@ -125,8 +125,8 @@ impl<'d> Tx<'d> {
 impl Connection {
     async fn simple(&mut self, sql: &'static str) -> Result<(), StoreError> {
         match self.try_it()? {
-            Inner::Sqlite(it) => drop(it.execute(sql).await?),
-            Inner::Postgres(it) => drop(it.execute(sql).await?),
+            Inner::Sqlite(it) => it.execute(sql).await.map(|_| ())?,
+            Inner::Postgres(it) => it.execute(sql).await.map(|_| ())?,
         }
         self.broken = false;
         Ok(())
