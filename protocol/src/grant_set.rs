@@ -23,6 +23,16 @@ pub const LONGEST_SET: usize = 16 * 1024 * 1024;
 /// The most grants in a set.
 pub const MOST_GRANTS: usize = 10_000;
 
+/// The most bytes of a set's grants: base64 takes a third more, and the claims around them are short.
+pub const MOST_GRANT_BYTES: usize = LONGEST_SET / 4 * 3 - 64 * 1024;
+
+/// Whether a host takes a set of so many grants of so many bytes in all.
+#[must_use]
+pub fn fits(grants: usize, bytes: usize) -> bool {
+    // A comma behind each.
+    grants <= MOST_GRANTS && bytes.saturating_add(grants) <= MOST_GRANT_BYTES
+}
+
 /// How far a set's `iat` may lie ahead of the host's clock, in seconds.
 pub const CLOCK_SKEW_S: i64 = 60;
 
@@ -230,6 +240,9 @@ impl GrantSet {
 
 impl Signed {
     fn verify(text: &str, pinned: &[PublicKey], host: &HostId) -> Result<Self, SetError> {
+        if text.len() > LONGEST_SET {
+            return Err(SetError::Document(format!("{} bytes, and {LONGEST_SET} is the most", text.len())));
+        }
         let jws = Unverified::parse(text, TYP)?;
         let kid = jws.kid()?;
         let Some(key) = pinned.iter().find(|key| key.kid() == kid) else {
@@ -407,6 +420,30 @@ mod tests {
         let ids: Vec<_> = set.refused.iter().map(|it| it.id.as_ref().map(GrantId::as_str)).collect();
         assert_eq!(ids, [Some("odd"), Some("a"), None]);
         assert!(set.refused[0].problem.contains("unknown field `colour`"), "{:?}", set.refused);
+    }
+
+    #[test]
+    fn what_fits_is_taken_and_what_does_not_is_refused() {
+        let key = SigningKey::generate().unwrap();
+        let claims = |grants: usize, bytes: usize| {
+            let mut claims: Claims = serde_json::from_value(claims(|_| ())).unwrap();
+            // A host that refuses each grant for its length still takes the set.
+            let mut document = serde_json::to_string(&"x".repeat(bytes / grants - 2)).unwrap();
+            claims.grants = vec![serde_json::value::RawValue::from_string(document.clone()).unwrap(); grants - 1];
+            document.insert_str(1, &"x".repeat(bytes % grants));
+            claims.grants.push(serde_json::value::RawValue::from_string(document).unwrap());
+            assert_eq!(claims.grants.iter().map(|grant| grant.get().len()).sum::<usize>(), bytes);
+            claims.keys = vec![key.public(); 100];
+            claims.sign(&key).unwrap()
+        };
+        for grants in [1, 1000, MOST_GRANTS] {
+            let bytes = MOST_GRANT_BYTES - grants;
+            assert!(fits(grants, bytes) && !fits(grants, bytes + 1));
+            assert!(verify(&key, &claims(grants, bytes)).is_ok(), "{grants}");
+        }
+        assert!(!fits(MOST_GRANTS + 1, 0));
+        assert!(verify(&key, &claims(MOST_GRANTS + 1, MOST_GRANTS * 4)).is_err());
+        assert!(verify(&key, &claims(2, LONGEST_SET)).is_err());
     }
 
     #[test]

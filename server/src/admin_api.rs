@@ -7,6 +7,7 @@ pub(crate) mod hosts;
 pub(crate) mod keys;
 mod paging;
 pub(crate) mod requests;
+pub(crate) mod revocation;
 pub(crate) mod tokens;
 
 use crate::documents::ProblemDocument;
@@ -33,6 +34,8 @@ enum Problems {
     Conflict(ProblemDocument),
     #[response(status = 413, description = "The body is too long", content_type = "application/problem+json")]
     TooLarge(ProblemDocument),
+    #[response(status = 429, description = "Too many connections", content_type = "application/problem+json")]
+    TooMany(ProblemDocument),
     #[response(status = 503, description = "The database is away", content_type = "application/problem+json")]
     Unavailable(ProblemDocument),
 }
@@ -48,6 +51,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Endpoint>> {
         .routes(routes!(grants::list, grants::create))
         .routes(routes!(grants::show))
         .routes(routes!(grants::revoke))
+        .routes(routes!(revocation::show))
         .routes(routes!(requests::list))
         .routes(routes!(requests::show))
         .routes(routes!(requests::approve))

@@ -47,9 +47,17 @@ pub(crate) struct Config {
     pub longest_wait: Duration,
     /// The most connections of hosts and people.
     pub max_connections: usize,
+    /// The most connections of one address that have not shown a credential.
+    pub max_unknown_per_address: usize,
+    /// The socket for administrators on the machine itself; nothing for none.
+    pub socket: PathBuf,
     /// How long the audit is kept.
     #[serde(deserialize_with = "duration")]
     pub audit_keep: Duration,
+    /// How much audit one host may add a day, in MiB.
+    pub audit_daily_mib: u32,
+    /// How much of the disk of an SQLite file the hosts' audit leaves free for grants and administrators, in MiB.
+    pub disk_reserve_mib: u32,
 }
 
 impl Default for Config {
@@ -68,7 +76,11 @@ impl Default for Config {
             max_offline: minutes(4 * 60),
             longest_wait: minutes(4),
             max_connections: 20_000,
+            max_unknown_per_address: 256,
+            socket: "/run/curfew-server/admin.sock".into(),
             audit_keep: minutes(400 * 24 * 60),
+            audit_daily_mib: 256,
+            disk_reserve_mib: 512,
         }
     }
 }
@@ -86,6 +98,11 @@ pub(crate) fn certificate_in(data: &Path) -> PathBuf {
 /// Its certificate's key.
 pub(crate) fn certificate_key_in(data: &Path) -> PathBuf {
     data.join("tls/server.key")
+}
+
+/// Its socket for administrators on the machine itself.
+pub(crate) fn socket_in(data: &Path) -> PathBuf {
+    data.join("admin.sock")
 }
 
 /// Its CA.
@@ -154,6 +171,9 @@ impl Config {
         if self.max_connections == 0 {
             return Err(("max_connections", "max_connections is 0; at least 1".into()));
         }
+        if self.max_unknown_per_address == 0 {
+            return Err(("max_unknown_per_address", "max_unknown_per_address is 0; at least 1".into()));
+        }
         if self.set_lifetime < self.longest_wait.saturating_add(FRESH_BEYOND_WAIT) {
             let problem = format!(
                 "longest_wait is {:?} and set_lifetime {:?}: sets would go stale while hosts wait; leave 30 s between",
@@ -205,7 +225,7 @@ mod tests {
                 if line.contains(" = ") && !line.starts_with(' ') { text + line.trim() + "\n" } else { text }
             });
         assert_eq!(parse(&bare).unwrap(), Config::default());
-        assert_eq!(bare.lines().count(), 13, "{bare}");
+        assert_eq!(bare.lines().count(), 17, "{bare}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The endpoint: everything that a call may need, in one place.
 
+use crate::body::Room;
 use crate::config::Config;
+use crate::disk::Disk;
+use crate::health::Health;
 use crate::keys::Keys;
 use crate::replay::Replay;
 use crate::seen::Heard;
@@ -8,19 +11,15 @@ use crate::store::{Change, Changes, Store};
 use crate::wake::Wake;
 use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// How often what hosts said is written down, and old tokens are forgotten.
 const OFTEN: Duration = Duration::from_secs(5);
 
 /// How often what is old is deleted.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The most long bodies in memory at a time.
-const LONG_BODIES: usize = 32;
 
 /// The endpoint.
 #[derive(Debug)]
@@ -31,21 +30,45 @@ pub(crate) struct Endpoint {
     pub wake: Wake,
     pub replay: Replay,
     pub heard: Heard,
-    pub long_bodies: Semaphore,
-    /// The hosts that send a long body now: one at a time each.
-    shipping: Mutex<HashSet<HostId>>,
+    pub health: Health,
+    pub disk: Disk,
+    /// The memory for hosts' bodies.
+    pub room: Room,
+    /// What hosts send now.
+    sending: Mutex<HashMap<(HostId, Sends), usize>>,
 }
 
-/// A host's turn to send a long body. Dropped, it is over.
+/// What a host sends in a body.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Sends {
+    Audit,
+    Request,
+}
+
+impl Sends {
+    /// How many of one host are read at a time.
+    fn most(self) -> usize {
+        match self {
+            Self::Audit => 1,
+            Self::Request => 4,
+        }
+    }
+}
+
+/// A host's turn to send a body. Dropped, it is over.
 #[derive(Debug)]
 pub(crate) struct Turn<'e> {
     endpoint: &'e Endpoint,
-    host: HostId,
+    what: (HostId, Sends),
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.endpoint.shipping.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.host);
+        let mut sending = self.endpoint.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        match sending.get_mut(&self.what) {
+            Some(2..) => *sending.entry(self.what.clone()).or_default() -= 1,
+            _ => drop(sending.remove(&self.what)),
+        }
     }
 }
 
@@ -53,21 +76,29 @@ impl Endpoint {
     /// The endpoint, with nobody connected.
     pub(crate) fn new(config: Config, store: Store, keys: Keys) -> Arc<Self> {
         Arc::new(Self {
+            disk: Disk::of(&config),
             config,
             store,
             keys,
             wake: Wake::default(),
             replay: Replay::default(),
             heard: Heard::default(),
-            long_bodies: Semaphore::new(LONG_BODIES),
-            shipping: Mutex::default(),
+            health: Health::default(),
+            room: Room::default(),
+            sending: Mutex::default(),
         })
     }
 
-    /// The host's turn to send a long body; none while it sends another one.
-    pub(crate) fn turn_of(&self, host: &HostId) -> Option<Turn<'_>> {
-        let mut shipping = self.shipping.lock().unwrap_or_else(PoisonError::into_inner);
-        shipping.insert(host.clone()).then(|| Turn { endpoint: self, host: host.clone() })
+    /// The host's turn to send a body; none while it sends as many as it may.
+    pub(crate) fn turn_of(&self, host: &HostId, sends: Sends) -> Option<Turn<'_>> {
+        let what = (host.clone(), sends);
+        let mut sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = sending.entry(what.clone()).or_default();
+        if *now >= sends.most() {
+            return None;
+        }
+        *now += 1;
+        Some(Turn { endpoint: self, what })
     }
 
     /// Wakes who waits for what changes, for as long as there are changes.
@@ -85,19 +116,24 @@ impl Endpoint {
         }
     }
 
-    /// Writes down, forgets and deletes, each in its time. Never ends.
-    pub(crate) async fn keep_house(&self) {
-        let mut often = tokio::time::interval(OFTEN);
-        let mut daily = tokio::time::interval(DAILY);
-        loop {
-            tokio::select! {
-                _ = often.tick() => {
-                    self.heard.write(&self.store).await;
-                    self.replay.forget(Timestamp::now().as_second());
-                }
-                _ = daily.tick() => self.prune().await,
+    /// Writes down, forgets, deletes and watches, each in its time. Never ends.
+    pub(crate) async fn maintain(&self) {
+        let often = async {
+            let mut often = tokio::time::interval(OFTEN);
+            loop {
+                often.tick().await;
+                self.heard.write(&self.store).await;
+                self.replay.forget(Timestamp::now().as_second());
             }
-        }
+        };
+        let daily = async {
+            let mut daily = tokio::time::interval(DAILY);
+            loop {
+                daily.tick().await;
+                self.prune().await;
+            }
+        };
+        tokio::join!(often, daily, self.health.watch(&self.store), self.disk.watch());
     }
 
     async fn prune(&self) {

@@ -7,7 +7,7 @@ mod grants;
 mod key;
 mod requests;
 
-pub(crate) use authenticate::bearer;
+pub(crate) use authenticate::{bearer, known};
 
 use crate::endpoint::Endpoint;
 use std::sync::Arc;

@@ -121,20 +121,22 @@ fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<Confi
         certificate_key: config::certificate_key_in(data),
         ca: config::ca_in(data),
         key_folder: config::key_folder_in(data),
+        socket: config::socket_in(data),
         ..Config::default()
     };
     let quoted = |path: &Path| toml_string(&path.display().to_string());
     let origins: Vec<_> = config.origins.iter().map(|origin| toml_string(origin)).collect();
     let text = format!(
         "# Made by curfew-server init. Every other key, with its default: /etc/curfew/server.toml\n\
-         origins = [{}]\nlisten = {}\ndatabase = {}\ncertificate = {}\ncertificate_key = {}\nca = {}\nkey_folder = {}\n",
+         origins = [{}]\nlisten = {}\ndatabase = {}\ncertificate = {}\ncertificate_key = {}\nca = {}\nkey_folder = {}\nsocket = {}\n",
         origins.join(", "),
         toml_string(&listen(&config).to_string()),
         toml_string(&config.database),
         quoted(&config.certificate),
         quoted(&config.certificate_key),
         quoted(&config.ca),
-        quoted(&config.key_folder)
+        quoted(&config.key_folder),
+        quoted(&config.socket)
     );
     let config = Config::parse(file, &text)?;
     write_private(file, text.as_bytes()).map_err(|source| InitError::File { path: file.into(), source })?;

@@ -12,7 +12,7 @@ pub(crate) const MOST: usize = 32;
 const LONGEST: usize = 63;
 
 /// A host's labels, or the ones that a host must all have: `env=prod,role=web`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "BTreeMap<String, String>")]
 pub(crate) struct Labels(BTreeMap<String, String>);
 
@@ -25,6 +25,11 @@ impl Labels {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a host with `others` has all of these.
+    pub(crate) fn are_all_in(&self, others: &Self) -> bool {
+        self.0.iter().all(|(name, value)| others.0.get(name) == Some(value))
     }
 
     /// These with others set and some unset.

@@ -63,6 +63,7 @@ impl From<ChangeError> for Refusal {
         match error {
             ChangeError::NotFound { .. } => Self::new(ProblemKind::NotFound, error.to_string()),
             ChangeError::Conflict(problem) => Self::new(ProblemKind::Conflict, problem),
+            ChangeError::Invalid(problem) => Self::new(ProblemKind::BadRequest, problem),
             ChangeError::Store(error) => error.into(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::{admin_api, host_api, unread};
+use crate::{admin_api, health, host_api, unread};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
@@ -13,13 +13,15 @@ use std::sync::Arc;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// What is said of the calls as a whole.
 const DESCRIPTION: &str = "The central endpoint of Curfew: hosts fetch their signed grant sets and ship their audit, administrators say who may do what, \
                            where and until when. Errors are problem details (RFC 9457).";
 
 fn table() -> OpenApiRouter<Arc<Endpoint>> {
-    OpenApiRouter::with_openapi(described()).merge(host_api::router()).merge(admin_api::router())
+    let health = OpenApiRouter::new().routes(routes!(health::ready));
+    OpenApiRouter::with_openapi(described()).merge(host_api::router()).merge(admin_api::router()).merge(health)
 }
 
 fn described() -> OpenApi {

@@ -21,6 +21,11 @@ impl Heard {
         *entry = Seen { applied: seen.applied.or(entry.applied), ..seen };
     }
 
+    /// The newest version that a host said it applied, where that is not written down yet.
+    pub(crate) fn applied(&self, host: &HostId) -> Option<(i64, i64)> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).get(host).and_then(|seen| seen.applied)
+    }
+
     /// Writes it down.
     pub(crate) async fn write(&self, store: &Store) {
         let heard = std::mem::take(&mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner));
@@ -29,7 +34,11 @@ impl Heard {
         }
         let heard: Vec<_> = heard.into_iter().collect();
         if let Err(error) = store.note_seen(&heard).await {
-            tracing::warn!(%error, "what hosts applied could not be written down");
+            tracing::warn!(%error, "what hosts applied could not be written down; it is tried again");
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (host, before) in heard {
+                hosts.entry(host).and_modify(|seen| seen.applied = seen.applied.or(before.applied)).or_insert(before);
+            }
         }
     }
 }

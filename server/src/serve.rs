@@ -3,6 +3,7 @@
 use crate::config::{Config, ConfigError};
 use crate::endpoint::Endpoint;
 use crate::keys::{Keys, KeysError};
+use crate::listener::Places;
 use crate::store::{Lock, OpenError, Store};
 use crate::tls::{self, Certificate, TlsError};
 use crate::{listener, router};
@@ -12,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -57,6 +58,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
     let keys = Keys::load(&config.key_folder, &store).await?;
     let certificate = Certificate::load(&config.certificate, &config.certificate_key)?;
     let tls = TlsAcceptor::from(tls::server(certificate.clone())?);
+    let local = local_socket(&config);
     let address = config.listen;
     let listen = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -65,10 +67,14 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
 
     let endpoint = Endpoint::new(config, store, keys);
     let house = endpoint.clone();
-    tokio::spawn(async move { tokio::join!(house.follow(changes), house.keep_house()) });
+    tokio::spawn(async move { tokio::join!(house.follow(changes), house.maintain()) });
     let (stop, stopped) = watch::channel(false);
     let app = router::router(endpoint.clone());
-    let serving = tokio::spawn(listener::serve(listener, tls, app, endpoint.config.max_connections, stopped));
+    if let Some(local) = local {
+        tokio::spawn(listener::local::serve(local, app.clone(), stopped.clone()));
+    }
+    let places = Places::new(endpoint.config.max_connections, endpoint.config.max_unknown_per_address);
+    let serving = tokio::spawn(listener::serve(listener, tls, app, places, stopped));
     tracing::info!(%address, kid = endpoint.keys.ring().signing.public().kid(), "serving");
     notify(&[NotifyState::Ready]);
 
@@ -85,6 +91,16 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
     endpoint.store.close().await;
     drop(lock);
     Ok(())
+}
+
+/// The socket for administrators on this machine. Hosts are served without it, too.
+fn local_socket(config: &Config) -> Option<UnixListener> {
+    if config.socket.as_os_str().is_empty() {
+        return None;
+    }
+    let made = listener::local::bind(&config.socket);
+    let failed = |error| tracing::warn!(%error, path = %config.socket.display(), "there is no local socket: administrators on this machine need a token");
+    made.map_err(failed).ok()
 }
 
 struct Signals {

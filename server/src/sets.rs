@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::duration;
 use crate::keys::{Keys, KeysError};
 use crate::refusal::Refusal;
-use crate::store::{Store, StoreError};
+use crate::store::{SetGrants, Store, StoreError};
 use crate::version::Version;
 use curfew_protocol::grant_set::{Claims, HostId, LONGEST_SET};
 use curfew_protocol::host_api::ProblemKind;
@@ -63,7 +63,11 @@ pub(crate) async fn signed(
 ) -> Result<SignedSet, SetError> {
     // The version first: grants that come in between are in the set a little before its number says so, and never after.
     let Some(standing) = store.standing(host).await? else { return Err(SetError::NoSuchHost(host.clone())) };
-    let grants = if standing.removed { Vec::new() } else { store.grants_of(host, now).await? };
+    let grants = if standing.removed { SetGrants::default() } else { store.grants_of(&standing, now).await? };
+    if grants.left_out > 0 {
+        // No change leads here; a database from before it was so may.
+        tracing::error!(%host, grants = grants.left_out, "a host's set is too full, and grants are left out of it; revoke some");
+    }
     let ring = keys.after(standing.keys_changed, store).await?;
     let iat = now.as_second();
     let claims = Claims {
@@ -75,7 +79,7 @@ pub(crate) async fn signed(
         ver: standing.ver.unsigned_abs(),
         max_offline_s: config.max_offline.as_secs(),
         keys: ring.pinned.clone(),
-        grants,
+        grants: grants.grants,
     };
     let text = claims.sign(&ring.signing).map_err(|source| SetError::Write { host: host.clone(), source })?;
     if text.len() > LONGEST_SET {

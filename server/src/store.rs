@@ -24,22 +24,24 @@ mod signing_keys;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use admins::{Act, AdminToken};
-pub(crate) use audit::{AuditEntry, Batch, TrailFilter, TrailRow};
+pub(crate) use admins::{Act, AdminToken, name_on_the_server};
+pub(crate) use audit::{AuditEntry, Batch, NotStored, TrailFilter, TrailRow};
 pub(crate) use db::{Change, Changes, Lock, OpenError};
 pub(crate) use enrolment::{NewToken, NotEnrolled, TokenRow};
-pub(crate) use grants::{GrantFilter, GrantRow, GrantState, Target};
+pub(crate) use grants::{GrantFilter, GrantRow, GrantState, SetGrants, Target, Waiting};
 pub(crate) use hosts::{Host, HostFilter, Seen, Standing};
 pub(crate) use requests::{RequestRow, RequestState};
 pub(crate) use signing_keys::{KeyRow, KeyState};
 
 use db::Db;
+use grants::ByLabels;
 use jiff::Timestamp;
 
 /// The database, whichever it is.
 #[derive(Debug)]
 pub(crate) struct Store {
     db: Db,
+    by_labels: ByLabels,
 }
 
 /// Why the database did not do it.
@@ -48,6 +50,9 @@ pub(crate) enum StoreError {
     /// It said so.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// Something in the transaction failed before.
+    #[error("database: the transaction failed before this")]
+    Failed,
     /// What it has is not what the server wrote.
     #[error("database: {0} is not what was written; was it changed by hand?")]
     Corrupt(String),
@@ -62,6 +67,9 @@ pub(crate) enum ChangeError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// It can't be, whatever is there.
+    #[error("{0}")]
+    Invalid(String),
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,12 +85,19 @@ impl Store {
     /// Opens the database at `url` and brings its tables up to date.
     pub(crate) async fn open(url: &str, connections: u32) -> Result<(Self, Changes), OpenError> {
         let (db, changes) = Db::open(url, connections).await?;
-        Ok((Self { db }, changes))
+        Ok((Self { db, by_labels: ByLabels::default() }, changes))
     }
 
     /// Closes it in order.
     pub(crate) async fn close(&self) {
         self.db.close().await;
+    }
+
+    /// Writes for nothing, to see whether it can be done.
+    pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        tx.run("UPDATE counters SET value = value + 1 WHERE name = 'tried_writing'", &[]).await?;
+        tx.commit().await
     }
 
     /// Raises the epoch: every host takes the next set, whatever version it had. Returns the new one.

@@ -15,6 +15,8 @@ mod audit;
 mod command_line;
 #[path = "endpoint/enrolment.rs"]
 mod enrolment;
+#[path = "endpoint/faults.rs"]
+mod faults;
 #[path = "endpoint/grants.rs"]
 mod grants;
 #[path = "endpoint/hosts.rs"]
@@ -27,6 +29,8 @@ mod limits;
 mod polls;
 #[path = "endpoint/requests.rs"]
 mod requests;
+#[path = "endpoint/revocations.rs"]
+mod revocations;
 #[path = "endpoint/servers.rs"]
 mod servers;
 #[path = "endpoint/tokens.rs"]

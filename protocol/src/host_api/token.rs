@@ -93,8 +93,8 @@ impl HostToken {
         Ok(claims.iss)
     }
 
-    /// Verifies a token of the host with this key, for one of the endpoint's origins and a request with this body. That its `jti` is new is for the
-    /// endpoint to say.
+    /// Verifies a token of the host with this key, for one of the endpoint's origins and a request with this body, as [`verify_head`](Self::verify_head)
+    /// and [`is_for`](Self::is_for) do one after the other.
     ///
     /// # Errors
     ///
@@ -106,6 +106,16 @@ impl HostToken {
         now: Timestamp,
         body: &[u8],
     ) -> Result<Self, TokenError> {
+        let token = Self::verify_head(text, key, origins, now)?;
+        if token.is_for(body) { Ok(token) } else { Err(TokenError::OtherBody) }
+    }
+
+    /// As [`verify`](Self::verify), before the body has come: everything but that it is for this body. That its `jti` is new is for the endpoint to say.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify), but for [`TokenError::OtherBody`].
+    pub fn verify_head(text: &str, key: &PublicKey, origins: &[String], now: Timestamp) -> Result<Self, TokenError> {
         let payload = Unverified::parse(text, TYP)?.verify(key)?;
         let token: Self = parse_object(&payload).map_err(JwsError::Header)?;
         if !origins.contains(&token.aud) {
@@ -117,10 +127,12 @@ impl HostToken {
         if !lives || !holds {
             return Err(TokenError::Clock { iat: token.iat, exp: token.exp, now });
         }
-        if token.body != hash(body) {
-            return Err(TokenError::OtherBody);
-        }
         Ok(token)
+    }
+
+    /// Whether it was signed for a request with this body.
+    pub fn is_for(&self, body: &[u8]) -> bool {
+        self.body == hash(body)
     }
 
     /// Until when its `jti` has to be remembered, in seconds since 1970.

@@ -16,12 +16,23 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
+/// Whose word something is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = AuditSource)]
+pub(crate) enum Source {
+    Endpoint,
+    Host,
+}
+
 /// What happened on a host, or what an administrator did.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct AuditItem {
     /// When, by the host's clock.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
+    /// Whose word it is: `endpoint` for this endpoint's own log, and `host` for what the host says, whatever the event is called.
+    pub source: Source,
     /// What, such as `login.permitted` on a host or `grant.created` here.
     pub event: String,
     /// The host's id.
@@ -68,6 +79,8 @@ pub(super) struct AuditQuery {
     /// This event.
     #[param(value_type = Option<String>)]
     event: Option<Text>,
+    /// By this one's word.
+    source: Option<Source>,
     /// From this time on.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -85,6 +98,7 @@ impl From<TrailRow> for AuditItem {
         let (host, host_name) = row.host.unzip();
         Self {
             time: row.time,
+            source: if row.by_host { Source::Host } else { Source::Endpoint },
             event: row.event,
             host,
             host_name: host_name.flatten(),
@@ -120,6 +134,7 @@ pub(super) async fn list(
         user: query.user.map(Into::into),
         grant: query.grant.map(Into::into),
         event: query.event.map(Into::into),
+        by_host: query.source.map(|source| source == Source::Host),
         since: query.since,
         until: query.until,
         after,

@@ -2,7 +2,7 @@
 
 use super::client::{Client, query};
 use super::{CliError, Global, output};
-use crate::admin_api::audit::{AuditItem, AuditList};
+use crate::admin_api::audit::{AuditItem, AuditList, Source};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -22,6 +22,9 @@ pub(super) struct Audit {
     /// This event, such as login.permitted.
     #[arg(long)]
     event: Option<String>,
+    /// By this one's word: endpoint or host. A host may call what it says as it likes; SOURCE tells who says it.
+    #[arg(long, value_parser = source)]
+    source: Option<Source>,
     /// From this time on: 2026-11-21T20:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
@@ -43,7 +46,23 @@ enum Format {
     Csv,
 }
 
-const COLUMNS: [&str; 8] = ["TIME", "HOST", "EVENT", "USER", "GRANT", "BY", "SEQ", "WHAT"];
+const COLUMNS: [&str; 9] = ["TIME", "SOURCE", "HOST", "EVENT", "USER", "GRANT", "BY", "SEQ", "WHAT"];
+
+fn source(text: &str) -> Result<Source, String> {
+    match text {
+        "endpoint" => Ok(Source::Endpoint),
+        "host" => Ok(Source::Host),
+        _ => Err(format!("{text:?} is no source: endpoint or host")),
+    }
+}
+
+fn source_name(source: Source) -> String {
+    match source {
+        Source::Endpoint => "endpoint",
+        Source::Host => "host",
+    }
+    .into()
+}
 
 impl Audit {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
@@ -58,6 +77,7 @@ impl Audit {
                 ("user", self.user.clone()),
                 ("grant", self.grant.clone()),
                 ("event", self.event.clone()),
+                ("source", self.source.map(source_name)),
                 ("since", self.since.map(|time| time.to_string())),
                 ("until", self.until.map(|time| time.to_string())),
                 ("after", after),
@@ -96,14 +116,16 @@ fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, Cli
     }
 }
 
-fn cells(item: &AuditItem, time: String) -> [String; 8] {
+fn cells(item: &AuditItem, time: String) -> [String; 9] {
     let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     // What a host says in a sentence; of what an administrator did, everything.
     let record: Option<serde_json::Value> = serde_json::from_str(item.record.get()).ok();
     let message = record.as_ref().and_then(|record| record.get("message")?.as_str());
     let what = message.map_or_else(|| item.record.get().to_owned(), Into::into);
     let host = or(&item.host_name.clone().or_else(|| item.host.clone()));
-    [time, host, item.event.clone(), or(&item.user), or(&item.grant), or(&item.admin), item.seq.to_string(), what]
+    let source = source_name(item.source);
+    let (user, grant, admin) = (or(&item.user), or(&item.grant), or(&item.admin));
+    [time, source, host, item.event.clone(), user, grant, admin, item.seq.to_string(), what]
 }
 
 /// A cell of a CSV file (RFC 4180). One that a spreadsheet would take for a formula gets an apostrophe.

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Client {
     http: reqwest::Client,
     url: String,
-    token: String,
+    /// None: on this machine, by the local socket.
+    token: Option<String>,
 }
 
 impl Client {
@@ -25,6 +26,13 @@ impl Client {
     pub(super) fn new(global: &Global) -> Result<Self, CliError> {
         // A configuration that is not there is no mistake where the call does not need it.
         let config = local::config(global);
+        let named = global.url.is_some() || variable("CURFEW_SERVER_URL").is_some();
+        if let (false, None, Ok(config)) = (named, token(global)?, &config)
+            && !config.socket.as_os_str().is_empty()
+            && config.socket.exists()
+        {
+            return Self::local(&config.socket);
+        }
         let url = match global.url.clone().or_else(|| variable("CURFEW_SERVER_URL")) {
             Some(url) => url,
             None => own_url(&config)?,
@@ -40,7 +48,22 @@ impl Client {
             http = http.tls_certs_only(certificates(&path)?);
         }
         let http = http.build().map_err(|error| CliError::Failed(format!("no HTTPS: {error}")))?;
-        Ok(Self { http, url, token: token(global)? })
+        match token(global)? {
+            Some(token) => Ok(Self { http, url, token: Some(token) }),
+            None => Err(CliError::Usage(
+                "name the file with your administrator's token: --token-file FILE, or CURFEW_SERVER_TOKEN_FILE; \
+                 to make one, on the server: curfew-server admin-token create NAME"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The server on this machine, by its local socket: it knows who asks.
+    fn local(socket: &Path) -> Result<Self, CliError> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let http = http.build().map_err(|error| CliError::Failed(format!("no HTTP: {error}")))?;
+        Ok(Self { http, url: "http://localhost".into(), token: None })
     }
 
     /// Asks, without anything to send.
@@ -71,7 +94,10 @@ impl Client {
         body: Option<Vec<u8>>,
     ) -> Result<R, CliError> {
         let failed = |error: reqwest::Error| CliError::Failed(format!("{}: {}", self.url, chain(&error)));
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -129,20 +155,16 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, CliError> {
     }
 }
 
-fn token(global: &Global) -> Result<String, CliError> {
+fn token(global: &Global) -> Result<Option<String>, CliError> {
     let file = global.token_file.clone().or_else(|| variable("CURFEW_SERVER_TOKEN_FILE").map(PathBuf::from));
     let token = match (file, variable("CURFEW_SERVER_TOKEN")) {
         (Some(file), _) => {
             std::fs::read_to_string(&file).map_err(|error| CliError::Failed(format!("{}: {error}", file.display())))?
         }
         (None, Some(token)) => token,
-        (None, None) => {
-            let next = "name the file with your administrator's token: --token-file FILE, or CURFEW_SERVER_TOKEN_FILE; \
-                        to make one, on the server: curfew-server admin-token create NAME";
-            return Err(CliError::Usage(next.into()));
-        }
+        (None, None) => return Ok(None),
     };
-    Ok(token.trim().to_owned())
+    Ok(Some(token.trim().to_owned()))
 }
 
 /// A name as part of a path (RFC 3986).

@@ -1,8 +1,10 @@
 //! `curfew-server grant`.
 
+mod revocation;
+
 use super::client::{Client, query, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::grants::{GrantEntry, GrantList, NewGrant, Revocation, State4};
+use crate::admin_api::grants::{GrantEntry, GrantList, NewGrant, State4};
 use crate::documents::{GrantDocument, LoginDocument, SudoDocument};
 use crate::duration;
 use crate::labels::Labels;
@@ -40,6 +42,10 @@ pub(super) enum Grant {
         /// Why, for the audit.
         #[arg(long, value_name = "TEXT")]
         reason: Option<Text>,
+        /// Wait until every host that had the grant has acknowledged, for at most so long [default: 1m], and name those that have not: exit 0 if all
+        /// have, and 1 if not. For a grant that is revoked already, too.
+        #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "1m", value_parser = duration::parse)]
+        wait: Option<Duration>,
     },
 }
 
@@ -133,11 +139,7 @@ impl Grant {
                     if global.json { serde_json::to_string(&entry) } else { serde_json::to_string_pretty(&entry) };
                 output::text(&(text.map_err(|error| CliError::Failed(error.to_string()))? + "\n"))
             }
-            Self::Revoke { id, reason } => {
-                let path = format!("/v1/admin/grants/{}/revoke", segment(&id));
-                let entry: GrantEntry = client.post(&path, &Revocation { reason }).await?;
-                output::print(global, &entry, |_| format!("grant {id} is revoked\n"))
-            }
+            Self::Revoke { id, reason, wait } => revocation::run(&client, global, &id, reason, wait).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CliError, Global};
 use crate::config::{self, Config};
-use crate::store::Store;
+use crate::store::{self, Store};
 use std::path::PathBuf;
 
 /// Where the server's configuration is.
@@ -28,5 +28,5 @@ pub(super) async fn store(global: &Global) -> Result<(Config, Store), CliError> 
 pub(super) fn who() -> String {
     let uid = nix::unistd::getuid();
     let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
-    format!("{} on the server", name.unwrap_or_else(|| format!("uid {uid}")))
+    store::name_on_the_server(&name.unwrap_or_else(|| format!("uid {uid}")))
 }

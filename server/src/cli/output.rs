@@ -39,6 +39,9 @@ pub(super) fn labels(labels: &Labels) -> String {
     if labels.is_empty() { "-".into() } else { labels.to_string() }
 }
 
+/// The widest column. A longer cell pushes the others of its own row alone.
+const WIDEST: usize = 80;
+
 /// Columns as wide as their widest cell. Nothing in a cell can drive the terminal.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut cells = vec![head.map(str::to_owned)];
@@ -46,13 +49,22 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     let mut widths = [0; N];
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+            let length = cell.chars().count();
+            if length <= WIDEST {
+                *width = length.max(*width);
+            }
         }
     }
     let mut text = String::new();
     for row in cells {
-        let line: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(line.join("  ").trim_end());
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Not by the width of a format, which panics above 65,535.
+            let pad = width.saturating_sub(cell.chars().count()) + 2;
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', pad));
+        }
+        text.push_str(line.trim_end());
         text.push('\n');
     }
     text
@@ -72,5 +84,7 @@ mod tests {
     fn a_table_is_as_wide_as_its_cells_and_drives_no_terminal() {
         let rows = [["a".into(), "\u{1b}[2J".into()], ["longer".into(), "x".into()]];
         assert_eq!(table(["ID", "USER"], rows), "ID      USER\na       ?[2J\nlonger  x\n");
+        let rows = [["a".into(), "x".repeat(70_000)], ["y".repeat(70_000), "b".into()]];
+        assert!(table(["ID", "USER"], rows).lines().next().is_some_and(|head| head == "ID  USER"));
     }
 }

@@ -1,22 +1,18 @@
 //! `POST /v1/hosts/{host}/audit`: a host's records, in order and once.
 
-use crate::body::{self, Named};
+use super::authenticate::Caller;
+use crate::body;
 use crate::documents::{AuditBatchDocument, AuditStoredDocument, ProblemDocument};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Sends};
 use crate::refusal::{Refusal, refuse};
-use crate::store::{AuditEntry, Batch};
+use crate::store::{AuditEntry, Batch, NotStored};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use curfew_protocol::host_api::{AuditBatch, AuditStored, LONGEST_BATCH, MOST_RECORDS, ProblemKind};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a batch waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest name of an event, a user or a grant that is searched for.
 const LONGEST: usize = 256;
@@ -24,8 +20,8 @@ const LONGEST: usize = 256;
 /// Ship a host's audit
 ///
 /// Records follow each other without a gap, within a batch and from batch to batch of a series. What was stored before is left as it was. A batch that begins
-/// behind a gap is not stored, and the answer says how far the series is, unless the host has nothing older: then the gap is kept as one. The answer is sent
-/// when everything is on the disk.
+/// behind the end of the series is not stored, and the answer says how far the series is, unless the host has nothing older: then the gap is kept as one, and
+/// what is missing is stored if it comes after all. The answer is sent when everything is on the disk.
 #[utoipa::path(
     post, path = "/v1/hosts/{host}/audit", operation_id = "audit", tag = "host", security(("host" = [])),
     params(("host" = String, Path, description = "The host's id", pattern = "^[A-Za-z0-9_-]{1,64}$")),
@@ -37,31 +33,43 @@ const LONGEST: usize = 256;
         (status = 403, description = "The token is of another host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The batch is too long", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many calls", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many calls, or too much audit for one day", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn audit(
     State(endpoint): State<Arc<Endpoint>>,
-    Named(host): Named,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<AuditStored>, Refusal> {
-    let caller = endpoint.caller(&headers, &host).await?;
-    let Some(_its_turn) = endpoint.turn_of(&caller.host) else {
+    if endpoint.disk.is_low() {
+        return refuse(
+            ProblemKind::Unavailable,
+            "the server's disk is nearly full, and keeps what is left for grants; the audit has to wait",
+        );
+    }
+    let Some(_its_turn) = endpoint.turn_of(&caller.host, Sends::Audit) else {
         return refuse(ProblemKind::TooMany, "this host ships its audit already");
     };
-    let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, endpoint.long_bodies.acquire()).await else {
-        return refuse(ProblemKind::TooMany, "too many hosts ship their audit now");
-    };
-    let body = body::read(body, LONGEST_BATCH).await?;
-    endpoint.admit(&caller, &body)?;
+    let (body, _room) = body::read_within(body, LONGEST_BATCH, &endpoint.room).await?;
+    caller.sent(&body)?;
     let batch: AuditBatch = body::parse(&body)?;
     let entries = entries(&batch)?;
     let oldest = i64::try_from(batch.oldest).unwrap_or(i64::MAX);
-    let batch = Batch { host: &caller.host, series: batch.series.as_str(), oldest, entries: &entries };
+    let most_a_day = i64::from(endpoint.config.audit_daily_mib) << 20;
+    let batch = Batch { host: &caller.host, series: batch.series.as_str(), oldest, entries: &entries, most_a_day };
     let stored = endpoint.store.add_audit(&batch, Timestamp::now()).await?;
     Ok(Json(AuditStored { stored_to: stored.unsigned_abs() }))
+}
+
+impl From<NotStored> for Refusal {
+    fn from(error: NotStored) -> Self {
+        match error {
+            NotStored::TooMuch { .. } => Self::new(ProblemKind::TooMany, error.to_string()),
+            NotStored::Gap { .. } => Self::new(ProblemKind::BadRequest, error.to_string()),
+            NotStored::Store(error) => error.into(),
+        }
+    }
 }
 
 /// The records as they are stored. One that can't be one refuses the batch.
@@ -89,7 +97,9 @@ fn entry(record: &Value) -> Result<AuditEntry, String> {
     let seq = record.get("seq").and_then(Value::as_i64).filter(|seq| (1..i64::MAX).contains(seq));
     let seq = seq.ok_or("seq is no number from 1 on")?;
     let time: Option<Timestamp> = text("time").and_then(|time| time.parse().ok());
-    let time = time.ok_or("time is no RFC 3339 time")?;
+    // As it will be read back.
+    let time = time.and_then(|time| Timestamp::from_microsecond(time.as_microsecond()).ok());
+    let time = time.ok_or("time is no RFC 3339 time from the year -9999 to 9999")?;
     let event = text("event").filter(|event| (1..=LONGEST).contains(&event.len())).ok_or("event is no name")?;
     let (user, grant) = (text("user").map(searchable), text("grant").map(searchable));
     Ok(AuditEntry { seq, time, event: searchable(event), user, grant, record: record.to_string() })

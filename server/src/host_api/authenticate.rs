@@ -1,26 +1,40 @@
 //! Who calls: the host's token, checked against the key that the host has now.
 
+use crate::body::Named;
 use crate::endpoint::Endpoint;
+use crate::listener::{Place, Who};
 use crate::refusal::{Refusal, refuse};
 use crate::replay::Refused;
 use crate::store::{Seen, Standing};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::{HostToken, ProblemKind, TokenError};
-use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// The longest token, in bytes.
 const LONGEST: usize = 4096;
 
-/// A call whose token is the host's, and whose body is still to come.
+/// A call whose token is the host's and was spent for it, before the server holds anything of its body.
 #[derive(Debug)]
 pub(super) struct Caller {
     pub host: HostId,
     pub standing: Standing,
-    token: String,
-    key: PublicKey,
+    token: HostToken,
+}
+
+/// As [`Caller`], also of a host that was removed and is still to be told so.
+#[derive(Debug)]
+pub(super) struct CallerOrRemoved(pub Caller);
+
+impl Caller {
+    /// Checks that the token is for this body.
+    pub(super) fn sent(&self, body: &[u8]) -> Result<(), Refusal> {
+        if self.token.is_for(body) { Ok(()) } else { Err(refusal(&TokenError::OtherBody)) }
+    }
 }
 
 /// The bearer token of a call.
@@ -36,35 +50,51 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
-impl Endpoint {
-    /// Checks everything that can be checked before the body is read, so that nobody but a host makes the server hold one.
-    pub(super) async fn caller(&self, headers: &HeaderMap, path: &str) -> Result<Caller, Refusal> {
-        let caller = self.caller_or_removed(headers, path).await?;
+/// Notes that the connection of a call is one of somebody with a credential.
+pub(crate) fn known(parts: &Parts, who: Who) -> Result<(), Refusal> {
+    match parts.extensions.get::<Arc<Place>>() {
+        Some(place) if !place.is_known_as(who) => {
+            refuse(ProblemKind::TooMany, "the server has as many connections as max_connections lets it have")
+        }
+        _ => Ok(()),
+    }
+}
+
+impl FromRequestParts<Arc<Endpoint>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
+        let CallerOrRemoved(caller) = CallerOrRemoved::from_request_parts(parts, endpoint).await?;
         if caller.standing.removed { Err(removed(&caller.host)) } else { Ok(caller) }
     }
+}
 
-    /// As [`caller`](Self::caller), also for a host that was removed and is still to be told so.
-    pub(super) async fn caller_or_removed(&self, headers: &HeaderMap, path: &str) -> Result<Caller, Refusal> {
-        let token = bearer(headers)?;
-        let host = HostToken::claimed_host(token).map_err(|error| refusal(&error))?;
+impl FromRequestParts<Arc<Endpoint>> for CallerOrRemoved {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
+        let Named(path) = Named::from_request_parts(parts, endpoint).await?;
+        let text = bearer(&parts.headers)?;
+        let host = HostToken::claimed_host(text).map_err(|error| refusal(&error))?;
         if host.as_str() != path {
             return refuse(ProblemKind::Forbidden, format!("the token is of host {host}, and the path is of {path:?}"));
         }
-        let standing = self.store.standing(&host).await?;
+        let standing = endpoint.store.standing(&host).await?;
         let with_key = |it: Standing| it.key.clone().or_else(|| it.removed_key.clone()).map(|key| (it, key));
         let Some((standing, key)) = standing.and_then(with_key) else { return Err(removed(&host)) };
-        match HostToken::verify(token, &key, &self.config.origins, Timestamp::now(), b"") {
-            Ok(_) | Err(TokenError::OtherBody) => Ok(Caller { host, standing, token: token.into(), key }),
-            Err(error) => Err(refusal(&error)),
-        }
-    }
-
-    /// Checks the rest: that the token is for this body, and new.
-    pub(super) fn admit(&self, caller: &Caller, body: &[u8]) -> Result<(), Refusal> {
         let now = Timestamp::now();
-        let token = HostToken::verify(&caller.token, &caller.key, &self.config.origins, now, body);
+        let token = HostToken::verify_head(text, &key, &endpoint.config.origins, now);
         let token = token.map_err(|error| refusal(&error))?;
-        let first = self.replay.first_use(&caller.host, &token.jti, token.remembered_until(), now.as_second());
+        endpoint.spend(&token, now)?;
+        known(parts, Who::Host)?;
+        Ok(Self(Caller { host, standing, token }))
+    }
+}
+
+impl Endpoint {
+    /// Spends a token: it is good once.
+    fn spend(&self, token: &HostToken, now: Timestamp) -> Result<(), Refusal> {
+        let first = self.replay.first_use(&token.iss, &token.jti, token.remembered_until(), now.as_second());
         first.map_err(|refused| match refused {
             Refused::Before => Refusal::new(ProblemKind::Replayed, "a token is good for one request; sign a new one"),
             Refused::TooMany => {
@@ -72,7 +102,7 @@ impl Endpoint {
             }
             Refused::TooLong => Refusal::new(ProblemKind::Unauthorized, "the token's jti is too long"),
         })?;
-        self.heard.note(&caller.host, Seen { at: now, applied: None });
+        self.heard.note(&token.iss, Seen { at: now, applied: None });
         Ok(())
     }
 }

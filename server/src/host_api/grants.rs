@@ -1,7 +1,6 @@
 //! `GET /v1/hosts/{host}/grants`: a host's set, at once or when it changes.
 
-use super::authenticate::removed;
-use crate::body::Named;
+use super::authenticate::{CallerOrRemoved, removed};
 use crate::documents::ProblemDocument;
 use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, refuse};
@@ -50,13 +49,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 )]
 pub(super) async fn grants(
     State(endpoint): State<Arc<Endpoint>>,
-    Named(host): Named,
+    CallerOrRemoved(caller): CallerOrRemoved,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let caller = endpoint.caller_or_removed(&headers, &host).await?;
-    endpoint.admit(&caller, b"")?;
+    caller.sent(b"")?;
     let known = header(&headers, &IF_NONE_MATCH).and_then(version::known);
-    if let Some(known) = known {
+    // A version that is not there yet is no acknowledgement of the next change.
+    if let Some(known) = known.filter(|known| is_had(&caller.standing, *known)) {
         let seen = Seen { at: Timestamp::now(), applied: Some((known.epoch, known.ver)) };
         endpoint.heard.note(&caller.host, seen);
     }
@@ -99,6 +98,11 @@ async fn changed(endpoint: &Endpoint, host: &HostId, known: Version, until: Inst
             return;
         }
     }
+}
+
+/// Whether the host can have had this version: none is newer than the one of now.
+fn is_had(standing: &Standing, known: Version) -> bool {
+    (known.epoch, known.ver) <= (standing.epoch, standing.ver)
 }
 
 fn current(standing: &Standing) -> Version {

@@ -1,13 +1,14 @@
 //! `POST /v1/hosts/{host}/requests`: somebody on a host asks for access.
 
-use crate::body::{self, LONGEST, Named};
+use super::authenticate::Caller;
+use crate::body::{self, LONGEST};
 use crate::documents::{AccessRequestDocument, ProblemDocument, RequestMadeDocument};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Sends};
 use crate::refusal::{Refusal, refuse};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use curfew_protocol::host_api::{AccessRequest, ProblemKind, RequestMade};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -32,13 +33,14 @@ use std::sync::Arc;
 )]
 pub(super) async fn request(
     State(endpoint): State<Arc<Endpoint>>,
-    Named(host): Named,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<(StatusCode, Json<RequestMade>), Refusal> {
-    let caller = endpoint.caller(&headers, &host).await?;
-    let body = body::read(body, LONGEST).await?;
-    endpoint.admit(&caller, &body)?;
+    let Some(_its_turn) = endpoint.turn_of(&caller.host, Sends::Request) else {
+        return refuse(ProblemKind::TooMany, "this host sends several requests already");
+    };
+    let (body, _room) = body::read_within(body, LONGEST, &endpoint.room).await?;
+    caller.sent(&body)?;
     let request: AccessRequest = body::parse(&body)?;
     if request.seconds == 0 || (request.login.is_none() && request.sudo.is_none()) {
         return refuse(ProblemKind::BadRequest, "a request is for some seconds, and for `login`, `sudo` or both");

@@ -13,6 +13,14 @@ pub(crate) struct Act<'a> {
     pub now: Timestamp,
 }
 
+/// What follows the name of somebody who works on the server itself.
+const ON_THE_SERVER: &str = " on the server";
+
+/// A user of the server's machine, as the log has them. No token has such a name.
+pub(crate) fn name_on_the_server(user: &str) -> String {
+    format!("{user}{ON_THE_SERVER}")
+}
+
 /// An administrator's token, as far as it is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminToken {
@@ -31,6 +39,11 @@ impl Store {
 
     /// Keeps a new token.
     pub(crate) async fn add_admin(&self, name: &str, hash: &Hash, act: Act<'_>) -> Result<AdminToken, ChangeError> {
+        if name.ends_with(ON_THE_SERVER) {
+            let problem =
+                format!("{name:?} would stand in the log for somebody on the server itself; take another name");
+            return Err(ChangeError::Conflict(problem));
+        }
         let mut tx = self.db.begin_change().await?;
         if tx.one("SELECT id FROM admin_tokens WHERE name = $1", &values![name]).await?.is_some() {
             // Names are not used again: the log would not say whom it means.

@@ -2,6 +2,7 @@
 
 use super::admins::{Act, log};
 use super::db::{Row, Tx, values};
+use super::grants::Known;
 use super::hosts::{decode_labels, encode, insert};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use crate::host_name::HostName;
@@ -111,8 +112,12 @@ impl Store {
         key: &PublicKey,
         now: Timestamp,
     ) -> Result<HostId, NotEnrolled> {
-        let mut tx = self.db.begin_change().await?;
         let sql = format!("SELECT {COLUMNS} FROM enrolment_tokens WHERE hash = $1");
+        if self.db.one(&sql, &values![hash.as_str()]).await?.is_none() {
+            // Whoever makes tokens up holds nobody up: no lock for them.
+            return Err(NotEnrolled::Token("unknown"));
+        }
+        let (mut tx, known) = self.begin_grants().await?;
         let Some(row) = tx.one(&sql, &values![hash.as_str()]).await? else {
             return Err(NotEnrolled::Token("unknown"));
         };
@@ -133,7 +138,7 @@ impl Store {
         }
         let id = match holder {
             Some(host) => host,
-            None => add(&mut tx, &token, name, key, now).await?,
+            None => add(&mut tx, &known, &token, name, key, now).await?,
         };
         let sql = "UPDATE enrolment_tokens SET used_at = $2, used_key = $3, host = $4 WHERE id = $1";
         tx.run(sql, &values![&token.id, micros(now), key.x(), id.as_str()]).await?;
@@ -150,6 +155,7 @@ async fn holder(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<HostId>, Stor
 
 async fn add(
     tx: &mut Tx<'_>,
+    known: &Known,
     token: &TokenRow,
     name: &str,
     key: &PublicKey,
@@ -157,7 +163,7 @@ async fn add(
 ) -> Result<HostId, ChangeError> {
     let name = token.host_name.as_deref().unwrap_or(name);
     let name: HostName = name.parse().map_err(ChangeError::Conflict)?;
-    let host = insert(tx, &name, &token.labels, Some(key), now).await?;
+    let host = insert(tx, known, &name, &token.labels, Some(key), now).await?;
     let details = json!({"name": name, "labels": token.labels, "token": token.id, "kid": key.kid()});
     let act = Act { admin: &token.created_by, now };
     log(tx, act, "host.enrolled", [Some(host.id.as_str()), None, None], details).await?;

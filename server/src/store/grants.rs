@@ -1,14 +1,19 @@
 //! Grants: for one host, or for every host with some labels; and the versions that they move.
 
-mod capacity;
+mod by_labels;
+pub(super) mod capacity;
 mod insert;
 mod list;
+mod revocation;
 
+pub(super) use by_labels::{ByLabels, Known};
 pub(super) use insert::insert;
+pub(crate) use revocation::Waiting;
 
+use self::capacity::Load;
 use super::admins::{Act, log};
 use super::db::{Row, Tx, values};
-use super::hosts::decode_labels;
+use super::hosts::{Standing, decode_labels};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use crate::labels::Labels;
 use curfew_protocol::grant::{Grant, Text};
@@ -16,12 +21,20 @@ use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// For how long after its end a grant stays in sets: a host whose clock is behind shall see it end, not vanish.
 const STAYS: SignedDuration = SignedDuration::from_hours(1);
 
 const COLUMNS: &str = "id, host, selector, not_before, not_after, document, created_at, created_by, revoked_at, revoked_by, revoke_reason, \
                        (SELECT name FROM hosts WHERE hosts.id = grants.host) AS host_name";
+
+/// Of `hosts`, those that have the grant `$1` in their sets.
+const HAVE_IT: &str = "(id IN (SELECT host FROM grants WHERE id = $1) OR id IN (
+                           SELECT l.host FROM host_labels l JOIN grant_terms t ON t.label = l.label AND t.value = l.value
+                           WHERE t.grant_id = $1 GROUP BY l.host
+                           HAVING COUNT(*) = (SELECT COUNT(*) FROM grant_terms WHERE grant_id = $1)))";
 
 /// The hosts that a grant is for.
 #[derive(Clone, Debug)]
@@ -69,6 +82,35 @@ pub(crate) struct GrantFilter {
     pub limit: i64,
 }
 
+/// A grant as sets have it.
+#[derive(Debug)]
+pub(super) struct SetGrant {
+    id: String,
+    not_after: Timestamp,
+    created_at: i64,
+    document: Box<RawValue>,
+}
+
+impl SetGrant {
+    /// Whether it holds or will: then it takes room, and has to be in its hosts' sets. One that is over is there only where there is room.
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.not_after > now
+    }
+
+    fn load(&self) -> Load {
+        Load::one(self.document.get().len())
+    }
+}
+
+/// The grants of a host's set.
+#[derive(Debug, Default)]
+pub(crate) struct SetGrants {
+    /// Each as it was written.
+    pub grants: Vec<Box<RawValue>>,
+    /// How many that hold or will are not among them, since no host would take so many.
+    pub left_out: usize,
+}
+
 impl GrantRow {
     /// Where it is in its life at `now`.
     pub(crate) fn state(&self, now: Timestamp) -> GrantState {
@@ -92,8 +134,8 @@ impl Store {
         target: &Target,
         act: Act<'_>,
     ) -> Result<GrantRow, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        insert(&mut tx, grant, target, act).await?;
+        let (mut tx, known) = self.begin_grants().await?;
+        insert(&mut tx, &known, grant, target, act).await?;
         let row = row_of(&mut tx, grant.id.as_str()).await?;
         tx.commit().await?;
         Ok(row)
@@ -117,11 +159,19 @@ impl Store {
     ) -> Result<GrantRow, ChangeError> {
         let mut tx = self.db.begin_change().await?;
         let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = $4
-                   WHERE id = $1 AND revoked_at IS NULL RETURNING user_name, host";
+                   WHERE id = $1 AND revoked_at IS NULL RETURNING user_name, host, not_after, bytes";
         let reason = reason.map(Text::as_str);
         if let Some(row) = tx.one(sql, &values![id, micros(act.now), act.admin, reason]).await? {
             let (user, host) = (row.text("user_name")?, row.maybe_text("host")?);
             moved(&mut tx, id).await?;
+            revocation::expect(&mut tx, id).await?;
+            match &host {
+                Some(host) if row.int("not_after")? > micros(act.now) => {
+                    capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
+                }
+                Some(_) => {}
+                None => by_labels::changed(&mut tx, id).await?,
+            }
             let on = [host.as_deref(), Some(user.as_str()), Some(id)];
             log(&mut tx, act, "grant.revoked", on, json!({"reason": reason})).await?;
         }
@@ -130,27 +180,55 @@ impl Store {
         Ok(row)
     }
 
-    /// The grants in a host's set at `now`, each as it was written.
-    pub(crate) async fn grants_of(&self, host: &HostId, now: Timestamp) -> Result<Vec<Box<RawValue>>, StoreError> {
-        let since = micros(now.saturating_sub(STAYS).unwrap_or(now));
-        let sql = "SELECT g.document FROM grants g WHERE g.revoked_at IS NULL AND g.not_after > $2
-                   AND (g.host = $1 OR (g.host IS NULL AND NOT EXISTS (
-                       SELECT 1 FROM grant_terms t WHERE t.grant_id = g.id AND NOT EXISTS (
-                           SELECT 1 FROM host_labels l WHERE l.host = $1 AND l.label = t.label AND l.value = t.value))))
-                   ORDER BY g.not_after, g.id";
-        let rows = self.db.all(sql, &values![host.as_str(), since]).await?;
-        rows.iter().map(|row| raw(row.text("document")?)).collect()
+    /// The grants of the set of a host that stands so, at `now` or a little later.
+    pub(crate) async fn grants_of(&self, standing: &Standing, now: Timestamp) -> Result<SetGrants, StoreError> {
+        let host = standing.id.as_str();
+        let sql = "SELECT id, not_after, created_at, document FROM grants WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
+        let rows = self.db.all(sql, &values![host, micros(since(now))]).await?;
+        let own = rows.iter().map(|row| SetGrant::read(row).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let known = self.by_labels.after(standing.label_grants, &self.db).await?;
+        Ok(assembled(own.iter().chain(known.of(&standing.labels)), now))
     }
+
+    /// A change of grants, or of the labels that choose them, and the grants by labels as it finds them.
+    pub(super) async fn begin_grants(&self) -> Result<(Tx<'_>, Arc<Known>), StoreError> {
+        let mut tx = self.db.begin_change().await?;
+        let known = self.by_labels.locked(&mut tx).await?;
+        Ok((tx, known))
+    }
+}
+
+/// What ended before this is in no set any more.
+fn since(now: Timestamp) -> Timestamp {
+    now.saturating_sub(STAYS).unwrap_or(now)
+}
+
+/// A set's grants: those that hold or will, and of those that are over the latest that there is room for.
+fn assembled<'g>(grants: impl Iterator<Item = &'g Arc<SetGrant>>, now: Timestamp) -> SetGrants {
+    let since = since(now);
+    let (mut open, mut over): (Vec<_>, Vec<_>) =
+        grants.filter(|grant| grant.not_after > since).partition(|grant| grant.is_open(now));
+    // Where not all fit, those stay that were there first.
+    open.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    over.sort_by_key(|grant| Reverse(grant.not_after));
+    let (mut load, mut taken, mut left_out) = (Load::default(), Vec::with_capacity(open.len() + over.len()), 0);
+    for grant in open.into_iter().chain(over) {
+        let with = load.with(grant.load());
+        if with.fits() {
+            load = with;
+            taken.push(grant);
+        } else if grant.is_open(now) {
+            left_out += 1;
+        }
+    }
+    taken.sort_by(|a, b| (a.not_after, &a.id).cmp(&(b.not_after, &b.id)));
+    SetGrants { grants: taken.into_iter().map(|grant| grant.document.clone()).collect(), left_out }
 }
 
 /// Raises the version of every host that has the grant in its set.
 pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
-    let sql = "UPDATE hosts SET ver = ver + 1 WHERE id IN (SELECT host FROM grants WHERE id = $1) OR id IN (
-                   SELECT l.host FROM host_labels l JOIN grant_terms t ON t.label = l.label AND t.value = l.value
-                   WHERE t.grant_id = $1 GROUP BY l.host
-                   HAVING COUNT(*) = (SELECT COUNT(*) FROM grant_terms WHERE grant_id = $1))
-               RETURNING id";
-    let rows = tx.all(sql, &values![id]).await?;
+    let sql = format!("UPDATE hosts SET ver = ver + 1 WHERE {HAVE_IT} RETURNING id");
+    let rows = tx.all(&sql, &values![id]).await?;
     let hosts = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
     tx.changed(hosts);
     Ok(())

@@ -2,6 +2,8 @@
 
 use super::admins::{Act, log};
 use super::db::{Row, Tx, Value, values};
+use super::grants::Known;
+use super::grants::capacity::{self, Load};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use crate::host_name::HostName;
 use crate::labels::Labels;
@@ -35,6 +37,8 @@ pub(crate) struct Host {
 /// Where a host stands: what each of its calls needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
+    pub id: HostId,
+    pub labels: Labels,
     pub key: Option<PublicKey>,
     /// The key that it had when it was removed.
     pub removed_key: Option<PublicKey>,
@@ -42,6 +46,8 @@ pub(crate) struct Standing {
     pub ver: i64,
     /// How often the signing keys had changed when the version was this.
     pub keys_changed: i64,
+    /// How often the grants by labels had.
+    pub label_grants: i64,
     pub removed: bool,
 }
 
@@ -95,23 +101,27 @@ impl Store {
     /// Where a host stands; nothing for one that never was.
     pub(crate) async fn standing(&self, id: &HostId) -> Result<Option<Standing>, StoreError> {
         let sql =
-            "SELECT key_x, removed_key_x, ver, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch,
+            "SELECT key_x, removed_key_x, ver, labels, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch,
+                   (SELECT value FROM counters WHERE name = 'label_grants') AS label_grants,
                    (SELECT value FROM counters WHERE name = 'keys') AS keys_changed FROM hosts WHERE id = $1";
         let Some(row) = self.db.one(sql, &values![id.as_str()]).await? else { return Ok(None) };
         Ok(Some(Standing {
+            id: id.clone(),
+            labels: decode_labels(&row.text("labels")?)?,
             key: key(&row, "key_x")?,
             removed_key: key(&row, "removed_key_x")?,
             epoch: row.int("epoch")?,
             ver: row.int("ver")?,
             keys_changed: row.int("keys_changed")?,
+            label_grants: row.int("label_grants")?,
             removed: row.maybe_int("removed_at")?.is_some(),
         }))
     }
 
     /// A host without a key, served from static files.
     pub(crate) async fn add_host(&self, name: &HostName, labels: &Labels, act: Act<'_>) -> Result<Host, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let host = insert(&mut tx, name, labels, None, act.now).await?;
+        let (mut tx, known) = self.begin_grants().await?;
+        let host = insert(&mut tx, &known, name, labels, None, act.now).await?;
         log(&mut tx, act, "host.added", [Some(host.id.as_str()), None, None], json!({"name": name, "labels": labels}))
             .await?;
         tx.commit().await?;
@@ -126,10 +136,15 @@ impl Store {
         unset: &[String],
         act: Act<'_>,
     ) -> Result<Host, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
+        let (mut tx, known) = self.begin_grants().await?;
         let mut host = present(&mut tx, id_or_name).await?;
         let id = host.id.as_str();
+        let before = known.load(&host.labels, act.now);
         host.labels = host.labels.changed(set, unset).map_err(ChangeError::Conflict)?;
+        // Labels that take grants away may always go, even from a set that is too full.
+        if known.load(&host.labels, act.now).exceeds(before) {
+            capacity::check_host(&mut tx, &known, (id, &host.labels), Load::default(), act.now).await?;
+        }
         let text = encode(&host.labels)?;
         tx.run("UPDATE hosts SET labels = $2, ver = ver + 1 WHERE id = $1", &values![id, text]).await?;
         tx.run("DELETE FROM host_labels WHERE host = $1", &values![id]).await?;
@@ -147,9 +162,14 @@ impl Store {
         let mut tx = self.db.begin_change().await?;
         let mut host = present(&mut tx, id_or_name).await?;
         let (id, now) = (host.id.as_str().to_owned(), micros(act.now));
-        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1 WHERE id = $1";
+        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1, open_grants = 0, open_bytes = 0
+                   WHERE id = $1";
         tx.run(sql, &values![&id, now]).await?;
         tx.run("DELETE FROM host_labels WHERE host = $1", &values![&id]).await?;
+        let sql = "INSERT INTO revocations (grant_id, host, epoch, ver)
+                   SELECT g.id, h.id, (SELECT value FROM counters WHERE name = 'epoch'), h.ver FROM grants g JOIN hosts h ON h.id = g.host
+                   WHERE g.host = $1 AND g.revoked_at IS NULL AND g.not_after > $2";
+        tx.run(sql, &values![&id, now]).await?;
         let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed'
                    WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
         tx.run(sql, &values![&id, now, act.admin]).await?;
@@ -215,6 +235,7 @@ impl Store {
 /// A new host.
 pub(super) async fn insert(
     tx: &mut Tx<'_>,
+    known: &Known,
     name: &HostName,
     labels: &Labels,
     key: Option<&PublicKey>,
@@ -231,6 +252,7 @@ pub(super) async fn insert(
     let sql = "INSERT INTO hosts (id, name, labels, key_x, created_at) VALUES ($1, $2, $3, $4, $5)";
     tx.run(sql, &values![id.as_str(), name.as_str(), text, key_x.as_deref(), micros(now)]).await?;
     insert_labels(tx, id.as_str(), labels).await?;
+    capacity::check_host(tx, known, (id.as_str(), labels), Load::default(), now).await?;
     Ok(Host {
         id,
         name: name.as_str().into(),

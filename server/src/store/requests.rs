@@ -97,9 +97,9 @@ impl Store {
 
     /// Approves a request that waits: `grant` is what comes of it.
     pub(crate) async fn approve(&self, id: &str, grant: &Grant, act: Act<'_>) -> Result<(), ChangeError> {
-        let mut tx = self.db.begin_change().await?;
+        let (mut tx, known) = self.begin_grants().await?;
         let host = decide(&mut tx, id, RequestState::Approved, None, Some(grant.id.as_str()), act).await?;
-        insert(&mut tx, grant, &Target::Host(host), act).await?;
+        insert(&mut tx, &known, grant, &Target::Host(host), act).await?;
         Ok(tx.commit().await?)
     }
 

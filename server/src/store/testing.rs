@@ -1,8 +1,9 @@
 //! An empty database and a grant, for the tests of the parts.
 #![allow(clippy::unwrap_used)]
 
-use super::{Act, Store};
+use super::{Act, SetGrants, Store, StoreError};
 use curfew_protocol::grant::Grant;
+use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,6 +15,14 @@ pub(super) async fn empty() -> (TempDir, Store) {
     std::fs::File::create(&path).unwrap();
     let (store, _changes) = Store::open(&format!("sqlite://{}", path.display()), 2).await.unwrap();
     (folder, store)
+}
+
+impl Store {
+    /// The grants of a host's set, as it stands.
+    pub(super) async fn set_of(&self, host: &HostId, now: Timestamp) -> Result<SetGrants, StoreError> {
+        let standing = self.standing(host).await?.unwrap();
+        self.grants_of(&standing, now).await
+    }
 }
 
 /// Somebody does something now.

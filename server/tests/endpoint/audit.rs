@@ -13,6 +13,12 @@ on_each_database!(
     another_hosts_audit_can_not_be_written,
     who_what_where_and_when_is_answered_page_by_page,
     what_administrators_did_is_in_the_audit,
+    only_what_can_be_read_back_is_taken,
+    one_bad_row_fails_no_page,
+    a_message_of_any_length_is_printed,
+    a_series_that_once_jumped_ahead_is_not_silenced,
+    a_host_writes_so_much_a_day_and_is_told_of_first,
+    who_says_it_is_in_every_row,
 );
 
 fn record(seq: u64, user: &str) -> Value {
@@ -143,4 +149,112 @@ async fn what_administrators_did_is_in_the_audit(server: Server) {
     assert_eq!(rows[1]["record"], json!({"reason": "a test"}));
     let enrolled = audit(&server, "event=host.enrolled&host=web-1").await;
     assert_eq!(enrolled.len(), 1);
+}
+
+async fn only_what_can_be_read_back_is_taken(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let path = format!("/v1/hosts/{}/audit", host.id);
+    let at = |time: &str| json!({"seq": 1, "time": time, "event": "login.permitted", "message": "m"});
+    for time in ["9999-12-30T22:00:00.000001Z", "9999-12-30T22:00:00.999999999Z", "+10000-01-01T00:00:00Z"] {
+        let body = json!({"series": "s", "oldest": 1, "records": [at(time)]});
+        let answer = host.send(&server, &path, &body).await;
+        let taken = answer.status == 200;
+        // Whatever is taken is shown.
+        assert_eq!(stored(&server).await.len(), usize::from(taken), "{time}");
+        assert!(taken || answer.problem().kind == ProblemKind::BadRequest);
+    }
+    let last = json!({"seq": 1, "time": "9999-12-30T22:00:00Z", "event": "login.permitted", "message": "m"});
+    assert_eq!(host.ship(&server, "t", 1, &[last]).await, 1);
+    assert!(!stored(&server).await.is_empty());
+}
+
+async fn one_bad_row_fails_no_page(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    host.ship(&server, "s", 1, &records(1, 5)).await;
+    let sql = "UPDATE audit SET time = 253402207200000001 WHERE seq = 2";
+    crate::postgres::change(&server.database, sql).await;
+    crate::postgres::change(&server.database, "UPDATE audit SET time = -9223372036854775808 WHERE seq = 3").await;
+    crate::postgres::change(&server.database, "UPDATE audit SET record = 'no JSON' WHERE seq = 4").await;
+    let mut seqs = stored(&server).await;
+    seqs.sort();
+    assert_eq!(seqs, [1, 2, 3, 4, 5]);
+}
+
+async fn a_message_of_any_length_is_printed(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let long = json!({"seq": 1, "time": "2026-11-21T20:00:00Z", "event": "e".repeat(256), "user": "u".repeat(70_000), "message": "m".repeat(70_000)});
+    host.ship(&server, "s", 1, &[long]).await;
+    assert!(server.says(&["audit"]).contains(&"m".repeat(70_000)));
+    assert!(server.says(&["audit", "--format", "csv"]).contains(&"m".repeat(70_000)));
+}
+
+async fn a_series_that_once_jumped_ahead_is_not_silenced(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    host.ship(&server, "s", 1, &records(1, 3)).await;
+    // For a minute somebody else has the host's key.
+    let far = (1_i64 << 62) - 2;
+    let path = format!("/v1/hosts/{}/audit", host.id);
+    let jump = json!({"series": "s", "oldest": far, "records": [record(u64::try_from(far).unwrap(), "mallory")]});
+    assert_eq!(host.send(&server, &path, &jump).await.problem().kind, ProblemKind::BadRequest);
+    assert_eq!(host.ship(&server, "s", 900_000_000, &[record(900_000_000, "mallory")]).await, 900_000_000);
+    // The host asks, is told where to go on, and everything that it ships is stored.
+    assert_eq!(host.ship(&server, "s", 1, &[]).await, 3);
+    assert_eq!(host.ship(&server, "s", 1, &records(4, 6)).await, 6);
+    assert_eq!(host.ship(&server, "s", 1, &records(7, 7)).await, 7);
+    assert_eq!(stored(&server).await.iter().filter(|seq| **seq < 100).count(), 7);
+    let log = audit(&server, "event=audit.lost").await;
+    assert_eq!(log[0]["record"], json!({"series": "s", "from": 4, "to": 899_999_999}));
+    let log = audit(&server, "event=audit.found").await;
+    assert_eq!(log[0]["record"], json!({"series": "s", "from": 4, "to": 6}));
+}
+
+async fn a_host_writes_so_much_a_day_and_is_told_of_first(mut server: Server) {
+    server.stop();
+    server.configure("audit_daily_mib = 1\n");
+    server.start();
+    let (host, other) = (server.host("web-1", json!({})).await, server.host("web-2", json!({})).await);
+    let path = format!("/v1/hosts/{}/audit", host.id);
+    let big = |seq: u64| {
+        let mut record = record(seq, "alice");
+        record["message"] = json!("x".repeat(95_000));
+        record
+    };
+    let mut seq = 0;
+    let refused = loop {
+        seq += 1;
+        let answer = host.send(&server, &path, &json!({"series": "s", "oldest": 1, "records": [big(seq)]})).await;
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.problem().kind, ProblemKind::TooMany);
+    assert!((9..=12).contains(&seq), "{seq}");
+    for _ in 0..2 {
+        host.send(&server, &path, &json!({"series": "s", "oldest": 1, "records": [big(seq)]})).await;
+    }
+    for event in ["audit.limit_near", "audit.limit_reached"] {
+        let told = audit(&server, &format!("event={event}&source=endpoint")).await;
+        assert_eq!(told.len(), 1, "{event}");
+        assert_eq!(told[0]["host_name"], "web-1");
+    }
+    // What it sends again takes no room, and another host has its own.
+    assert_eq!(host.send(&server, &path, &json!({"series": "s", "oldest": 1, "records": [big(1)]})).await.status, 200);
+    assert_eq!(other.ship(&server, "s", 1, &[big(1)]).await, 1);
+    assert_eq!(host.poll(&server, None, None).await.status, 200);
+}
+
+async fn who_says_it_is_in_every_row(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let id = server.grant("alice", json!({"host": "web-1"})).await;
+    server.revoke(&id).await;
+    let forged = |seq: u64, event: &str| json!({"seq": seq, "time": "2026-11-21T20:00:00Z", "event": event, "grant": id, "user": "alice", "admin": "first", "message": "m"});
+    host.ship(&server, "s", 1, &[forged(1, "grant.revoked"), forged(2, "host.key_changed")]).await;
+    let rows = audit(&server, "event=grant.revoked").await;
+    let sources: Vec<_> = rows.iter().map(|row| (row["source"].as_str().unwrap(), row["admin"].as_str())).collect();
+    assert_eq!(sources, [("host", None), ("endpoint", Some("first"))]);
+    assert_eq!(audit(&server, "event=grant.revoked&source=endpoint").await.len(), 1);
+    assert_eq!(audit(&server, "event=host.key_changed&source=endpoint").await.len(), 0);
+    assert_eq!(audit(&server, "event=host.key_changed&source=host").await.len(), 1);
+    let said = server.says(&["audit", "--event", "host.key_changed"]);
+    assert!(said.lines().nth(1).unwrap().contains("  host  "), "{said}");
 }

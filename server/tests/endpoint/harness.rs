@@ -82,11 +82,12 @@ fn free_port() -> u16 {
 fn configuration(data: &Path, origin: &str, address: &str, database: &str) -> String {
     let path = |name: &str| data.join(name).display().to_string();
     format!(
-        "origins = [{origin:?}]\nlisten = {address:?}\ndatabase = {database:?}\ncertificate = {:?}\ncertificate_key = {:?}\nca = {:?}\nkey_folder = {:?}\n",
+        "origins = [{origin:?}]\nlisten = {address:?}\ndatabase = {database:?}\ncertificate = {:?}\ncertificate_key = {:?}\nca = {:?}\nkey_folder = {:?}\nsocket = {:?}\n",
         path("tls/server.pem"),
         path("tls/server.key"),
         path("tls/ca.pem"),
-        path("keys")
+        path("keys"),
+        path("admin.sock")
     )
 }
 
@@ -159,9 +160,30 @@ impl Server {
 
     /// Starts it, and returns when it serves.
     pub fn start(&mut self) {
+        self.start_in(&[]);
+    }
+
+    /// Starts it again with its data on a disk of its own of so many MiB, and returns the folder where that disk is seen from outside.
+    pub fn on_a_small_disk(&mut self, size: u32) -> PathBuf {
+        self.stop();
+        let data = self.folder.path().join("data");
+        let mount = "cp -a \"$0\" \"$0.kept\" && mount -t tmpfs -o size=\"$1\"m none \"$0\" && cp -a \"$0.kept/.\" \"$0\" && shift && exec \"$@\"";
+        let mut before = vec!["unshare".to_owned(), "--mount".into()];
+        if !nix::unistd::geteuid().is_root() {
+            before.push("--map-root-user".into());
+        }
+        before.extend(["sh".into(), "-ec".into(), mount.into(), data.display().to_string(), size.to_string()]);
+        self.start_in(&before.iter().map(String::as_str).collect::<Vec<_>>());
+        PathBuf::from(format!("/proc/{}/root{}", self.pid(), data.display()))
+    }
+
+    /// Starts it by the commands of others, each of which ends as the next one.
+    fn start_in(&mut self, before: &[&str]) {
         // It ends with the test, also when nobody is left to drop this.
         let mut process = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_curfew-server"), "serve", "--config"])
+            .args(["--pdeathsig", "KILL"])
+            .args(before)
+            .args([env!("CARGO_BIN_EXE_curfew-server"), "serve", "--config"])
             .arg(self.config())
             .stdout(Stdio::null())
             .spawn()
@@ -193,14 +215,22 @@ impl Server {
         process.wait().unwrap();
     }
 
+    /// The command line, as an administrator of this server.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_curfew-server"));
+        command.env("CURFEW_SERVER_CONFIG", self.config()).env("CURFEW_SERVER_TOKEN", &self.admin_token);
+        command
+    }
+
     /// Runs the command line against it.
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_curfew-server"))
-            .args(arguments)
-            .env("CURFEW_SERVER_CONFIG", self.config())
-            .env("CURFEW_SERVER_TOKEN", &self.admin_token)
-            .output()
-            .unwrap()
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// Adds to its configuration, for its next start.
+    pub fn configure(&self, more: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), text + more).unwrap();
     }
 
     /// Runs the command line, which has to succeed, and returns what it printed.

@@ -1,7 +1,8 @@
 //! What a peer could draw out or blow up, and how far it comes.
 
-use crate::harness::{Answer, Server};
-use curfew_protocol::host_api::ProblemKind;
+use crate::harness::{Answer, Host, Server};
+use curfew_protocol::host_api::{ProblemKind, audit_path, grants_path};
+use curfew_protocol::jws::SigningKey;
 use reqwest::Method;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -9,6 +10,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,11 @@ on_each_database!(
     what_is_not_there_is_a_problem,
     every_call_is_in_the_document,
     who_is_refused_early_learns_why,
+    strangers_that_say_nothing_hold_up_nobody,
+    bodies_that_drip_hold_up_nobody,
+    a_token_is_spent_before_its_body_has_come,
+    a_made_up_enrolment_token_waits_for_no_lock,
+    administrators_on_the_machine_itself_need_no_token,
 );
 
 /// A TLS connection to write raw bytes to.
@@ -130,5 +138,123 @@ async fn who_is_refused_early_learns_why(server: Server) {
         let (answer, _) = rest(stream);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
         assert!(answer.contains("HTTP/1.1 404 "), "the connection goes on: {answer}");
+    }
+}
+
+/// The head of a call with a body that is still to come.
+fn head(host: &Host, server: &Server, token: &str, length: usize) -> String {
+    format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n",
+        audit_path(&host.id),
+        server.address()
+    )
+}
+
+async fn strangers_that_say_nothing_hold_up_nobody(mut server: Server) {
+    server.stop();
+    server.configure("max_connections = 100\nmax_unknown_per_address = 20\n");
+    server.start();
+    let host = server.host("web-1", json!({})).await;
+    let tag = host.poll(&server, None, None).await.tag().to_owned();
+    let parked = host.poll(&server, Some(&tag), Some(20));
+    let flood = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let strangers: Vec<_> = (0..300).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+        // From the same address as they, when those that are left have been silent for a while.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let fresh = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+        let begun = Instant::now();
+        let request =
+            fresh.get(format!("https://{}/v1/admin/hosts", server.address())).bearer_auth(&server.admin_token);
+        assert_eq!(Answer::of(request).await.status, 200);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        let id = server.grant("alice", json!({"host": "web-1"})).await;
+        drop(strangers);
+        id
+    };
+    // The host's poll was there all the while.
+    let (answer, id) = tokio::join!(parked, flood);
+    assert_eq!(crate::harness::ids(&host.verify(&answer)), [id]);
+}
+
+async fn bodies_that_drip_hold_up_nobody(server: Server) {
+    let mut slow = Vec::new();
+    for n in 0..40 {
+        let host = server.host(&format!("slow-{n}"), json!({})).await;
+        let mut stream = raw(&server);
+        stream.write_all(head(&host, &server, &host.token(&server, b"x"), 1_000_000).as_bytes()).unwrap();
+        stream.write_all(b"{").unwrap();
+        slow.push(stream);
+    }
+    let honest = server.host("honest", json!({})).await;
+    let begun = Instant::now();
+    let record = json!({"seq": 1, "time": "2026-11-21T20:00:00Z", "event": "e", "message": "m"});
+    assert_eq!(honest.ship(&server, "s", 1, &[record]).await, 1);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // They are cut long before the end of what a body may take.
+    let (answer, _) = rest(slow.pop().unwrap());
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("too slowly"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+async fn a_token_is_spent_before_its_body_has_come(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let token = host.token(&server, b"{}");
+    let mut first = raw(&server);
+    first.write_all(head(&host, &server, &token, 2).as_bytes()).unwrap();
+    first.flush().unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut second = raw(&server);
+    second.write_all((head(&host, &server, &token, 2) + "{}").as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    second.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+    // One whose body is another than it is signed for is spent, too.
+    let host = server.host("web-2", json!({})).await;
+    let token = host.token(&server, b"{}");
+    for kind in [ProblemKind::Unauthorized, ProblemKind::Replayed] {
+        let request = server.request(Method::POST, &audit_path(&host.id)).bearer_auth(&token).body("[]");
+        assert_eq!(Answer::of(request).await.problem().kind, kind);
+    }
+}
+
+async fn a_made_up_enrolment_token_waits_for_no_lock(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let lock = crate::postgres::Locked::take(&server.database).await;
+    let begun = Instant::now();
+    let answer = server.enrol("curfew_enroll_made_up", "web-2", &SigningKey::generate().unwrap()).await;
+    assert_eq!(answer.problem().kind, ProblemKind::EnrolmentToken);
+    assert_eq!(Answer::of(server.request(Method::GET, "/v1/admin/hosts").bearer_auth("made-up")).await.status, 401);
+    assert_eq!(Answer::of(server.request(Method::GET, &grants_path(&host.id)).bearer_auth("a.b.c")).await.status, 401);
+    assert_eq!(Answer::of(server.request(Method::GET, "/readyz")).await.status, 200);
+    assert_eq!(host.poll(&server, None, None).await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    drop(lock);
+}
+
+async fn administrators_on_the_machine_itself_need_no_token(server: Server) {
+    let local = |arguments: &[&str]| {
+        let output = server.command().args(arguments).env_remove("CURFEW_SERVER_TOKEN").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    local(&["host", "add", "web-1"]);
+    let said = local(&["audit", "--event", "host.added"]);
+    assert!(said.contains(" on the server"), "{said}");
+    let mode = std::fs::metadata(server.folder.path().join("data/admin.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Nobody else takes such a name, and another user is not answered.
+    let taken = server.cli(&["admin-token", "create", "root on the server"]);
+    assert_eq!(taken.status.code(), Some(1));
+    if nix::unistd::geteuid().is_root() {
+        let socket = server.folder.path().join("data/admin.sock");
+        for path in [server.folder.path(), &server.folder.path().join("data"), &socket] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ns.sendall(b'GET /v1/admin/hosts HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\nprint(s.recv(100))";
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "nobody", "--clear-groups", "python3", "-c", script]).arg(&socket);
+        let output = command.output().unwrap();
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("HTTP/1.1"), "{output:?}");
     }
 }

@@ -1,7 +1,8 @@
 //! A PostgreSQL of the tests' own, and a database in it for each test. It ends with the tests, however they end.
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, SqliteConnection};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -121,4 +122,32 @@ impl Drop for Keeper {
         self.orders = None;
         let _ = self.process.wait();
     }
+}
+
+/// The lock that changes take, held from outside until it is dropped.
+pub enum Locked {
+    Sqlite(#[allow(dead_code)] SqliteConnection),
+    Postgres(#[allow(dead_code)] PgConnection),
+}
+
+impl Locked {
+    pub async fn take(url: &str) -> Self {
+        if url.starts_with("sqlite:") {
+            let mut connection = url.parse::<SqliteConnectOptions>().unwrap().connect().await.unwrap();
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+            return Self::Sqlite(connection);
+        }
+        let mut connection: PgConnection = url.parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
+        sqlx::query("SELECT pg_advisory_lock(109356081636727)").execute(&mut connection).await.unwrap();
+        Self::Postgres(connection)
+    }
+}
+
+/// Runs a statement in the database at `url`, whichever it is.
+pub async fn change(url: &str, sql: &str) {
+    if !url.starts_with("sqlite:") {
+        return execute(url, sql).await;
+    }
+    let mut connection: SqliteConnection = url.parse::<SqliteConnectOptions>().unwrap().connect().await.unwrap();
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
 }

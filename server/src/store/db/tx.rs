@@ -1,7 +1,11 @@
 //! A transaction: all of it or nothing, and whoever waits for what it changed hears of it when it is there, not before.
+//!
+//! A connection on which anything failed, or on which somebody stopped waiting half-way, is closed and never used again: nobody knows what is left open
+//! on it. A full disk, for one, rolls a transaction back under the driver's feet, and the driver counts it as open for ever.
 
 use super::{Change, Db, Row, StoreError, Value, listen, statement};
-use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor as _, Postgres, Sqlite};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The number of the advisory lock that changes of sets take.
@@ -9,61 +13,79 @@ const CHANGES: i64 = 0x6375_7266_6577;
 
 /// A transaction on one of the two databases. Dropped without a commit, it changes nothing.
 pub(in crate::store) struct Tx<'d> {
-    inner: Inner<'d>,
+    connection: Connection,
+    changes: Option<&'d UnboundedSender<Change>>,
     hosts: Vec<String>,
     all: bool,
 }
 
-enum Inner<'d> {
-    Sqlite(Transaction<'static, Sqlite>, &'d UnboundedSender<Change>),
-    Postgres(Transaction<'static, Postgres>),
+/// A connection with an open transaction on it.
+struct Connection {
+    inner: Option<Inner>,
+    /// Whether a statement was begun and did not come to a good end.
+    broken: bool,
+}
+
+enum Inner {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
 }
 
 impl<'d> Tx<'d> {
     pub(super) async fn begin(db: &'d Db) -> Result<Self, StoreError> {
-        let inner = match db {
+        let (inner, changes, begin) = match db {
             // The write lock at once: a transaction that begins by reading could not get it later.
-            Db::Sqlite { writer, changes, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?, changes),
-            Db::Postgres { pool } => Inner::Postgres(pool.begin().await?),
+            Db::Sqlite { writer, changes, .. } => {
+                (Inner::Sqlite(writer.acquire().await?), Some(changes), "BEGIN IMMEDIATE")
+            }
+            Db::Postgres { pool } => (Inner::Postgres(pool.acquire().await?), None, "BEGIN"),
         };
-        Ok(Self { inner, hosts: Vec::new(), all: false })
+        let mut connection = Connection { inner: Some(inner), broken: false };
+        connection.simple(begin).await?;
+        Ok(Self { connection, changes, hosts: Vec::new(), all: false })
     }
 
     pub(super) async fn lock_changes(&mut self) -> Result<(), StoreError> {
-        if let Inner::Postgres(tx) = &mut self.inner {
-            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CHANGES).execute(&mut **tx).await?;
+        if matches!(self.connection.inner, Some(Inner::Postgres(_))) {
+            self.all("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT) AS locked", &[CHANGES.into()]).await?;
         }
         Ok(())
     }
 
     /// Every row of an answer.
     pub(in crate::store) async fn all(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx, _) => {
-                let rows = statement!(sql, values).fetch_all(&mut **tx).await?;
+        let rows = match self.connection.try_it()? {
+            Inner::Sqlite(it) => {
+                let rows = statement!(sql, values).fetch_all(&mut **it).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
-            Inner::Postgres(tx) => {
-                let rows = statement!(sql, values).fetch_all(&mut **tx).await?;
+            Inner::Postgres(it) => {
+                let rows = statement!(sql, values).fetch_all(&mut **it).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
-        })
+        };
+        self.connection.broken = false;
+        Ok(rows)
     }
 
     /// The first row of an answer.
     pub(in crate::store) async fn one(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx, _) => statement!(sql, values).fetch_optional(&mut **tx).await?.map(Row::Sqlite),
-            Inner::Postgres(tx) => statement!(sql, values).fetch_optional(&mut **tx).await?.map(Row::Postgres),
-        })
+        let row = match self.connection.try_it()? {
+            Inner::Sqlite(it) => statement!(sql, values).fetch_optional(&mut **it).await?.map(Row::Sqlite),
+            Inner::Postgres(it) => statement!(sql, values).fetch_optional(&mut **it).await?.map(Row::Postgres),
+        };
+        self.connection.broken = false;
+        Ok(row)
     }
 
     /// Does it, and says to how many rows.
     pub(in crate::store) async fn run(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx, _) => statement!(sql, values).execute(&mut **tx).await?.rows_affected(),
-            Inner::Postgres(tx) => statement!(sql, values).execute(&mut **tx).await?.rows_affected(),
-        })
+        let rows = match self.connection.try_it()? {
+            Inner::Sqlite(it) => statement!(sql, values).execute(&mut **it).await?.rows_affected(),
+            Inner::Postgres(it) => statement!(sql, values).execute(&mut **it).await?.rows_affected(),
+        };
+        self.connection.broken = false;
+        Ok(rows)
     }
 
     /// The sets of these hosts are not what they were.
@@ -77,28 +99,68 @@ impl<'d> Tx<'d> {
     }
 
     /// Makes it so, and tells.
-    pub(in crate::store) async fn commit(self) -> Result<(), StoreError> {
-        let change = match (self.all, self.hosts) {
+    pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
+        let change = match (self.all, std::mem::take(&mut self.hosts)) {
             (true, _) => Some(Change::All),
             (false, hosts) if hosts.is_empty() => None,
             (false, hosts) => Some(Change::Hosts(hosts)),
         };
-        match self.inner {
-            Inner::Sqlite(tx, changes) => {
-                tx.commit().await?;
-                if let Some(change) = change {
-                    // Nobody listens in a command that works on the file itself.
-                    let _ = changes.send(change);
-                }
-            }
-            Inner::Postgres(mut tx) => {
-                for payload in change.iter().flat_map(listen::payloads) {
-                    let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(listen::CHANNEL).bind(payload);
-                    notify.execute(&mut *tx).await?;
-                }
-                tx.commit().await?;
+        if self.changes.is_none() {
+            for payload in change.iter().flat_map(listen::payloads) {
+                let values = [listen::CHANNEL.into(), payload.into()];
+                self.all("SELECT CAST(pg_notify($1, $2) AS TEXT) AS told", &values).await?;
             }
         }
+        self.connection.simple("COMMIT").await?;
+        // It goes back as it came.
+        self.connection.inner = None;
+        if let (Some(changes), Some(change)) = (self.changes, change) {
+            // Nobody listens in a command that works on the file itself.
+            let _ = changes.send(change);
+        }
         Ok(())
+    }
+}
+
+impl Connection {
+    async fn simple(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        match self.try_it()? {
+            Inner::Sqlite(it) => it.execute(sql).await.map(|_| ())?,
+            Inner::Postgres(it) => it.execute(sql).await.map(|_| ())?,
+        }
+        self.broken = false;
+        Ok(())
+    }
+
+    /// The connection, to try something. It counts as broken until that has come to a good end: whoever is not there any more to see the end leaves it so.
+    fn try_it(&mut self) -> Result<&mut Inner, StoreError> {
+        if std::mem::replace(&mut self.broken, true) {
+            return Err(StoreError::Failed);
+        }
+        self.inner.as_mut().ok_or(StoreError::Failed)
+    }
+}
+
+impl Inner {
+    fn close_on_drop(&mut self) {
+        match self {
+            Self::Sqlite(it) => it.close_on_drop(),
+            Self::Postgres(it) => it.close_on_drop(),
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Rolls back what was not committed. Where that can't be, the connection goes.
+    fn drop(&mut self) {
+        let Some(mut inner) = self.inner.take() else { return };
+        let runtime = tokio::runtime::Handle::try_current();
+        let (false, Ok(runtime)) = (self.broken, runtime) else { return inner.close_on_drop() };
+        runtime.spawn(async move {
+            let mut connection = Self { inner: Some(inner), broken: false };
+            if connection.simple("ROLLBACK").await.is_ok() {
+                connection.inner = None;
+            }
+        });
     }
 }

@@ -4,13 +4,15 @@ use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
 use super::super::hosts::{encode, present};
 use super::super::{ChangeError, StoreError, micros};
-use super::{Target, capacity, moved};
+use super::capacity::{self, Load};
+use super::{Known, Target, by_labels, moved};
 use curfew_protocol::grant::Grant;
 use serde_json::json;
 
 /// Puts a grant in its place.
 pub(in crate::store) async fn insert(
     tx: &mut Tx<'_>,
+    known: &Known,
     grant: &Grant,
     target: &Target,
     act: Act<'_>,
@@ -20,12 +22,20 @@ pub(in crate::store) async fn insert(
         return Err(ChangeError::Conflict(format!("there is a grant {id} already; leave `id` out for a new one")));
     }
     let document = serde_json::to_string(grant).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    // By the host's own parser and limits: what it would refuse is not granted.
+    Grant::from_json(document.as_bytes()).map_err(|error| ChangeError::Invalid(error.to_string()))?;
+    let load = Load::one(document.len());
     let (host, selector) = match target {
-        Target::Host(name) => (Some(present(tx, name).await?.id), None),
+        Target::Host(name) => (Some(present(tx, name).await?), None),
         Target::Labels(labels) => (None, Some(labels)),
     };
-    let host = host.as_ref().map(|id| id.as_str());
-    capacity::check(tx, host, document.len(), act.now).await?;
+    if let Some(host) = &host {
+        capacity::check_host(tx, known, (host.id.as_str(), &host.labels), load, act.now).await?;
+    }
+    if let Some(labels) = selector {
+        capacity::check_labels(tx, known, labels, load, act.now).await?;
+    }
+    let host = host.as_ref().map(|host| host.id.as_str());
     let text = selector.map(encode).transpose()?;
     let user = grant.user.as_str();
     let (begin, end) = (micros(grant.window.not_before()), micros(grant.window.not_after()));
@@ -37,6 +47,10 @@ pub(in crate::store) async fn insert(
     for (label, value) in selector.iter().flat_map(|labels| labels.iter()) {
         let sql = "INSERT INTO grant_terms (grant_id, label, value) VALUES ($1, $2, $3)";
         tx.run(sql, &values![id, label, value]).await?;
+    }
+    match host {
+        Some(host) => capacity::note(tx, host, 1, bytes).await?,
+        None => by_labels::changed(tx, id).await?,
     }
     moved(tx, id).await?;
     let details = json!({"grant": grant, "selector": selector});

@@ -1,0 +1,80 @@
+//! `curfew-server grant revoke`: it says which hosts have acknowledged, and which have not.
+
+use super::super::client::{Client, segment};
+use super::super::{CliError, Global, output};
+use crate::admin_api::grants::{GrantEntry, Revocation};
+use crate::admin_api::revocation::{RevocationState, WaitingHost};
+use curfew_protocol::grant::Text;
+use reqwest::Method;
+use std::time::{Duration, Instant};
+
+/// How long after a look the next one comes.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How many hosts that have not acknowledged are named on a line each.
+const NAMED: usize = 50;
+
+/// Revokes a grant, and waits for its hosts if that is asked for.
+pub(super) async fn run(
+    client: &Client,
+    global: &Global,
+    id: &str,
+    reason: Option<Text>,
+    wait: Option<Duration>,
+) -> Result<(), CliError> {
+    let path = |what: &str| format!("/v1/admin/grants/{}/{what}", segment(id));
+    let entry: GrantEntry = client.post(&path("revoke"), &Revocation { reason }).await?;
+    let until = wait.map(|wait| Instant::now() + wait);
+    let state = loop {
+        let state: RevocationState = client.ask(Method::GET, &path("revocation")).await?;
+        if state.is_done() || until.is_none_or(|until| Instant::now() >= until) {
+            break state;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    if wait.is_none() {
+        return output::print(global, &entry, |_| said(&state));
+    }
+    output::print(global, &state, said)?;
+    if state.is_done() {
+        return Ok(());
+    }
+    let missing = state.hosts.saturating_sub(state.acknowledged);
+    Err(CliError::Failed(format!(
+        "{missing} of {} hosts have not acknowledged; sessions may go on there. A host that is away ends them by itself when its set is too old",
+        state.hosts
+    )))
+}
+
+impl RevocationState {
+    fn is_done(&self) -> bool {
+        self.acknowledged >= self.hosts
+    }
+}
+
+fn said(state: &RevocationState) -> String {
+    let RevocationState { grant, hosts, acknowledged, waiting } = state;
+    let mut text = match hosts {
+        0 => format!("grant {grant} is revoked; no host had it\n"),
+        _ => format!("grant {grant} is revoked; {acknowledged} of {hosts} hosts have acknowledged\n"),
+    };
+    for host in waiting.iter().take(NAMED) {
+        text.push_str(&format!("  not yet: {}, {}\n", output::printable(&host.name), seen(host)));
+    }
+    match hosts.saturating_sub(*acknowledged).saturating_sub(NAMED) {
+        0 => {}
+        more => text.push_str(&format!("  and {more} more\n")),
+    }
+    if !state.is_done() {
+        text.push_str(&format!("To wait for them: curfew-server grant revoke {grant} --wait\n"));
+    }
+    text
+}
+
+fn seen(host: &WaitingHost) -> String {
+    match (host.from_files, host.seen_at) {
+        (true, _) => "which fetches files: it never says so; export, and look at the host".into(),
+        (false, Some(at)) => format!("last seen {}", output::time(at)),
+        (false, None) => "never seen".into(),
+    }
+}

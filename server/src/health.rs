@@ -1,0 +1,112 @@
+//! Whether the server can do its work: the database takes what is written, tried every few seconds.
+//!
+//! `/readyz` answers with what the last try came to. It tries nothing itself: anybody may ask, and nobody without a credential makes the server write.
+
+use crate::endpoint::Endpoint;
+use crate::refusal::{Refusal, refuse};
+use crate::store::{Store, StoreError};
+use axum::extract::State;
+use curfew_protocol::host_api::ProblemKind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often writing is tried.
+const OFTEN: Duration = Duration::from_secs(2);
+
+/// After how long without a good write the server is not ready, though no write has failed: one hangs.
+const STUCK: Duration = Duration::from_secs(15);
+
+/// What the last try came to.
+#[derive(Debug)]
+pub(crate) struct Health {
+    last: Mutex<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    written: Instant,
+    failed: bool,
+}
+
+impl Default for Health {
+    /// Of a server that has just opened its database.
+    fn default() -> Self {
+        Self { last: Mutex::new(Last { written: Instant::now(), failed: false }) }
+    }
+}
+
+impl Health {
+    /// Tries to write, every few seconds. Never ends.
+    pub(crate) async fn watch(&self, store: &Store) {
+        let mut often = tokio::time::interval(OFTEN);
+        often.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            often.tick().await;
+            self.note(store.try_writing().await);
+        }
+    }
+
+    fn note(&self, tried: Result<(), StoreError>) {
+        let mut last = self.lock();
+        match tried {
+            Ok(()) => {
+                if last.failed {
+                    tracing::info!("the database takes writes again");
+                }
+                *last = Last { written: Instant::now(), failed: false };
+            }
+            Err(error) => {
+                if !last.failed {
+                    tracing::error!(%error, "the database takes no writes: nothing can be granted or revoked. Is its disk full, or is it away?");
+                }
+                last.failed = true;
+            }
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let last = self.lock();
+        !last.failed && last.written.elapsed() < STUCK
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the server can do its work
+///
+/// For load balancers and monitoring. The server writes to its database every few seconds; this tells whether that works.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "ready", tag = "health",
+    responses(
+        (status = 200, description = "The database takes writes", body = String, content_type = "text/plain"),
+        (status = 503, description = "The database takes no writes", body = crate::documents::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn ready(State(endpoint): State<Arc<Endpoint>>) -> Result<&'static str, Refusal> {
+    if endpoint.health.is_ready() {
+        Ok("ready\n")
+    } else {
+        refuse(ProblemKind::Unavailable, "the database takes no writes; the server's log says why")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_fails_or_hangs_is_told_until_one_succeeds() {
+        let health = Health::default();
+        assert!(health.is_ready());
+        health.note(Err(StoreError::Failed));
+        assert!(!health.is_ready());
+        health.note(Ok(()));
+        assert!(health.is_ready());
+        if let Some(long_ago) = Instant::now().checked_sub(STUCK) {
+            health.lock().written = long_ago;
+            assert!(!health.is_ready());
+        }
+    }
+}

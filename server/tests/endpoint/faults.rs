@@ -1,0 +1,82 @@
+//! What the database and its disk do to a server, and that it goes on when they are well again.
+
+use crate::harness::{Answer, Server};
+use crate::postgres::{execute, shared};
+use reqwest::Method;
+use serde_json::json;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+/// How soon what is watched is told.
+const SOON: Duration = Duration::from_secs(15);
+
+async fn readiness(server: &Server) -> u16 {
+    Answer::of(server.request(Method::GET, "/readyz")).await.status
+}
+
+/// Waits until `/readyz` answers with this status.
+async fn until_it_says(server: &Server, status: u16) {
+    let begun = Instant::now();
+    while readiness(server).await != status {
+        assert!(begun.elapsed() < SOON, "readyz never said {status}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Tries to grant, and returns the status.
+async fn grant(server: &Server) -> u16 {
+    let body = json!({"host": "web-1", "user": "alice", "seconds": 3600, "login": {}, "reason": "a test"});
+    server.admin(Method::POST, "/v1/admin/grants", Some(body)).await.status
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_and_forgotten_when_there_is_room_again() {
+    let mut server = Server::sqlite().await;
+    let disk = server.on_a_small_disk(16);
+    let host = server.host("web-1", json!({})).await;
+    let id = server.grant("alice", json!({"host": "web-1"})).await;
+    until_it_says(&server, 200).await;
+    for _ in 0..2 {
+        let fill = disk.join("fill");
+        let mut file = std::fs::File::create(&fill).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        // To the last page of the log of what is written ahead, which may have had room left.
+        let begun = Instant::now();
+        while grant(&server).await != 503 {
+            assert!(begun.elapsed() < SOON, "the disk does not fill up");
+        }
+        until_it_says(&server, 503).await;
+        for _ in 0..20 {
+            assert_eq!(grant(&server).await, 503);
+        }
+        // What was there is served all the while.
+        assert_eq!(host.poll(&server, None, None).await.status, 200);
+        drop(file);
+        std::fs::remove_file(&fill).unwrap();
+        until_it_says(&server, 200).await;
+        assert_eq!(grant(&server).await, 201);
+    }
+    server.revoke(&id).await;
+    assert!(!host.grants(&server).await.contains(&id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_refuses_writes_is_told_and_forgotten_when_it_takes_them_again() {
+    let database = shared().database().await;
+    let server = Server::with(Some(&database), "").await;
+    server.host("web-1", json!({})).await;
+    until_it_says(&server, 200).await;
+    let name = database.rsplit('/').find_map(|part| part.split_once('?')).unwrap().0.to_owned();
+    let turn = async |value: &str| {
+        let outside = shared().outside();
+        execute(&outside, &format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}")).await;
+        let cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()";
+        execute(&outside, &format!("{cut} AND datname = '{name}'")).await;
+    };
+    turn("on").await;
+    until_it_says(&server, 503).await;
+    assert_eq!(grant(&server).await, 503);
+    turn("off").await;
+    until_it_says(&server, 200).await;
+    assert_eq!(grant(&server).await, 201);
+}
