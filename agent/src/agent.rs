@@ -58,8 +58,8 @@ pub struct Agent {
     pub ending: RefCell<HashSet<ProcessId>>,
     /// Grants whose drop-in can't be written.
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
-    /// Grants whose drop-in is being written.
-    pub writing: RefCell<HashSet<String>>,
+    /// People whose drop-ins are being written, and whether there is more to write for them by now.
+    pub writing: RefCell<BTreeMap<String, bool>>,
     /// What the drop-ins that are in place were written for.
     pub written: RefCell<BTreeMap<String, Option<Content>>>,
     /// The looks at the host before and after sudo.
@@ -84,6 +84,8 @@ pub struct Agent {
     pub changed: Notify,
     /// It was compared.
     pub looked: Notify,
+    /// Somebody's drop-ins were written, or could not be.
+    pub settled: Notify,
     /// A session opened: ask logind.
     pub session_opened: Notify,
     announced: RefCell<Announced>,
@@ -151,6 +153,7 @@ impl Agent {
             logind: Logind::default(),
             changed: Notify::new(),
             looked: Notify::new(),
+            settled: Notify::new(),
             session_opened: Notify::new(),
             announced: RefCell::new(Announced::load()),
             ends: RefCell::new(Ends::load(Path::new(ends::PATH))),

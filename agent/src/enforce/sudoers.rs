@@ -9,15 +9,16 @@ use super::sudo_flavour::{Flavour, HostSudo};
 use crate::agent::Agent;
 use crate::grant::{Content, HeldGrant, State};
 use crate::program;
+use crate::request::peer;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
-use nix::unistd::User;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tokio::sync::Semaphore;
 
 /// Where the drop-ins are.
 pub const FOLDER: &str = "/run/curfew/sudoers.d";
@@ -31,6 +32,9 @@ const CONTENT: &str = "# Content ";
 
 /// The largest user id that sudo-rs 0.2.5 reads: a rule with a longer one is for nobody, and its visudo has no objection.
 const LARGEST_UID_OF_RS: u32 = 999_999_999;
+
+/// How many visudo run at a time.
+static VISUDO: Semaphore = Semaphore::const_new(4);
 
 /// Why a drop-in was not written; sudo gives nothing by this grant then.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +162,12 @@ fn fit_to_contents(agent: &Agent, folder: &Path) {
 /// Whether the drop-in of a grant is there, and was written for what the grant says now.
 pub fn is_current(agent: &Agent, held: &HeldGrant) -> bool {
     let id = held.grant.id.as_str();
-    agent.written.borrow().get(id) == Some(&held.content) && Path::new(FOLDER).join(id).exists()
+    agent.written.borrow().get(id) == Some(&held.content) && is_in_place(id)
+}
+
+/// Whether the grant has a drop-in, whatever it was written for.
+pub fn is_in_place(id: &str) -> bool {
+    Path::new(FOLDER).join(id).exists()
 }
 
 /// Removes the drop-in of a grant that gives other sudo from now on.
@@ -203,17 +212,17 @@ fn flavour_of(path: &Path) -> Option<Flavour> {
 /// [`SudoersError`]; nothing is in place then.
 pub async fn check(sudo: &HostSudo, folder: &Path, held: &HeldGrant, password: bool) -> Result<Checked, SudoersError> {
     let flavour = sudo.flavour().map_err(SudoersError::Sudo)?;
-    let user = held.grant.user.clone();
-    let uid = tokio::task::spawn_blocking(move || uid_of(&user))
-        .await
-        .map_err(|error| SudoersError::Visudo(error.to_string()))??;
+    let uid = uid_of(&held.grant.user).await?;
     let path = folder.join(held.grant.id.as_str());
     let file = |source| SudoersError::File { path: path.clone(), source };
     let rules = rules(held, uid, password, flavour)?;
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
     new.write_all(rules.as_bytes()).map_err(file)?;
-    ask_visudo(&sudo.visudo(flavour).map_err(SudoersError::Visudo)?, new.path()).await?;
+    let visudo = sudo.visudo(flavour).map_err(SudoersError::Visudo)?;
+    // Ten thousand grants may open at once; people's lookups do not stand here.
+    let _turn = VISUDO.acquire().await.map_err(|error| SudoersError::Visudo(error.to_string()))?;
+    ask_visudo(&visudo, new.path()).await?;
     Ok(Checked { new, path })
 }
 
@@ -236,12 +245,12 @@ impl Checked {
     }
 }
 
-fn uid_of(user: &LoginName) -> Result<u32, SudoersError> {
+async fn uid_of(user: &LoginName) -> Result<u32, SudoersError> {
     let unknown = |problem: String| SudoersError::User { user: user.to_string(), problem };
-    match User::from_name(user.as_str()) {
-        Ok(Some(found)) => Ok(found.uid.as_raw()),
+    match peer::user_id(user.as_str()).await {
+        Ok(Some(uid)) => Ok(uid),
         Ok(None) => Err(unknown("no such user on this host".into())),
-        Err(errno) => Err(unknown(errno.to_string())),
+        Err(problem) => Err(unknown(problem)),
     }
 }
 
