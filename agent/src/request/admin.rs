@@ -4,8 +4,8 @@
 use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use super::endpoint;
 use super::messages::{
-    AcceptClock, AuditPage, GrantOrder, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status, WhyAnswer,
-    WhyQuestion,
+    AcceptClock, AuditPage, GrantOrder, Granted, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status,
+    WhyAnswer, WhyQuestion,
 };
 use super::peer::{self, Peer};
 use super::server::{ErrorReply, RawCall, parameters};
@@ -13,6 +13,8 @@ use super::wording;
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
+use crate::enforce::reconcile::settle;
+use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
 use crate::wiring::doors;
@@ -56,8 +58,8 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Va
             Ok(json!(status(agent, peer).await))
         }
         "io.curfew.Agent.Why" => why(agent, peer, parameters(call)?).await.map(|answer| json!(answer)),
-        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|grant| json!({"grant": grant})),
-        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|revoked| json!(revoked)),
+        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|granted| json!(granted)),
+        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).await.map(|revoked| json!(revoked)),
         "io.curfew.Agent.Audit" => read_audit(peer, parameters(call)?).await.map(|page| json!(page)),
         "io.curfew.Agent.Reload" => {
             let Nothing {} = parameters(call)?;
@@ -231,7 +233,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
     }
 }
 
-async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, ErrorReply> {
+async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
     only_root(peer, "grant")?;
     match peer::user_id(order.user.as_str()).await {
         Ok(Some(_)) => {}
@@ -253,8 +255,9 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
     let held = HeldGrant::new(grant.clone(), Source::Local);
     agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
     agent.audit.write(held.entry(Event::GrantReceived));
-    agent.changed.notify_one();
-    Ok(grant)
+    // Whoever reads the answer uses what was granted.
+    let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
+    Ok(Granted { grant, no_sudo_yet })
 }
 
 /// Makes a grant of an order; the same checks as for any other grant.
@@ -289,7 +292,7 @@ fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, Err
     Grant::from_value(&grant).map_err(|error| ErrorReply::bad_parameter("grant", &error.to_string()))
 }
 
-fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
+async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
     only_root(peer, "revoke")?;
     let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
@@ -300,8 +303,12 @@ fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorRep
     entry.fields.remove(&Field::Reason);
     let reason = order.reason.map(|reason| reason.as_str().to_owned());
     agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
-    agent.changed.notify_one();
-    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().unstored().map(str::to_owned) })
+    // Its sudo rule goes with the look, and what it had opened is struck.
+    let id = revoked.grant.id.as_str();
+    settle(agent, &[]).await;
+    let rule_stays = sudoers::is_in_place(id).then(|| format!("its sudo rule is still in {}", sudoers::FOLDER));
+    let unstored = agent.grants.borrow().unstored().map(str::to_owned);
+    Ok(Revoked { grant: revoked.grant, unstored, rule_stays })
 }
 
 fn clock(agent: &Agent) -> ShownClock {
