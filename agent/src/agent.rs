@@ -2,14 +2,20 @@
 
 mod time;
 
+use crate::account;
+use crate::account::directory::Directory;
+use crate::account::lookup::Lookups;
 use crate::audit::{self, Audit};
 use crate::clock::{Clock, Keep};
 use crate::config::{self, Config, ConfigError, Mode};
 use crate::deadline::Deadline;
 use crate::endpoint::{self, Endpoint, apply};
+use crate::enforce::accounts;
+use crate::enforce::adoption::Openings;
 use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
+use crate::enforce::rules_in_place::RulesInPlace;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
@@ -21,7 +27,6 @@ use crate::grant::ends::{self, Ends};
 use crate::grant::held::Grants;
 use crate::grant::local;
 use crate::grant::{Content, State};
-use crate::request::peer;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
@@ -56,12 +61,22 @@ pub struct Agent {
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
     pub ending: RefCell<HashSet<ProcessId>>,
+    /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
+    pub looking_behind: Cell<bool>,
+    /// When the enforcing loop looks next.
+    pub next_look: Cell<Option<Timestamp>>,
     /// Grants whose drop-in can't be written.
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
     /// People whose drop-ins are being written, and whether there is more to write for them by now.
     pub writing: RefCell<BTreeMap<String, bool>>,
     /// What the drop-ins that are in place were written for.
     pub written: RefCell<BTreeMap<String, Option<Content>>>,
+    /// The user ids that the drop-ins in place are for.
+    pub rules: RefCell<RulesInPlace>,
+    /// The names of people that are being looked up.
+    pub lookups: Lookups,
+    /// One after the other stores whose grant is whose.
+    pub accounts_turn: tokio::sync::Mutex<()>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
     /// Which sudo the host runs.
@@ -86,14 +101,12 @@ pub struct Agent {
     pub looked: Notify,
     /// Somebody's drop-ins were written, or could not be.
     pub settled: Notify,
-    /// A session opened: ask logind.
-    pub session_opened: Notify,
+    /// Sessions of logind's that may be unknown.
+    pub openings: Openings,
     announced: RefCell<Announced>,
     ends: RefCell<Ends>,
     /// The next end on CLOCK_BOOTTIME, as of the last look.
     next_end_by_boot: Cell<Option<Duration>>,
-    /// The ids of users, as the user database last gave them.
-    uids: RefCell<BTreeMap<String, u32>>,
     /// Held by each task that has to come to its end.
     work: Rc<()>,
 }
@@ -128,8 +141,10 @@ impl Agent {
         let (config, problem) = Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG))?;
         let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024));
         let endpoint = Endpoint::open(Path::new(endpoint::STATE));
+        audit.ships(endpoint.ships(None));
         let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
         grants.open_endpoint(Places::default(), endpoint.trust().as_ref());
+        grants.know(Directory::open(Path::new(account::PATH)));
         let agent = Self {
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             config: RefCell::new(config),
@@ -137,11 +152,16 @@ impl Agent {
             grants: RefCell::new(grants),
             endpoint,
             audit,
-            sessions: RefCell::new(Sessions::open(Path::new(sessions::PATH))),
+            sessions: RefCell::new(Sessions::open(Path::new(sessions::FOLDER))),
             ending: RefCell::default(),
+            looking_behind: Cell::default(),
+            next_look: Cell::default(),
             unwritable: RefCell::default(),
             writing: RefCell::default(),
             written: RefCell::default(),
+            rules: RefCell::default(),
+            lookups: Lookups::default(),
+            accounts_turn: tokio::sync::Mutex::default(),
             residue: Residue::default(),
             sudo: HostSudo::default(),
             fitted: Cell::default(),
@@ -154,12 +174,11 @@ impl Agent {
             changed: Notify::new(),
             looked: Notify::new(),
             settled: Notify::new(),
-            session_opened: Notify::new(),
+            openings: Openings::default(),
             announced: RefCell::new(Announced::load()),
             ends: RefCell::new(Ends::load(Path::new(ends::PATH))),
             next_end_by_boot: Cell::default(),
             clock: Clock::default(),
-            uids: RefCell::default(),
             work: Rc::default(),
         };
         agent.resume();
@@ -171,6 +190,7 @@ impl Agent {
 
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
+        self.sessions.borrow_mut().take_over(Path::new(sessions::ONE_FILE));
         sudoers::remove_leftovers(Path::new(sudoers::FOLDER));
         self.announced.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
         let now = self.now();
@@ -281,28 +301,20 @@ impl Agent {
         })
     }
 
-    /// The id of the user, remembered from their last login or asked of the user database.
+    /// The id of the user, as it is known, or as the user database says.
     ///
     /// # Errors
     ///
     /// What the user database says, or that it took too long.
     pub async fn user_id(&self, user: &str) -> Result<Option<u32>, String> {
-        let known = self.uids.borrow().get(user).copied();
-        if known.is_some() { Ok(known) } else { self.look_up_user(user).await }
+        accounts::uid(self, user).await
     }
 
-    /// Asks the user database for the id of the user, and remembers it.
-    ///
-    /// # Errors
-    ///
-    /// As [`user_id`](Self::user_id).
-    pub async fn look_up_user(&self, user: &str) -> Result<Option<u32>, String> {
-        let found = peer::user_id(user).await?;
-        match found {
-            Some(uid) => drop(self.uids.borrow_mut().insert(user.to_owned(), uid)),
-            None => drop(self.uids.borrow_mut().remove(user)),
+    /// Has the enforcing loop look at `at`, if it would not look before.
+    pub fn look_at(&self, at: Timestamp) {
+        if self.next_look.get().is_none_or(|next| at < next) {
+            self.changed.notify_one();
         }
-        Ok(found)
     }
 
     /// Has the enforcing loop look, and waits until it has.

@@ -15,13 +15,12 @@ mod revoke;
 mod status;
 mod why;
 
+use crate::request::client;
 use clap::{Parser, Subcommand};
-use curfew_protocol::ipc::AGENT_SOCKET;
-use curfew_protocol::varlink::{self, CallError};
+use curfew_protocol::varlink::CallError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -119,7 +118,7 @@ pub fn run() -> ExitCode {
 
 /// Asks the agent what changes nothing the second time: an agent that ends meanwhile is asked again when it is back.
 fn ask<P: Serialize, R: DeserializeOwned>(method: &str, parameters: P) -> Result<R, CliError> {
-    Ok(varlink::ask(Path::new(AGENT_SOCKET), &name(method), parameters, PATIENCE)?)
+    Ok(client::ask(&name(method), &parameters, PATIENCE)?)
 }
 
 /// Has the agent do something, once.
@@ -133,7 +132,7 @@ fn order_patiently<P: Serialize, R: DeserializeOwned>(
     parameters: P,
     patience: Duration,
 ) -> Result<R, CliError> {
-    varlink::call(Path::new(AGENT_SOCKET), &name(method), parameters, patience).map_err(|error| match error {
+    client::call(&name(method), &parameters, patience).map_err(|error| match error {
         CallError::Broken(_) | CallError::TimedOut => failed(format!(
             "{}. It may have been done all the same: look before you try again (curfew status)",
             explain(&error)

@@ -3,27 +3,28 @@
 //! | task | woken by | does |
 //! |---|---|---|
 //! | enforcing loop | the alarm, the clock, any change | reconciles, sets the alarm, feeds the watchdog |
-//! | two servers | connections | answer PAM, answer people |
+//! | PAM's socket | connections | answers PAM, and root |
+//! | desk | calls that the public socket's thread admitted | answers people |
 //! | sudo watch | files named sudo* and visudo* | removes rules that are for another sudo |
+//! | account watch | changes of /etc/passwd | removes rules that are for another account |
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
 //! | deadline | the next end | has PID 1 keep it, too |
 //! | endpoint | the endpoint's answers | puts sets of grants in force |
 //! | shipping | durable records | brings the audit to the endpoint |
-//! | audit | records | makes them durable, copies them to journald |
+//! | audit | records | makes them durable, tells what was counted, lets go of what is too much, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
 use crate::agent::{Agent, StartError};
 use crate::clock::alarm::{Alarm, Alarmed};
 use crate::clock::{self, Keep};
 use crate::endpoint::{ship, sync};
-use crate::enforce::adoption;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
 use crate::enforce::sudo_watch;
+use crate::enforce::{accounts, adoption};
 use crate::owner::Ownership;
 use crate::request::pam_socket::PamSocket;
-use crate::request::server::serve;
-use crate::request::watch;
+use crate::request::{server, watch};
 use crate::{deadline, descriptors};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{AGENT_SOCKET, PAM_SOCKET};
@@ -83,30 +84,30 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
         let pam = PamSocket::new(sockets.pam).map_err(system("PAM's socket"))?;
-        sockets.agent.set_nonblocking(true).map_err(system("the public socket"))?;
-        let public = tokio::net::UnixListener::from_std(sockets.agent).map_err(system("the public socket"))?;
+        let desk = server::start(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
-        tokio::task::spawn_local(serve(public, Rc::clone(&agent)));
-        for task in
-            [Task::Sync, Task::Copy, Task::Logind, Task::Adopt, Task::Deadline, Task::Sudo, Task::Endpoint, Task::Ship]
-        {
+        let people = tokio::task::spawn_local(desk.serve(Rc::clone(&agent)));
+        for task in Task::ALL {
             tokio::task::spawn_local(task.run(Rc::clone(&agent)));
         }
         tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
         adoption::adopt_unknown(&agent).await;
         resume_watching(&agent);
-        enforce_until(stop, &agent, &alarm).await;
+        let stopped = tokio::select! {
+            () = enforce_until(stop, &agent, &alarm) => Ok(()),
+            _ = people => Err(system("the public socket")(io::Error::other("its thread has ended"))),
+        };
         agent.keep_the_time(Keep::Now);
         agent.audit.write(Entry::new(Event::AgentStopped));
         agent.audit.finish();
-        Ok(())
+        stopped
     });
     // What hangs on a dead file server is not waited for.
     runtime.shutdown_background();
     done
 }
 
-/// The one thread on which everything runs, and a few for what would hold it up.
+/// The one thread on which everything runs but the public socket, and a few for what would hold it up.
 ///
 /// # Errors
 ///
@@ -149,24 +150,44 @@ impl Sockets {
 /// The tasks that follow the agent for as long as it runs.
 enum Task {
     Sync,
+    Count,
+    Drop,
     Copy,
     Logind,
     Adopt,
     Deadline,
     Sudo,
+    Accounts,
     Endpoint,
     Ship,
 }
 
 impl Task {
+    const ALL: [Self; 11] = [
+        Self::Sync,
+        Self::Count,
+        Self::Drop,
+        Self::Copy,
+        Self::Logind,
+        Self::Adopt,
+        Self::Deadline,
+        Self::Sudo,
+        Self::Accounts,
+        Self::Endpoint,
+        Self::Ship,
+    ];
+
     async fn run(self, agent: Rc<Agent>) {
         match self {
             Self::Sync => agent.audit.sync_when_written().await,
+            Self::Count => agent.audit.tell_counts().await,
+            Self::Drop => agent.audit.drop_what_is_too_much().await,
             Self::Copy => agent.audit.copy_to_journal().await,
             Self::Logind => follow_logind(&agent).await,
             Self::Adopt => adoption::adopt_when_opened(&agent).await,
             Self::Deadline => deadline::keep_armed(&agent).await,
             Self::Sudo => sudo_watch::follow(&agent).await,
+            Self::Accounts => accounts::watch(&agent).await,
             Self::Endpoint => sync::follow(&agent).await,
             Self::Ship => ship::follow(&agent).await,
         }
@@ -182,6 +203,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
         let regular = clock::now() + LONGEST_PAUSE;
         agent.endpoint.redial_after_a_jump();
         let next = reconcile(agent).map_or(regular, |next| next.min(regular));
+        agent.next_look.set(Some(next));
         let alarmed = alarm.set(next);
         if matches!(alarmed, Ok(Alarmed::Stepped)) {
             agent.changed.notify_one();
@@ -222,8 +244,11 @@ async fn reload_on(mut signal: UnixStream, agent: Rc<Agent>) {
 /// Watches again over what was open when the last agent ended.
 fn resume_watching(agent: &Rc<Agent>) {
     let leaders: Vec<ProcessId> = agent.sessions.borrow().sessions().iter().map(|session| session.leader).collect();
-    leaders.into_iter().for_each(|leader| watch::process(agent, leader));
-    agent.session_opened.notify_one();
+    leaders.into_iter().for_each(|leader| watch::login(agent, leader));
+    let runs = agent.sessions.borrow().elevations().iter().filter(|run| !run.gone).map(|run| run.root).collect();
+    let runs: Vec<ProcessId> = runs;
+    runs.into_iter().for_each(|root| watch::run(agent, root));
+    agent.openings.all();
 }
 
 /// Wakes the agent when logind opens a session; comes back when the bus was away.
@@ -231,7 +256,7 @@ async fn follow_logind(agent: &Rc<Agent>) {
     let mut pause = SHORTEST_DEAFNESS;
     loop {
         let begun = Instant::now();
-        if let Err(error) = agent.logind.watch(|| agent.session_opened.notify_one()).await {
+        if let Err(error) = agent.logind.watch(|id| agent.openings.session(id)).await {
             tracing::debug!("logind can't be followed now: {error}");
         }
         if begun.elapsed() > LONGEST_DEAFNESS {

@@ -25,6 +25,7 @@ pub mod ship;
 pub mod sync;
 pub mod tls;
 
+use crate::audit::keeper;
 use crate::grant::endpoint::Trust;
 use crate::request::messages::ShownSet;
 use health::Health;
@@ -108,6 +109,12 @@ impl Endpoint {
     /// Why what the host knows of its endpoint can't be used, where it can't.
     pub fn problem(&self) -> Option<String> {
         self.problem.borrow().clone()
+    }
+
+    /// Where the audit goes: to the endpoint, which has the records up to `stored_to`. A static one hands out files and takes none.
+    pub fn ships(&self, stored_to: Option<u64>) -> keeper::Shipping {
+        let takes_it = self.identity.borrow().as_ref().is_some_and(|identity| !identity.is_static());
+        if takes_it { keeper::Shipping::To(stored_to) } else { keeper::Shipping::Nowhere }
     }
 
     /// Whose sets are believed.

@@ -3,9 +3,11 @@
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
 //! tells and `sudo_watch` watches), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
-//! for later). Those stand on `sessions` (what the grants opened), `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes`, `scope` and `logind`.
+//! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
 
+pub mod accounts;
 pub mod adoption;
+pub mod credentials;
 pub mod departure;
 pub mod ending;
 pub mod logind;
@@ -14,6 +16,8 @@ pub mod over;
 pub mod processes;
 pub mod reconcile;
 pub mod residue;
+pub mod rules_in_place;
+pub mod run;
 pub mod scope;
 pub mod sessions;
 pub mod since;
@@ -21,5 +25,6 @@ pub mod sudo_command;
 pub mod sudo_flavour;
 pub mod sudo_watch;
 pub mod sudoers;
+pub mod table;
 pub mod terminals;
 pub mod wired;

@@ -9,6 +9,7 @@ pub mod ends;
 pub mod held;
 pub mod local;
 
+use crate::account::Holder;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::{Grant, Text};
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +47,9 @@ pub struct HeldGrant {
     /// What became of it in the endpoint's set.
     #[serde(skip)]
     pub listing: Listing,
+    /// Whose it is on this host.
+    #[serde(skip)]
+    pub holder: Holder,
 }
 
 /// What a grant says, in 64 bits: tells one content of an id from another, and proves nothing.
@@ -151,8 +155,18 @@ pub enum State {
 impl HeldGrant {
     /// A grant as it came.
     pub fn new(grant: Grant, source: Source) -> Self {
-        let listing = Listing::Listed;
-        Self { grant, revoked: None, reached: None, source, barred: false, ends_by_boot: None, content: None, listing }
+        let (listing, holder) = (Listing::Listed, Holder::Unknown);
+        Self {
+            grant,
+            revoked: None,
+            reached: None,
+            source,
+            barred: false,
+            ends_by_boot: None,
+            content: None,
+            listing,
+            holder,
+        }
     }
 
     /// A grant as the endpoint's set has it.
@@ -181,6 +195,21 @@ impl HeldGrant {
             State::Live
         };
         self.reached.map_or(by_the_clock, |reached| reached.max(by_the_clock))
+    }
+
+    /// Whether it is for the account that `user` stands for, by any name of that account.
+    pub fn is_of(&self, user: &str) -> bool {
+        self.grant.user.as_str() == user || self.holder.account().is_some_and(|account| account.name == user)
+    }
+
+    /// Whether it is for the user id of `user`: who invokes sudo is known by no more.
+    pub fn is_of_uid_of(&self, user: &str) -> bool {
+        self.is_of(user) || self.holder.account().is_some_and(|account| account.owner == user)
+    }
+
+    /// The user id that it is for, where that is known.
+    pub fn uid(&self) -> Option<u32> {
+        self.holder.account().map(|account| account.uid)
     }
 
     /// Whether it is over for good: not where the wall clock alone says so, which may be wrong.

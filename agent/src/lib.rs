@@ -4,7 +4,9 @@
 //! order, into `grant`, from there into `enforce`, which makes sessions and sudo rules match it, and into `audit`. [`daemon`] runs the tasks, [`agent`] is what they share, `cli` is what
 //! people type.
 
+pub mod account;
 pub mod agent;
+pub mod apart;
 pub mod audit;
 pub mod cli;
 pub mod clock;

@@ -1,10 +1,13 @@
 //! Requests: what PAM asks and what people ask, who they are, and what is answered.
 //!
-//! `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin` and `endpoint` answer, and `decision` is
-//! the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
+//! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
+//! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
+pub mod accept;
 pub mod admin;
+pub mod anybody;
+pub mod client;
 pub mod decision;
 pub mod endpoint;
 pub mod messages;
@@ -12,6 +15,7 @@ pub mod pam;
 pub mod pam_socket;
 pub mod peer;
 pub mod server;
+pub mod service;
 pub mod system_account;
 pub mod watch;
 pub mod wording;

@@ -10,11 +10,10 @@ use crate::daemon::{DaemonError, event_loop};
 use crate::enforce::adoption;
 use crate::enforce::reconcile::reconcile;
 use crate::owner::{self, Ownership};
-use curfew_protocol::ipc::AGENT_SOCKET;
-use curfew_protocol::varlink::{self, CallError};
+use crate::request::client;
+use curfew_protocol::varlink::CallError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
@@ -72,8 +71,7 @@ fn take_ownership() -> Result<Option<Ownership>, DaemonError> {
         if owner.is_some() {
             return Ok(owner);
         }
-        let looked: Result<Value, _> =
-            varlink::call(Path::new(AGENT_SOCKET), "io.curfew.Agent.Reconcile", json!({}), AGENTS_TURN);
+        let looked: Result<Value, _> = client::call("io.curfew.Agent.Reconcile", &json!({}), AGENTS_TURN);
         let Err(error) = looked else { return Ok(None) };
         tracing::error!("the agent does not look after an end: {error}");
         if !matches!(error, CallError::Broken(_)) {

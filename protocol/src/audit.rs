@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// `SYSLOG_IDENTIFIER` of every record.
 pub const SYSLOG_IDENTIFIER: &str = "curfewd";
 
+/// How much of a command the sentence shows, in bytes: the field has it whole.
+const COMMAND_IN_SENTENCE: usize = 80;
+
 /// How many of the things that changed the sentence of [`Event::ResidueFound`] names.
 const RESIDUE_IN_SENTENCE: usize = 10;
 
@@ -52,6 +55,8 @@ events! {
     GrantRefused "grant.refused" "9781e3ca187647dd9b9ba33f4be11581"
     /// A grant's window opened.
     GrantStarted "grant.started" "6e78c08362974158841efdac38fb9756"
+    /// Whose a grant is changed: its user's name stands for another account, or for none.
+    AccountChanged "account.changed" "732f74168dd240bc87eccca8beeb24a4"
     /// A grant no longer holds; `CURFEW_END` says why.
     GrantEnded "grant.ended" "de0beaedc1794c11885c4123eb17c6a1"
     /// A login was permitted.
@@ -92,6 +97,8 @@ events! {
     ClockStepped "clock.stepped" "f2c4fe47a7b54712b0169360df8c1fca"
     /// The host was not as before when sudo by a grant ended.
     ResidueFound "residue.found" "33b5e0c5aaf1f3bda004aa70e527797e"
+    /// Records of this audit are gone; the fields say which, how many and why.
+    AuditDropped "audit.dropped" "b21ce25c87004069b91267db348279cb"
 }
 
 macro_rules! fields {
@@ -138,6 +145,8 @@ fields! {
     Session "session" "CURFEW_SESSION"
     /// The command as it was typed.
     Command "command" "CURFEW_COMMAND"
+    /// The file name of the program that sudo runs, without the path and the options that anybody may vary.
+    Program "program" "CURFEW_PROGRAM"
     /// The grant behind it.
     Grant "grant" "CURFEW_GRANT"
     /// The request behind the grant.
@@ -170,6 +179,20 @@ fields! {
     LatencyMs "latency_ms" "CURFEW_LATENCY_MS"
     /// What changed on the host while sudo by a grant was live: one short text each.
     Residue "residue" "CURFEW_RESIDUE"
+    /// How many events this record stands for, where it is not one; how many records were dropped.
+    Count "count" "CURFEW_COUNT"
+    /// When the first of those happened.
+    First "first" "CURFEW_FIRST"
+    /// When the last of those happened.
+    Last "last" "CURFEW_LAST"
+    /// What was counted, where it was not all the same: one short text each.
+    Counted "counted" "CURFEW_COUNTED"
+    /// The number of the first record that was dropped.
+    From "from" "CURFEW_FROM"
+    /// The number of the last record that was dropped.
+    To "to" "CURFEW_TO"
+    /// Whether the endpoint has what was dropped: yes, no or unknown.
+    Shipped "shipped" "CURFEW_SHIPPED"
 }
 
 /// One line of the audit.
@@ -223,7 +246,7 @@ impl Entry {
 
     /// The record with the number `seq`, at `time`.
     pub fn into_record(self, seq: u64, time: Timestamp) -> Record {
-        Record { seq, time, message: sentence(&self), entry: self }
+        Record { seq, time, message: message(&self), entry: self }
     }
 }
 
@@ -246,7 +269,44 @@ fn residue(entry: &Entry) -> String {
     shown.join(", ")
 }
 
-/// The plain English sentence, `MESSAGE`.
+/// The plain English sentence, `MESSAGE`, with how often it happened where the record stands for many.
+fn message(entry: &Entry) -> String {
+    let said = sentence(entry);
+    let Some(count) = entry.text(Field::Count).filter(|_| entry.event != Event::AuditDropped) else { return said };
+    let times = if count == "1" { "once more".into() } else { format!("{count} more times") };
+    let when = |field| entry.text(field).unwrap_or_else(|| "an unknown time".into());
+    let see = if entry.fields.contains_key(&Field::Counted) { ", see CURFEW_COUNTED" } else { "" };
+    let (said, first, last) = (said.trim_end_matches('.'), when(Field::First), when(Field::Last));
+    format!("{said}: {times} from {first} to {last}{see}.")
+}
+
+/// The beginning of a command, or all of it where it is short.
+fn shortened(command: &str) -> String {
+    let ends = command.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= COMMAND_IN_SENTENCE).last().unwrap_or(0);
+    let shown = command.get(..end).unwrap_or_default();
+    if shown.len() < command.len() { format!("{shown}…") } else { command.to_owned() }
+}
+
+/// Which records are gone, and whether they are anywhere else.
+fn dropped(entry: &Entry) -> String {
+    let text = |field| entry.text(field);
+    let count = text(Field::Count).unwrap_or_else(|| "Some".into());
+    let range = match (text(Field::From), text(Field::To)) {
+        (Some(from), Some(to)) => format!(", of the numbers {from} to {to}"),
+        _ => String::new(),
+    };
+    let reason = text(Field::Reason).map_or(String::new(), |reason| format!(" ({reason})"));
+    let shipped = match text(Field::Shipped).as_deref() {
+        Some("yes") => "; the endpoint has them",
+        Some("no") => "; the endpoint does not have them",
+        Some(_) => "; it is not known whether the endpoint has them",
+        None => "",
+    };
+    format!("Audit records were dropped: {count}{range}{reason}{shipped}.")
+}
+
+/// What happened, in words.
 fn sentence(entry: &Entry) -> String {
     let text = |field| entry.text(field);
     let says =
@@ -260,7 +320,7 @@ fn sentence(entry: &Entry) -> String {
     let reason = says(": ", Field::Reason, "");
     let until = says(" until ", Field::NotAfter, "");
     let killed = says(", killing ", Field::Killed, "");
-    let command = says(" to run `", Field::Command, "`");
+    let command = text(Field::Command).map_or(String::new(), |it| format!(" to run `{}`", shortened(&it)));
     let would = if text(Field::Outcome).as_deref() == Some("would_deny") { "would have been" } else { "was" };
     let id = text(Field::Grant).unwrap_or_else(|| "without an id".into());
     match entry.event {
@@ -275,6 +335,7 @@ fn sentence(entry: &Entry) -> String {
         }
         Event::GrantRefused => format!("Grant {id} was refused{reason}."),
         Event::GrantStarted => format!("Grant {id} for {user} began and holds{until}{approved}{reason}."),
+        Event::AccountChanged => format!("Grant {id} for {user} was looked at, since the account changed{reason}."),
         Event::GrantEnded => format!("Grant {id} for {user} ended{}.", says(": ", Field::End, "")),
         Event::LoginPermitted => format!("{user} was permitted to log in{service}{from}{grant}{approved}."),
         Event::LoginDenied => format!("{user} {would} refused to log in{service}{from}{because}."),
@@ -302,6 +363,7 @@ fn sentence(entry: &Entry) -> String {
         Event::SyncRecovered => "The endpoint can be followed again.".into(),
         Event::ClockStepped => format!("The clock changed{reason}."),
         Event::ResidueFound => format!("While grant {id} of {user} gave sudo, these changed: {}.", residue(entry)),
+        Event::AuditDropped => dropped(entry),
     }
 }
 
@@ -344,6 +406,38 @@ mod tests {
         let many = record(60);
         assert!(many.message.ends_with("added linger 9, and 50 more, see CURFEW_RESIDUE."), "{}", many.message);
         assert!(many.entry.text(Field::Residue).unwrap().ends_with("added linger 59"));
+    }
+
+    #[test]
+    fn a_long_command_stands_in_a_record_once() {
+        for command in ["sudo -n /usr/bin/id ".to_owned() + &"a".repeat(1000), "sudo ".to_owned() + &"ä€".repeat(300)]
+        {
+            let entry = Entry::new(Event::SudoPermitted).with(Field::User, "alice");
+            let record = entry.with(Field::Command, command.as_str()).into_record(1, Timestamp::UNIX_EPOCH);
+            assert!(record.message.len() < 140, "{}", record.message);
+            assert!(record.message.ends_with("…`."), "{}", record.message);
+            assert_eq!(record.entry.text(Field::Command).unwrap(), command);
+        }
+    }
+
+    #[test]
+    fn the_sentence_of_many_says_how_many_and_when() {
+        let entry = denial().entry.with(Field::First, "2026-11-21T20:00:00Z").with(Field::Last, "2026-11-21T20:00:59Z");
+        let said = |entry: Entry| entry.into_record(1, Timestamp::UNIX_EPOCH).message;
+        let times = "from 2026-11-21T20:00:00Z to 2026-11-21T20:00:59Z";
+        let who = "alice was refused to log in over sshd from 10.1.2.3 (no_grant)";
+        assert_eq!(said(entry.clone().with(Field::Count, 431)), format!("{who}: 431 more times {times}."));
+        assert_eq!(said(entry.clone().with(Field::Count, 1)), format!("{who}: once more {times}."));
+        let many = entry.with(Field::Count, 2).with(Field::Counted, vec!["2 × sshd"]);
+        assert_eq!(said(many), format!("{who}: 2 more times {times}, see CURFEW_COUNTED."));
+    }
+
+    #[test]
+    fn the_sentence_of_what_is_gone_says_which_and_where_else_it_is() {
+        let entry = Entry::new(Event::AuditDropped).with(Field::Count, 90).with(Field::From, 1).with(Field::To, 100);
+        let entry = entry.with(Field::Reason, "the spool is full").with(Field::Shipped, "no");
+        let says = "Audit records were dropped: 90, of the numbers 1 to 100 (the spool is full); the endpoint does not have them.";
+        assert_eq!(entry.into_record(101, Timestamp::UNIX_EPOCH).message, says);
     }
 
     #[test]

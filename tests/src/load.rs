@@ -8,6 +8,12 @@ use crate::wait::wait_for;
 
 /// Those who mean harm.
 const SWARM: &str = include_str!("../root/swarm");
+/// Those who flood a socket, and a service that is flooded in the agent's stead.
+const FLOOD: &str = include_str!("../root/flood");
+/// Where that service is.
+pub const ECHO_SOCKET: &str = "/run/echo.sock";
+/// The agent's public socket.
+pub const AGENT_SOCKET: &str = "/run/curfew/io.curfew.Agent";
 /// Somebody who asks as the PAM module does, and looks at the clock.
 const ASK_PAM: &str = include_str!("../root/ask-pam");
 /// How long a swarm may take to be at it.
@@ -43,6 +49,32 @@ impl Host {
         ));
         wait_for(&format!("{user}'s swarm ({how})"), GATHERED, || swarm.stdout().contains("ready").then_some(()));
         swarm
+    }
+
+    /// Has `user` flood `socket` over `count` connections; `shape` as `root/flood` says. It goes on until what is returned is dropped.
+    ///
+    /// # Panics
+    /// When it does not begin.
+    #[must_use]
+    pub fn flood(&self, user: &str, shape: &str, socket: &str, count: u32) -> Running {
+        self.run_flood(user, &format!("{shape} {socket} {count}"))
+    }
+
+    /// A service on [`ECHO_SOCKET`] that has nothing to do with Curfew, until what is returned is dropped.
+    ///
+    /// # Panics
+    /// When it does not begin.
+    #[must_use]
+    pub fn echo(&self) -> Running {
+        self.run_flood("root", &format!("echo {ECHO_SOCKET}"))
+    }
+
+    fn run_flood(&self, user: &str, arguments: &str) -> Running {
+        self.write("/usr/local/bin/flood", FLOOD);
+        let flood =
+            self.spawn(&format!("ulimit -n 4096; exec runuser -u {user} -- perl /usr/local/bin/flood {arguments}"));
+        wait_for(&format!("{user}'s flood ({arguments})"), GATHERED, || flood.stdout().contains("ready").then_some(()));
+        flood
     }
 
     /// Asks PAM's question about `user` so many times, one connection each.

@@ -42,6 +42,7 @@ macro_rules! on {
 
 mod hosts {
     mod access;
+    mod account;
     mod agent_down;
     mod attack;
     mod audit;
@@ -57,6 +58,7 @@ mod hosts {
     mod end;
     mod endpoint;
     mod endpoint_faults;
+    mod flood;
     mod hardening;
     mod harness;
     mod hostile_grant;
@@ -67,6 +69,7 @@ mod hosts {
     mod model;
     mod observe;
     mod outage;
+    mod process_trees;
     mod quick_start;
     mod race;
     mod reboot;
@@ -80,6 +83,7 @@ mod hosts {
     mod spool;
     mod sudo;
     mod sudo_exchanged;
+    mod survivors;
     mod upgrade;
     mod vagrant;
     mod vm;

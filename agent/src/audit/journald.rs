@@ -20,7 +20,7 @@ pub fn message(record: &Record) -> Message {
 fn priority(event: Event) -> &'static str {
     match event {
         Event::SetRefused | Event::GrantRefused => "3",
-        Event::LoginDenied | Event::SudoDenied | Event::ExemptUsed => "4",
+        Event::LoginDenied | Event::SudoDenied | Event::ExemptUsed | Event::AuditDropped => "4",
         Event::SessionTerminated
         | Event::SudoTerminated
         | Event::LocalGranted

@@ -46,13 +46,27 @@ impl Query {
     }
 }
 
+/// How often a question is asked again, where files go while they are read.
+const TRIES: usize = 5;
+
 /// The records in `folder` that `query` asks for, in order, `most` at the most.
 ///
 /// # Errors
 ///
 /// The file that can't be read, or the line that is no record, and why.
 pub fn run(folder: &Path, query: &Query, most: usize) -> Result<Vec<Record>, (PathBuf, io::Error)> {
+    for _ in 1..TRIES {
+        match read(folder, query, most) {
+            Err((_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+            read => return read,
+        }
+    }
+    read(folder, query, most)
+}
+
+fn read(folder: &Path, query: &Query, most: usize) -> Result<Vec<Record>, (PathBuf, io::Error)> {
     let mut found = Vec::new();
+    let mut last = 0;
     let paths = spool::segments(folder).map_err(|error| (folder.to_owned(), error))?;
     for path in paths {
         let file = File::open(&path).map_err(|error| (path.clone(), error))?;
@@ -69,6 +83,11 @@ pub fn run(folder: &Path, query: &Query, most: usize) -> Result<Vec<Record>, (Pa
                 Ok(record) => record,
                 Err(error) => return Err((path, io::Error::other(format!("line {number}: {error}")))),
             };
+            // What is kept of a file stands in two for a moment.
+            if record.seq <= last {
+                continue;
+            }
+            last = record.seq;
             if query.wants(&record) {
                 found.push(record);
                 if found.len() >= most {

@@ -50,7 +50,14 @@ impl SpoolReader {
     pub fn peek(&mut self, most: usize) -> io::Result<Vec<Line>> {
         loop {
             let Some(path) = self.current()? else { return Ok(Vec::new()) };
-            let lines = read_lines(&path, self.offset, most)?;
+            let lines = match read_lines(&path, self.offset, most) {
+                // It went meanwhile; what is kept of it stands in another file.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.segment = None;
+                    continue;
+                }
+                lines => lines?,
+            };
             if let Some(behind) =
                 lines.iter().position(|line| line.record.as_ref().is_none_or(|it| it.seq >= self.next_seq))
             {

@@ -1,9 +1,11 @@
 //! The spool's writing end: audit records as lines of JSON in files that only grow, named by the number of their first record.
 //!
 //! One process writes it, the agent. A line that a crash cut short is set aside when the spool is opened again, and its number is
-//! given to the next record, so that numbers have no gap.
+//! given to the next record, so that numbers have no gap. What goes when the files are too much is for `keeper` to say.
 
-use curfew_protocol::audit::{Entry, Record};
+use super::noise::{Tally, is_at_will};
+use crate::clock;
+use curfew_protocol::audit::{Entry, Event, Field, Record};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -11,8 +13,12 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A file is followed by a new one past this length, in bytes.
-const SEGMENT_LENGTH: u64 = 8 * 1024 * 1024;
+/// A file is followed by a new one past this length, in bytes, at the most and at the least.
+const LONGEST_SEGMENT: u64 = 8 * 1024 * 1024;
+const SHORTEST_SEGMENT: u64 = 128 * 1024;
+
+/// So many files are about what is kept, where they are not too long or too short for that.
+const SEGMENTS: u64 = 8;
 
 /// How much more is written to a file before it is tried again to begin the next one, in bytes.
 const TURNS_AGAIN_AFTER: u64 = 64 * 1024;
@@ -31,11 +37,15 @@ pub struct SpoolError {
 /// The writing end. A disk that takes nothing delays records; they have their numbers when they are written.
 pub struct Spool {
     folder: PathBuf,
-    keep: u64,
+    segment_length: u64,
     segment: Option<Segment>,
     /// Past this length of the file, the next one is begun.
     turns_at: u64,
+    /// A new file was begun: there may be too many.
+    turned: bool,
     waiting: VecDeque<(Entry, Timestamp)>,
+    /// What did not even find room to wait.
+    lost: Option<Tally>,
 }
 
 /// The file that is written.
@@ -47,11 +57,19 @@ struct Segment {
 }
 
 impl Spool {
-    /// The spool in `folder`, to go on behind its last record; keeps about `keep` bytes. Where it can't be opened, that is
-    /// tried again with each record.
+    /// The spool in `folder`, to go on behind its last record, of which about `keep` bytes are to be kept. Where it can't be
+    /// opened, that is tried again with each record.
     pub fn open(folder: &Path, keep: u64) -> Self {
-        let mut spool =
-            Self { folder: folder.into(), keep, segment: None, turns_at: SEGMENT_LENGTH, waiting: VecDeque::new() };
+        let segment_length = segment_length(keep);
+        let mut spool = Self {
+            folder: folder.into(),
+            segment_length,
+            segment: None,
+            turns_at: segment_length,
+            turned: false,
+            waiting: VecDeque::new(),
+            lost: None,
+        };
         if let Err(error) = spool.segment() {
             tracing::error!("the audit waits in memory: {error}");
         }
@@ -62,13 +80,17 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`SpoolError`] when the disk takes it not now; it waits in memory and is written with the next one.
+    /// [`SpoolError`] when the disk takes it not now; it waits in memory and is written with the next one. Where too many
+    /// wait, one is lost, noise before anything else, and a record says so when the disk takes one again.
     pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), SpoolError> {
-        if self.waiting.len() >= MOST_WAITING {
-            let lost = entry.into_record(0, now).message;
+        self.waiting.push_back((entry, now));
+        if self.waiting.len() > MOST_WAITING && self.flush().is_err() {
+            let noise = self.waiting.iter().position(|(entry, _)| is_at_will(entry.event));
+            let Some((lost, at)) = self.waiting.remove(noise.unwrap_or(0)) else { return Ok(()) };
+            super::noise::count(&mut self.lost, Tally::new(lost.clone(), at));
+            let lost = lost.into_record(0, at).message;
             return Err(self.error(io::Error::other(format!("{MOST_WAITING} records wait; this one is lost: {lost}"))));
         }
-        self.waiting.push_back((entry, now));
         self.flush()
     }
 
@@ -78,11 +100,11 @@ impl Spool {
     ///
     /// [`SpoolError`] when the disk still takes nothing.
     pub fn flush(&mut self) -> Result<(), SpoolError> {
-        while !self.waiting.is_empty() {
+        while !self.waiting.is_empty() || self.lost.is_some() {
             let length = self.segment()?.length;
             if length >= self.turns_at {
                 self.turns_at = match self.turn_over() {
-                    Ok(()) => SEGMENT_LENGTH,
+                    Ok(()) => self.segment_length,
                     Err(error) => {
                         tracing::error!("the audit goes on in its old file, since a new one can't be begun: {error}");
                         length + TURNS_AGAIN_AFTER
@@ -90,6 +112,9 @@ impl Spool {
                 };
             }
             let seq = self.segment()?.next_seq;
+            if self.waiting.is_empty() {
+                self.waiting.extend(self.lost.take().map(|lost| dropped(lost, "no disk took them", clock::now())));
+            }
             let Some((entry, time)) = self.waiting.pop_front() else { break };
             let record = entry.into_record(seq, time);
             if let Err(error) = self.segment()?.write(&record) {
@@ -103,6 +128,11 @@ impl Spool {
     /// The records that no disk took.
     pub fn waiting(&self) -> impl Iterator<Item = &(Entry, Timestamp)> {
         self.waiting.iter()
+    }
+
+    /// Whether a new file was begun since this was last asked.
+    pub fn has_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
     }
 
     /// The number of the last record that was written; none where it is not known.
@@ -125,6 +155,7 @@ impl Spool {
             Some(segment) => segment,
             None => {
                 let mut found = segments(&self.folder).map_err(|source| self.error(source))?;
+                found.retain(|path| !is_kept(path));
                 // One that was begun, and in which nothing stands, may have a number that was given away in the one before it.
                 while let [.., _, last] = found.as_slice()
                     && fs::metadata(last).is_ok_and(|about| about.len() == 0)
@@ -133,13 +164,19 @@ impl Spool {
                     found.pop();
                 }
                 let path = found.pop().unwrap_or_else(|| segment(&self.folder, 1));
-                Segment::open(&path).map_err(|source| SpoolError { path, source })?
+                let (segment, aside) = Segment::open(&path).map_err(|source| SpoolError { path, source })?;
+                if aside > 0 {
+                    let reason = "they stood behind something that is no record, and are set aside";
+                    let said = Entry::new(Event::AuditDropped).with(Field::Count, aside).with(Field::Reason, reason);
+                    self.waiting.push_front((said, clock::now()));
+                }
+                segment
             }
         };
         Ok(self.segment.insert(segment))
     }
 
-    /// Goes on in a new file, and lets go of what is more than is to be kept.
+    /// Goes on in a new file.
     fn turn_over(&mut self) -> Result<(), SpoolError> {
         let Some(full) = &self.segment else { return Ok(()) };
         full.file.sync_data().map_err(|source| full.error(source))?;
@@ -147,12 +184,8 @@ impl Spool {
         let new = Segment::open(&path).inspect_err(|_| {
             let _there_or_not = fs::remove_file(&path);
         });
-        self.segment = Some(new.map_err(|source| SpoolError { path, source })?);
-        let segments = segments(&self.folder).map_err(|source| self.error(source))?;
-        let kept = usize::try_from(self.keep / SEGMENT_LENGTH).unwrap_or(usize::MAX).max(2);
-        for old in segments.iter().rev().skip(kept) {
-            fs::remove_file(old).map_err(|source| SpoolError { path: old.clone(), source })?;
-        }
+        self.segment = Some(new.map_err(|source| SpoolError { path, source })?.0);
+        self.turned = true;
         Ok(())
     }
 
@@ -162,14 +195,14 @@ impl Spool {
 }
 
 impl Segment {
-    /// Opens a file, and goes on behind its last whole record.
-    fn open(path: &Path) -> io::Result<Self> {
-        let (next_seq, length) = mend(path)?;
+    /// Opens a file, and goes on behind its last whole record. Says how many whole lines were set aside.
+    fn open(path: &Path) -> io::Result<(Self, usize)> {
+        let (next_seq, length, aside) = mend(path)?;
         let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
         }
-        Ok(Self { path: path.into(), file, length, next_seq })
+        Ok((Self { path: path.into(), file, length, next_seq }, aside))
     }
 
     fn write(&mut self, record: &Record) -> Result<(), SpoolError> {
@@ -192,6 +225,29 @@ impl Segment {
 
 fn segment(folder: &Path, first_seq: u64) -> PathBuf {
     folder.join(format!("{first_seq:020}.jsonl"))
+}
+
+/// The file for what is kept of files that went, from this record on.
+pub fn kept_file(folder: &Path, first_seq: u64) -> PathBuf {
+    folder.join(format!("{first_seq:020}.kept"))
+}
+
+/// Whether it is such a file.
+pub fn is_kept(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "kept")
+}
+
+/// How long a file of the spool becomes, where so many bytes of it are kept.
+pub fn segment_length(keep: u64) -> u64 {
+    (keep / SEGMENTS).clamp(SHORTEST_SEGMENT, LONGEST_SEGMENT)
+}
+
+/// The record that says what is lost.
+fn dropped(lost: Tally, reason: &str, now: Timestamp) -> (Entry, Timestamp) {
+    let counted = lost.into_entry().fields;
+    let about = [Field::Count, Field::First, Field::Last];
+    let fields = counted.into_iter().filter(|(field, _)| about.contains(field)).collect();
+    (Entry { event: Event::AuditDropped, fields }.with(Field::Reason, reason), now)
 }
 
 /// The spool's files, oldest first.
@@ -218,12 +274,14 @@ pub fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// The number that a file of the spool is named by.
 pub fn first_seq(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".jsonl")?;
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".jsonl").or_else(|| name.strip_suffix(".kept"))?;
     if name.len() == 20 { name.parse().ok() } else { None }
 }
 
-/// Sets aside what stands behind the last whole record, and returns the next number and the length that is left.
-fn mend(path: &Path) -> io::Result<(u64, u64)> {
+/// Sets aside what stands behind the last whole record, and returns the next number, the length that is left, and how many
+/// whole lines went.
+fn mend(path: &Path) -> io::Result<(u64, u64, usize)> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -240,7 +298,8 @@ fn mend(path: &Path) -> io::Result<(u64, u64)> {
             _ => break,
         }
     }
-    if let Some(torn) = bytes.get(good..).filter(|torn| !torn.is_empty()) {
+    let torn = bytes.get(good..).unwrap_or_default();
+    if !torn.is_empty() {
         let aside = path.with_extension(format!("torn-at-{next}"));
         match fs::write(&aside, torn) {
             Ok(()) => {
@@ -254,7 +313,7 @@ fn mend(path: &Path) -> io::Result<(u64, u64)> {
         }
         File::options().write(true).open(path)?.set_len(good as u64)?;
     }
-    Ok((next, good as u64))
+    Ok((next, good as u64, torn.iter().filter(|&&byte| byte == b'\n').count()))
 }
 
 #[cfg(test)]
@@ -328,15 +387,43 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_turns_over_and_drops_its_oldest_files() {
+    fn what_finds_no_room_to_wait_is_counted_and_said() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), 0);
-        for _ in 0..4 {
-            spool.segment().unwrap().length = SEGMENT_LENGTH;
-            spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap();
+        let path = folder.path().join("audit");
+        fs::write(&path, "in the way").unwrap();
+        let mut spool = Spool::open(&path, 0);
+        let rare = Entry::new(Event::SessionTerminated);
+        for n in 0..MOST_WAITING + 30 {
+            let entry = if n % 100 == 0 { rare.clone() } else { entry("alice") };
+            assert!(spool.append(entry, Timestamp::UNIX_EPOCH).is_err());
         }
-        let names: Vec<_> = segments(folder.path()).unwrap();
-        assert_eq!(names, [segment(folder.path(), 3), segment(folder.path(), 4)]);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        spool.flush().unwrap();
+        assert_eq!(seqs(&path), (1..=MOST_WAITING as u64 + 1).collect::<Vec<_>>());
+        let records = super::super::query::run(&path, &super::super::query::Query::default(), usize::MAX).unwrap();
+        let of = |event| records.iter().filter(|record| record.entry.event == event).count();
+        assert_eq!((of(Event::SessionTerminated), of(Event::LoginDenied)), (101, MOST_WAITING - 101));
+        let said = records.last().unwrap();
+        assert_eq!((said.entry.event, &said.entry.fields[&Field::Count]), (Event::AuditDropped, &30.into()));
+        spool.append(rare, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(spool.last_seq(), Some(MOST_WAITING as u64 + 2));
+    }
+
+    #[test]
+    fn whole_records_that_are_set_aside_are_said_to_be_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = segment(folder.path(), 1);
+        let mut spool = Spool::open(folder.path(), 0);
+        (0..4).for_each(|_| spool.append(entry("alice"), Timestamp::UNIX_EPOCH).unwrap());
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"seq\":2", "\"seq\":7")).unwrap();
+        let mut spool = Spool::open(folder.path(), 0);
+        spool.append(entry("bob"), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(seqs(folder.path()), [1, 2, 3]);
+        let said = fs::read_to_string(&path).unwrap();
+        let said: Record = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
+        assert_eq!((said.entry.event, &said.entry.fields[&Field::Count]), (Event::AuditDropped, &3.into()));
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
     let Taken { received, changed, refused, new_version } = agent.grants.borrow_mut().take(set, stored, now);
     for (before, after) in &changed {
         if (&before.grant.user, &before.grant.sudo) != (&after.grant.user, &after.grant.sudo) {
-            sudoers::withdraw(agent, before.grant.id.as_str());
+            sudoers::withdraw(agent, before.grant.id.as_str(), "the grant has another content");
         }
     }
     received.iter().for_each(|held| agent.audit.write(held.entry(Event::GrantReceived)));

@@ -30,6 +30,7 @@ pub struct Shipping {
 pub async fn follow(agent: &Rc<Agent>) {
     tokio::time::sleep(LONGEST_SPLAY.mul_f64(random())).await;
     loop {
+        agent.audit.ships(agent.endpoint.ships(None));
         // A static endpoint hands out files and takes none.
         match agent.endpoint.identity().filter(|identity| !identity.is_static()) {
             Some(identity) => tokio::select! {
@@ -75,6 +76,7 @@ async fn ship(
         }
     }
     loop {
+        agent.audit.ships(agent.endpoint.ships(Some(stored_to)));
         if shipping.replace(Shipping { stored_to: Some(stored_to), problem: None }).problem.is_some() {
             tracing::info!("the audit is shipped to the endpoint again");
         }

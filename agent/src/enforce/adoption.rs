@@ -4,18 +4,21 @@
 //! carries an audit session (loginuid(5) is its owner), and the program that let them in stands at its head.
 
 use super::logind::LogindSession;
-use super::processes::{Process, Table};
+use super::processes::Process;
 use super::scope::Scope;
 use super::sessions::{Session, Told};
 use super::since::monotonic_us;
+use super::table::Table;
 use crate::agent::Agent;
 use crate::request::{peer, watch};
 use curfew_protocol::audit::{Event, Field};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
-use std::collections::HashSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// PAM's open_session hook comes a moment after logind's news of a session, and knows more: it has this long.
@@ -37,23 +40,50 @@ const DOORS: [(&str, &str); 6] = [
     ("atd", "atd"),
 ];
 
-/// Adopts what logind knows and the hook missed, each time a session opens. Never returns.
+/// The sessions of logind's of which the agent may not know yet.
+#[derive(Debug, Default)]
+pub struct Openings {
+    ids: RefCell<BTreeSet<String>>,
+    all: Cell<bool>,
+    told: Notify,
+}
+
+impl Openings {
+    /// A session opened.
+    pub fn session(&self, id: &str) {
+        self.ids.borrow_mut().insert(id.to_owned());
+        self.told.notify_one();
+    }
+
+    /// Any session may be unknown.
+    pub fn all(&self) {
+        self.all.set(true);
+        self.told.notify_one();
+    }
+}
+
+/// Adopts what logind knows and the hook missed. A session that the hook told of costs logind no question. Never returns.
 pub async fn adopt_when_opened(agent: &Rc<Agent>) {
+    let openings = &agent.openings;
     loop {
-        agent.session_opened.notified().await;
+        openings.told.notified().await;
         tokio::time::sleep(HOOKS_TURN).await;
+        let (ids, all) = (openings.ids.take(), openings.all.take());
+        if !all && ids.iter().all(|id| agent.sessions.borrow().knows_id(id)) {
+            continue;
+        }
         match agent.logind.sessions().await {
             Ok(sessions) => {
                 let (young, old): (Vec<_>, Vec<_>) = sessions.into_iter().partition(is_young);
                 old.into_iter().for_each(|session| adopt_from_logind(agent, session));
                 if young.iter().any(|session| !agent.sessions.borrow().knows(session)) {
-                    agent.session_opened.notify_one();
+                    openings.all();
                 }
             }
             Err(error) => {
                 tracing::debug!("logind lists no sessions now: {error}");
                 tokio::time::sleep(Duration::from_secs(5)).await;
-                agent.session_opened.notify_one();
+                openings.all();
             }
         }
     }
@@ -78,7 +108,7 @@ fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
         uid: Some(found.uid),
         logind_id: Some(found.id),
         opened_us: found.opened_us,
-        ..headed_by(&leader, found.user)
+        ..headed_by(&leader, agent.grants.borrow().name_with(found.uid, &found.user))
     };
     adopt(agent, session, "found by logind");
 }
@@ -130,7 +160,7 @@ async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static
         opened_us: started_us(&head),
         background: agent.config.borrow().background_services.iter().any(|name| name == service),
         from_unknown: true,
-        ..headed_by(&head, user)
+        ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
     };
     adopt(&agent, session, "found by the kernel's audit session");
 }
@@ -154,7 +184,7 @@ fn unknown_heads(agent: &Agent) -> Vec<(Process, &'static str)> {
 fn heads(table: &Table) -> Vec<(Process, &'static str)> {
     let head = |process: &&Process| {
         let parent = table.parent(process);
-        process.euid == 0
+        process.credentials.euid() == 0
             && process.audit_session.is_some()
             && parent.is_none_or(|parent| parent.audit_session != process.audit_session)
     };
@@ -210,7 +240,7 @@ fn adopt(agent: &Rc<Agent>, session: Session, found: &str) {
     if agent.sessions.borrow_mut().add_session(session) {
         let reason = if left_alone { "it was open before Curfew was in force and is left to end" } else { found };
         agent.audit.write(entry.with(Field::Reason, reason));
-        watch::process(agent, leader);
+        watch::login(agent, leader);
         agent.changed.notify_one();
     }
 }

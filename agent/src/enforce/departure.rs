@@ -7,10 +7,10 @@
 use super::ending::{self, Ending, Target};
 use super::scope::{Scope, user_manager};
 use crate::agent::Agent;
+use crate::clock;
 use crate::deadline;
 use crate::grant::{HeldGrant, State};
 use crate::request::decision::ReasonCode;
-use crate::{clock, request::peer};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::path::Path;
@@ -72,7 +72,7 @@ async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
             }
         }
         if !endings.is_empty() {
-            ending::strike_all(&mut endings);
+            ending::strike_groups(&mut endings);
         }
         agent.work_on(follow_up(Rc::clone(&agent), people, endings));
     }
@@ -116,8 +116,10 @@ async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> 
     if last_end(agent, user, clock::now()).is_none() {
         return Ok(None);
     }
-    let Some(uid) = agent.user_id(user).await? else { return Ok(None) };
-    Ok(Some(Ending::new(Target::Person { user: user.to_owned(), uid })))
+    // The one that they had, whoever has it now.
+    let known = agent.grants.borrow().of(user).iter().filter(|held| held.is_of(user)).find_map(HeldGrant::uid);
+    let known = if known.is_some() { known } else { agent.user_id(user).await? };
+    Ok(known.map(|uid| Ending::new(Target::Person { user: user.to_owned(), uid })))
 }
 
 /// Whether nothing of theirs may go on. Root's own things are everybody's, whoever else has that number.
@@ -126,22 +128,40 @@ fn has_departed(agent: &Agent, ending: &Ending) -> bool {
     last_end(agent, user, clock::now()).is_some() && *uid != 0 && !goes_on(agent, user, *uid)
 }
 
-/// When the person's last login grant ended; none where they have one, never had, or are exempt.
+/// When the person's last login grant ended; none where they have one by any name of theirs, never had, or are exempt.
 fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<(Timestamp, ReasonCode)> {
     let grants = agent.grants.borrow();
     let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
-    if logins().any(|held| held.state(now) == State::Live) || agent.is_exempt(user) {
+    if logins().any(|held| covers(held, now)) || agent.is_exempt(user) {
         return None;
     }
-    let last = logins().filter(|held| held.state(now) == State::Ended).max_by_key(|held| held.end())?;
+    let own = || logins().filter(|held| held.is_of(user));
+    if own().any(|held| held.holder.is_gone() && held.state(now) == State::Live) {
+        return Some((now, ReasonCode::AccountChanged));
+    }
+    let last = own().filter(|held| held.state(now) == State::Ended).max_by_key(|held| held.end())?;
     let reason = if last.revoked.is_some() { ReasonCode::Revoked } else { ReasonCode::Ended };
     Some((last.end(), reason))
 }
 
-/// Whether a session of theirs goes on: one that Curfew leaves alone, or one of a service that is not its to judge.
+/// Whether a grant covers what its person has open.
+fn covers(held: &HeldGrant, now: Timestamp) -> bool {
+    held.state(now) == State::Live && !held.holder.is_gone()
+}
+
+/// Whether a session of theirs, or of whoever shares their user id, goes on: one that Curfew leaves alone, or one of a service that is not its to judge.
 fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
+    let shared = {
+        let (grants, now) = (agent.grants.borrow(), clock::now());
+        let others = grants.held().iter().filter(|held| held.uid() == Some(uid) && held.grant.login.is_some());
+        others.into_iter().any(|held| covers(held, now)) || !grants.accounts().exempt_with(uid).is_empty()
+    };
     let sessions = agent.sessions.borrow();
-    let own = || sessions.sessions().iter().filter(|session| session.user == user);
+    let own = || sessions.sessions().iter().filter(|session| session.user == user || session.uid == Some(uid));
+    // Another name of the same user id: what runs under that can't be told apart.
+    if shared {
+        return true;
+    }
     if own().any(|session| session.exempt || !agent.governs(&session.service, session.opened_us)) {
         return true;
     }
@@ -179,20 +199,25 @@ async fn report(agent: &Agent, ending: &Ending) {
 
 /// Ends the lingering of somebody who has no grant of any kind any more.
 async fn end_lingering(agent: &Agent, user: &str) {
-    let had = |held: &HeldGrant, state| held.state(clock::now()) == state;
-    let departed = {
+    let now = clock::now();
+    let (departed, account) = {
         let grants = agent.grants.borrow();
         let own = grants.of(user);
-        own.iter().any(|held| had(held, State::Ended)) && !own.iter().any(|held| had(held, State::Live))
+        let ended = |held: &HeldGrant| held.is_of(user) && (held.state(now) == State::Ended || held.holder.is_gone());
+        let departed = own.iter().any(ended) && !own.iter().any(|held| covers(held, now));
+        (departed, own.iter().filter(|held| held.is_of(user)).find_map(|held| held.holder.account().cloned()))
     };
-    let mark = Path::new(LINGERING).join(user);
+    // logind knows people by the name that the user database writes.
+    let name = account.as_ref().map_or(user, |account| account.name.as_str());
+    let mark = Path::new(LINGERING).join(name);
     if !departed || !agent.config.borrow().end_lingering || !mark.exists() || agent.is_exempt(user) {
         return;
     }
-    let ended = match peer::user_id(user).await {
-        Ok(Some(uid)) => agent.logind.end_lingering(uid).await.map_err(|error| error.to_string()),
-        Ok(None) => Err("there is no such user".into()),
-        Err(problem) => Err(problem),
+    // It is told the user id, and whoever is the first with it is who ends to linger.
+    let is_first = agent.grants.borrow().accounts().is_owner(name);
+    let ended = match account.filter(|_| is_first) {
+        Some(account) => agent.logind.end_lingering(account.uid).await.map_err(|error| error.to_string()),
+        None => Err("logind knows them by no user id of their own".into()),
     };
     // Without logind, its mark is what counts: it reads it when it starts.
     let removed = match ended {

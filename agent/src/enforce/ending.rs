@@ -1,9 +1,14 @@
-//! Ending what no grant covers any more: frozen, killed at once, and then looked at until two looks in a row find nothing.
+//! Ending what no grant covers any more: its control groups are killed at once, before anything else is looked at, and then what left
+//! them is looked for and killed, until two looks in a row find nothing.
+//!
+//! The looks are taken on a thread of their own, and only at what the ending is for: they hold up nobody, however much runs on the host.
 
-use super::processes::{self, Process, ProcessId, Table};
+use super::processes::{self, Process, ProcessId};
+use super::run::Elevation;
 use super::scope::{Place, Scope};
-use super::sessions::{Elevation, Session};
-use crate::clock;
+use super::sessions::Session;
+use super::table::{Table, Wanted};
+use crate::{apart, clock};
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -19,8 +24,6 @@ pub struct Ending {
     target: Target,
     killed: HashMap<ProcessId, String>,
     left: Vec<Process>,
-    in_killed_groups: HashSet<ProcessId>,
-    frozen: bool,
     empty_passes: u8,
     done_at: Option<Timestamp>,
 }
@@ -29,12 +32,12 @@ pub struct Ending {
 pub enum Target {
     /// A login, with all that it started.
     Session(Session),
-    /// Elevated processes alone. `covered` are the runs of sudo and su that go on.
+    /// Elevated processes alone.
     Elevation {
-        /// The run that ends.
+        /// The run of sudo or su that ends.
         ended: Elevation,
-        /// The first processes of the runs that another grant covers.
-        covered: Vec<ProcessId>,
+        /// The runs that go on.
+        covered: Vec<Covered>,
         /// The first processes of the logins that it runs in: root's as well, and not its work.
         leaders: Vec<ProcessId>,
     },
@@ -47,18 +50,19 @@ pub enum Target {
     },
 }
 
+/// A run of sudo or su that another one's end spares, with what it started.
+#[derive(Clone)]
+pub struct Covered {
+    /// Its first process.
+    pub root: ProcessId,
+    /// Its control group.
+    pub group: Option<Scope>,
+}
+
 impl Ending {
     /// An ending that has not struck yet.
     pub fn new(target: Target) -> Self {
-        Self {
-            target,
-            killed: HashMap::new(),
-            left: Vec::new(),
-            in_killed_groups: HashSet::new(),
-            frozen: false,
-            empty_passes: 0,
-            done_at: None,
-        }
+        Self { target, killed: HashMap::new(), left: Vec::new(), empty_passes: 0, done_at: None }
     }
 
     /// What it ends.
@@ -71,15 +75,19 @@ impl Ending {
         self.done_at.is_some()
     }
 
-    /// Stops the control groups that are to be killed.
-    fn freeze(&mut self) {
-        if !self.frozen {
-            self.frozen = true;
-            self.target.groups().iter().for_each(Scope::freeze);
+    /// Kills its control groups: what is in them stops, has its name taken, and dies at once, with whatever it forks meanwhile.
+    fn strike_groups(&mut self) {
+        let groups = self.target.groups();
+        groups.iter().for_each(Scope::freeze);
+        for group in &groups {
+            for process in group.members() {
+                self.killed.entry(process.id).or_insert(process.name);
+            }
+            kill(group);
         }
     }
 
-    /// Takes note of what was found of it.
+    /// Takes note of what was found of it, and kills that.
     fn note(&mut self, found: io::Result<Vec<Process>>) {
         let Ok(found) = found else {
             // What can't be seen may be there.
@@ -94,25 +102,11 @@ impl Ending {
         for process in &found {
             self.killed.entry(process.id).or_insert_with(|| process.name.clone());
         }
-        self.left = found;
-    }
-
-    /// Kills the control groups, where it has any: at once, with whatever is forked meanwhile.
-    fn strike_groups(&mut self, table: &Table) {
-        self.in_killed_groups.clear();
-        for group in self.target.groups().iter().filter(|_| !self.left.is_empty()) {
-            let members = group.processes(table).unwrap_or_default();
-            if kill(group) {
-                self.in_killed_groups.extend(members);
-            }
+        if !found.is_empty() {
+            self.target.groups().iter().for_each(kill);
+            strike(&found);
         }
-    }
-
-    /// Kills what is in none of them, one by one.
-    fn strike_rest(&self) {
-        self.left.iter().filter(|process| !self.in_killed_groups.contains(&process.id)).for_each(|process| {
-            process.signal(Signal::SIGKILL);
-        });
+        self.left = found;
     }
 
     /// Whether anything was there to kill.
@@ -139,45 +133,85 @@ impl Ending {
     }
 }
 
-/// Kills a group; `false` where the kernel can't (older than 5.14), and what was frozen in it has to die one by one.
-fn kill(group: &Scope) -> bool {
-    let killed = group.kill().is_ok();
-    if !killed {
+/// Kills a group. Where the kernel can't (older than 5.14), what is in it has to die one by one, and not frozen.
+fn kill(group: &Scope) {
+    if group.kill().is_err() {
         group.thaw();
+        strike(&group.members());
     }
-    killed
 }
 
-/// Strikes at all of them, with one look at the processes. Everything is found before anything is killed: what dies takes the
-/// processor from who looks.
-pub fn strike_all(endings: &mut [Ending]) {
-    let mut endings: Vec<&mut Ending> = endings.iter_mut().filter(|ending| !ending.is_done()).collect();
-    endings.iter_mut().for_each(|ending| ending.freeze());
-    match Table::read() {
-        Ok(table) => {
-            for ending in &mut endings {
-                let found = ending.target.find(&table);
-                ending.note(found);
-            }
-            endings.iter_mut().for_each(|ending| ending.strike_groups(&table));
-            endings.iter().for_each(|ending| ending.strike_rest());
-        }
-        Err(error) => tracing::error!("the processes can't be listed: {error}"),
+/// Kills processes one by one.
+fn strike(processes: &[Process]) {
+    for process in processes {
+        process.signal(Signal::SIGKILL);
     }
+}
+
+/// Strikes at the control groups of all of them.
+pub fn strike_groups(endings: &mut [Ending]) {
+    endings.iter_mut().for_each(Ending::strike_groups);
 }
 
 /// Follows the endings up until all are done or time is up.
 pub async fn follow_up(endings: &mut [Ending]) {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
-    while endings.iter().any(|ending| !ending.is_done()) && start.elapsed() < FOLLOWED_UP {
+    while endings.iter().any(|ending| !ending.is_done()) {
+        let open = || endings.iter().filter(|ending| !ending.is_done());
+        let mut wanted = Wanted::default();
+        wanted.extend(open().map(|ending| ending.target.wanted()));
+        let looked = apart::run(move || Table::look(&wanted)).await.flatten();
+        if let Err(error) = &looked {
+            tracing::error!("the processes can't be listed: {error}");
+        }
+        for ending in endings.iter_mut().filter(|ending| !ending.is_done()) {
+            let found = match &looked {
+                Ok(table) => ending.target.find(table),
+                Err(error) => Err(error.kind().into()),
+            };
+            ending.note(found);
+        }
+        if start.elapsed() > FOLLOWED_UP {
+            return;
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
-        strike_all(endings);
     }
 }
 
 impl Target {
+    /// The process that it began with; none where it is a person.
+    pub fn first(&self) -> Option<ProcessId> {
+        match self {
+            Self::Session(session) => Some(session.leader),
+            Self::Elevation { ended, .. } => Some(ended.root),
+            Self::Person { .. } => None,
+        }
+    }
+
+    /// What has to be looked at to [`find`](Self::find) it.
+    pub fn wanted(&self) -> Wanted {
+        match self {
+            Self::Session(session) => Wanted {
+                groups: self.groups(),
+                trees: vec![session.leader],
+                audit_sessions: session.audit_session.into_iter().collect(),
+                ..Wanted::default()
+            },
+            Self::Elevation { ended, covered, .. } => {
+                let mut groups = self.groups();
+                groups.extend(covered.iter().filter_map(|run| run.group.clone()));
+                let trees = covered.iter().map(|run| run.root).chain([ended.root]).collect();
+                let audit_sessions = ended.audit_session.into_iter().collect();
+                Wanted { groups, trees, audit_sessions, ..Wanted::default() }
+            }
+            Self::Person { uid, .. } => {
+                Wanted { groups: self.groups(), login_uids: HashSet::from([*uid]), ..Wanted::default() }
+            }
+        }
+    }
+
     /// What of it is in `table`.
     ///
     /// # Errors
@@ -186,7 +220,7 @@ impl Target {
     pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
         match self {
             Self::Session(session) => find_session(session, table),
-            Self::Elevation { ended, covered, leaders } => Ok(find_elevated(table, ended, covered, leaders)),
+            Self::Elevation { ended, covered, leaders } => find_elevated(table, ended, covered, leaders),
             Self::Person { uid, .. } => find_left_of_person(*uid, table),
         }
     }
@@ -195,7 +229,7 @@ impl Target {
     fn groups(&self) -> Vec<Scope> {
         match self {
             Self::Session(session) => session.scope().into_iter().collect(),
-            Self::Elevation { .. } => Vec::new(),
+            Self::Elevation { ended, .. } => ended.group.iter().filter(|_| !ended.gone).cloned().collect(),
             Self::Person { uid, .. } => Scope::of_user_manager(*uid).into_iter().collect(),
         }
     }
@@ -205,7 +239,7 @@ impl Target {
 /// the same uid is not theirs, and neither is what a container numbers alike.
 fn find_left_of_person(uid: u32, table: &Table) -> io::Result<Vec<Process>> {
     let managed = match Scope::of_user_manager(uid) {
-        Some(manager) => manager.processes(table)?,
+        Some(manager) => table.in_group(&manager)?,
         None => HashSet::new(),
     };
     let left = |process: &&Process| {
@@ -219,7 +253,7 @@ fn find_left_of_person(uid: u32, table: &Table) -> io::Result<Vec<Process>> {
 fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
     let mut wanted = table.tree(session.leader);
     if let Some(scope) = session.scope() {
-        wanted.extend(scope.processes(table)?);
+        wanted.extend(table.in_group(&scope)?);
     }
     let own = |process: &&Process| {
         wanted.contains(&process.id)
@@ -229,41 +263,76 @@ fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
 }
 
 /// What the run of sudo or su started, and what of another user's rights is left in its session since then: not the login, not
-/// what the run was started from, not what was there before it and what that started, and not the runs that go on.
-fn find_elevated(table: &Table, ended: &Elevation, covered: &[ProcessId], leaders: &[ProcessId]) -> Vec<Process> {
+/// what the run was started from, not what was there before it and what that started, and not the runs that go on and what they started.
+fn find_elevated(
+    table: &Table,
+    ended: &Elevation,
+    covered: &[Covered],
+    leaders: &[ProcessId],
+) -> io::Result<Vec<Process>> {
+    let in_group = |group: &Option<Scope>| group.as_ref().map_or(Ok(HashSet::new()), |group| table.in_group(group));
+    let plain = ended.plain();
     let elevated = |process: &Process| {
         ended.audit_session.is_some()
             && process.audit_session == ended.audit_session
-            && ended.uid.is_some_and(|uid| process.euid != uid)
-            && process.login_uid != Some(process.euid)
+            && plain.as_ref().is_some_and(|plain| plain.is_elevated(process, ended.opened_at))
+            && !is_own_of_another_login(process, ended.uid)
     };
+    let own_group = in_group(&ended.group)?;
+    let own_tree = table.tree(ended.root);
+    let others = of_others(table, covered, &own_tree, &own_group)?;
+    // The login itself: once the run's first process is dead, nothing tells its ancestors any more, and start times are as coarse as 10 ms.
     let mut spared: HashSet<ProcessId> = table.ancestors(ended.root);
-    // Once the run itself is dead, nothing tells its ancestors any more, and start times are as coarse as 10 ms.
     spared.extend(leaders);
-    let older = |process: &&Process| process.id.start < ended.root.start && elevated(process);
     // A program that let somebody in has the person's own processes below it, and they may adopt what a dead run leaves (prctl(2),
     // PR_SET_CHILD_SUBREAPER): that hides nothing.
-    let own: HashSet<ProcessId> = table.iter().filter(|it| Some(it.euid) == ended.uid).map(|it| it.id).collect();
-    let before: Vec<ProcessId> = table.iter().filter(older).map(|it| it.id).filter(|it| !spared.contains(it)).collect();
-    let before = before.into_iter().filter(|&root| table.tree(root).is_disjoint(&own));
-    let before: Vec<ProcessId> = before.collect();
-    for &root in covered {
-        spared.extend(table.ancestors(root));
-    }
-    for &root in covered.iter().chain(&before) {
-        spared.extend(table.tree(root));
-    }
-    let started = table.tree(ended.root);
+    let own: HashSet<ProcessId> =
+        table.iter().filter(|it| Some(it.credentials.euid()) == ended.uid).map(|it| it.id).collect();
+    let older = |process: &&Process| process.id.start < ended.root.start && elevated(process);
+    let older = table.iter().filter(older).map(|it| it.id).filter(|it| !spared.contains(it) && !others.contains(it));
+    let before: Vec<HashSet<ProcessId>> =
+        older.map(|root| table.tree(root)).filter(|tree| tree.is_disjoint(&own)).collect();
+    spared.extend(before.into_iter().flatten());
+    let started: HashSet<ProcessId> = own_group.into_iter().chain(own_tree).collect();
     let left_behind =
-        |process: &Process| elevated(process) && process.id.start >= ended.root.start && !spared.contains(&process.id);
-    let doomed = |process: &&Process| started.contains(&process.id) || left_behind(process);
-    table.iter().filter(doomed).cloned().collect()
+        |process: &Process| process.id.start >= ended.root.start && !spared.contains(&process.id) && elevated(process);
+    let doomed =
+        |process: &&Process| !others.contains(&process.id) && (started.contains(&process.id) || left_behind(process));
+    Ok(table.iter().filter(doomed).cloned().collect())
+}
+
+/// What belongs to the runs that go on: to the innermost of several, a control group before a tree.
+fn of_others(
+    table: &Table,
+    covered: &[Covered],
+    own_tree: &HashSet<ProcessId>,
+    own_group: &HashSet<ProcessId>,
+) -> io::Result<HashSet<ProcessId>> {
+    let mut others = HashSet::new();
+    for run in covered {
+        let is_inner = own_tree.contains(&run.root);
+        others.extend(table.tree(run.root).into_iter().filter(|it| is_inner || !own_tree.contains(it)));
+    }
+    others.retain(|it| !own_group.contains(it));
+    for group in covered.iter().filter_map(|run| run.group.as_ref()) {
+        others.extend(table.in_group(group)?);
+    }
+    Ok(others)
+}
+
+/// Whether it has the rights of whoever logged in, and no more, where it was somebody else who ran sudo: they came by su.
+fn is_own_of_another_login(process: &Process, invoker: Option<u32>) -> bool {
+    let rights = &process.credentials;
+    process.login_uid.is_some_and(|login| {
+        Some(login) != invoker && rights.uids.iter().all(|&uid| uid == login) && rights.permitted == 0
+    })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::enforce::credentials::Credentials;
     use crate::enforce::sudo_command::SudoCommand;
 
     /// In these tables, a process started when its number says.
@@ -273,7 +342,8 @@ mod tests {
 
     fn process(pid: i32, parent: i32, euid: u32, session: u32) -> Process {
         let (name, audit_session) = (format!("p{pid}"), Some(session));
-        Process { id: id(pid), parent, name, state: 'S', euid, tty: 0, audit_session, login_uid: Some(1001) }
+        let credentials = Credentials { uids: [euid; 4], ..Credentials::default() };
+        Process { id: id(pid), parent, name, state: 'S', credentials, tty: 0, audit_session, login_uid: Some(1001) }
     }
 
     fn elevation(root: i32) -> Elevation {
@@ -286,10 +356,14 @@ mod tests {
             uid: Some(1001),
             logind_id: None,
             audit_session: Some(5),
+            group: None,
+            gids: Vec::new(),
             grant: None,
             opened_us: 0,
+            opened_at: 0,
             hung_up_for: None,
             pinned: Vec::new(),
+            gone: false,
         }
     }
 
@@ -321,8 +395,9 @@ mod tests {
 
     fn doomed_beside(table: Vec<Process>, ended: &Elevation, covered: &[ProcessId], leaders: &[ProcessId]) -> Vec<i32> {
         let table: Table = table.into_iter().collect();
-        let mut pids: Vec<i32> =
-            find_elevated(&table, ended, covered, leaders).iter().map(|process| process.id.pid).collect();
+        let covered: Vec<Covered> = covered.iter().map(|&root| Covered { root, group: None }).collect();
+        let found = find_elevated(&table, ended, &covered, leaders).unwrap();
+        let mut pids: Vec<i32> = found.iter().map(|process| process.id.pid).collect();
         pids.sort_unstable();
         pids
     }
@@ -388,6 +463,31 @@ mod tests {
         table.push(process(40, 1, 1001, 5));
         let bobs = Elevation { user: "bob".into(), uid: Some(1002), ..elevation(17) };
         assert_eq!(doomed_of(table, &bobs, &[id(13)]), [17, 18]);
+    }
+
+    #[test]
+    fn rights_that_can_be_taken_back_are_rights() {
+        // 40 runs as alice and kept root's id aside; 41 and 42 kept a group and a capability; 43 kept nothing.
+        let mut table = table();
+        let kept = |pid: i32, credentials: Credentials| Process { credentials, ..process(pid, 1, 1001, 5) };
+        let alices = Credentials { uids: [1001; 4], gids: [1001; 4], ..Credentials::default() };
+        table.push(kept(40, Credentials { uids: [1001, 1001, 0, 1001], ..alices.clone() }));
+        table.push(kept(41, Credentials { gids: [1001, 1001, 0, 1001], ..alices.clone() }));
+        table.push(kept(42, Credentials { permitted: 1, ..alices.clone() }));
+        table.push(kept(43, alices));
+        let gone = Elevation { root: ProcessId { pid: 99, start: 18 }, gids: vec![1001], ..elevation(99) };
+        assert_eq!(doomed_of(table, &gone, &[id(13), id(17)]), [40, 41, 42]);
+    }
+
+    #[test]
+    fn a_covered_run_spares_itself_and_never_what_it_came_from() {
+        // bash 14 of the run 13 started 50, which left it; below that alice runs sudo 52 by another grant.
+        let mut table = table();
+        table.push(process(50, 1, 0, 5));
+        table.push(process(51, 50, 1001, 5));
+        table.push(process(52, 51, 0, 5));
+        table.push(process(53, 52, 0, 5));
+        assert_eq!(doomed_of(table, &elevation(13), &[id(17), id(52)]), [13, 14, 15, 16, 50]);
     }
 
     #[test]

@@ -90,16 +90,16 @@ impl Logind {
         in_time(call).await
     }
 
-    /// Calls `opened` whenever a session opens, for as long as the bus is there.
+    /// Calls `opened` with its id whenever a session opens, for as long as the bus is there.
     ///
     /// # Errors
     ///
     /// What the bus says when it goes away.
-    pub async fn watch(&self, opened: impl Fn()) -> zbus::Result<()> {
+    pub async fn watch(&self, opened: impl Fn(&str)) -> zbus::Result<()> {
         let manager = ManagerProxy::new(&self.connection().await?).await?;
         let mut sessions = manager.receive_session_new().await?;
-        while sessions.next().await.is_some() {
-            opened();
+        while let Some(new) = sessions.next().await {
+            opened(new.args()?.session_id());
         }
         self.checked(Err(zbus::Error::InputOutput(std::sync::Arc::new(std::io::ErrorKind::UnexpectedEof.into()))))
     }

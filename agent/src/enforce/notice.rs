@@ -1,15 +1,17 @@
 //! Notice of the end: warnings on people's terminals, and HUP and TERM for their programs shortly before it.
 
 use super::ending::Target;
-use super::processes::{Process, Table};
-use super::sessions::{Elevation, Session, Standing};
+use super::processes::Process;
+use super::run::Elevation;
+use super::sessions::{Session, Standing};
+use super::table::{Table, Wanted};
 use super::terminals;
 use crate::agent::Agent;
-use crate::human;
 use crate::request::decision::{Elevation as Scoped, Request};
+use crate::{apart, human};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
-use std::cell::OnceCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The earliest of several times.
@@ -23,23 +25,25 @@ impl Next {
 }
 
 /// Gives notice to everybody who is to have it at `now`, and notes in `next` when there is more to give.
-pub fn give(agent: &Agent, now: Timestamp, next: &mut Next) {
-    let mut round = Round { agent, now, next, table: OnceCell::new() };
+pub fn give(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
+    let mut round = Round { agent, now, next, wanted: Wanted::default(), notices: Vec::new() };
     let sessions: Vec<Session> = agent.sessions.borrow().sessions().to_vec();
     let governed = |it: &&Session| !it.closed && !it.exempt && agent.governs(&it.service, it.opened_us);
     sessions.iter().filter(governed).for_each(|session| round.session(session));
     let elevations: Vec<Elevation> = agent.sessions.borrow().elevations().to_vec();
-    let governed = |it: &&Elevation| agent.governs(&it.service, it.opened_us);
+    let governed = |it: &&Elevation| !it.gone && agent.governs(&it.service, it.opened_us);
     elevations.iter().filter(governed).for_each(|elevation| round.elevation(elevation));
+    round.give();
 }
 
 /// One round of notices.
 struct Round<'a> {
-    agent: &'a Agent,
+    agent: &'a Rc<Agent>,
     now: Timestamp,
     next: &'a mut Next,
-    /// One look at the processes serves all, and is only taken where somebody is to have notice.
-    table: OnceCell<Table>,
+    /// Whom to look for, and what to tell whom of those who are found: one look serves all.
+    wanted: Wanted,
+    notices: Vec<Box<dyn FnOnce(&Table)>>,
 }
 
 /// What a warning is about.
@@ -71,8 +75,13 @@ impl Round<'_> {
         let standing = elevation.standing(self.agent.grants.borrow().of(&elevation.user), self.now);
         let Standing::Covered { until, .. } = standing else { return };
         if self.hang_up_is_due(elevation.hung_up_for, until) {
-            let tree = self.table().tree(elevation.root);
-            hang_up(self.table().iter().filter(|process| tree.contains(&process.id)));
+            let (root, group) = (elevation.root, elevation.group.clone());
+            let groups = group.iter().cloned().collect();
+            self.tell(Wanted { groups, trees: vec![root], ..Wanted::default() }, move |table| {
+                let mut started = table.tree(root);
+                started.extend(group.and_then(|group| table.in_group(&group).ok()).into_iter().flatten());
+                hang_up(table.iter().filter(|process| started.contains(&process.id)));
+            });
             let mut sessions = self.agent.sessions.borrow_mut();
             sessions.update_elevation(elevation.root, |elevation| elevation.hung_up_for = Some(until));
         }
@@ -92,7 +101,10 @@ impl Round<'_> {
             self.next.at(until - soonest);
         }
         let Some(&shortest) = passed.iter().min() else { return };
-        terminals::warn(&self.processes_of(session), &self.warning(access, grant, until));
+        let (warning, target) = (self.warning(access, grant, until), Target::Session(session.clone()));
+        self.tell(wanted_of(session), move |table| {
+            terminals::warn(&target.find(table).unwrap_or_default(), &warning);
+        });
         self.agent.sessions.borrow_mut().update_session(session.leader, |session| match access {
             Access::Login => session.told.login = Some((until, shortest)),
             Access::Sudo => session.told.sudo = Some((until, shortest)),
@@ -115,9 +127,12 @@ impl Round<'_> {
         if !self.hang_up_is_due(session.hung_up_for, until) {
             return;
         }
-        let found = self.processes_of(session);
-        let leader = found.iter().find(|process| process.id == session.leader).map(|leader| leader.name.clone());
-        hang_up(found.iter().filter(|process| Some(&process.name) != leader.as_ref()));
+        let (leader, target) = (session.leader, Target::Session(session.clone()));
+        self.tell(wanted_of(session), move |table| {
+            let found = target.find(table).unwrap_or_default();
+            let leader = found.iter().find(|process| process.id == leader).map(|leader| leader.name.clone());
+            hang_up(found.iter().filter(|process| Some(&process.name) != leader.as_ref()));
+        });
         let mut sessions = self.agent.sessions.borrow_mut();
         sessions.update_session(session.leader, |session| session.hung_up_for = Some(until));
     }
@@ -133,18 +148,35 @@ impl Round<'_> {
         at <= self.now
     }
 
-    fn processes_of(&self, session: &Session) -> Vec<Process> {
-        Target::Session(session.clone()).find(self.table()).unwrap_or_default()
+    fn tell(&mut self, wanted: Wanted, notice: impl FnOnce(&Table) + 'static) {
+        self.wanted.extend([wanted]);
+        self.notices.push(Box::new(notice));
     }
 
-    fn table(&self) -> &Table {
-        self.table.get_or_init(|| {
-            Table::read().unwrap_or_else(|error| {
-                tracing::error!("nobody can be given notice, since the processes can't be listed: {error}");
-                Table::default()
-            })
-        })
+    /// Looks for those who are to have notice, and gives it, while everything else goes on.
+    fn give(self) {
+        let Self { agent, wanted, notices, .. } = self;
+        if notices.is_empty() {
+            return;
+        }
+        agent.work_on(async move {
+            match apart::run(move || Table::look(&wanted)).await.flatten() {
+                Ok(table) => notices.into_iter().for_each(|notice| notice(&table)),
+                Err(error) => {
+                    tracing::error!("nobody can be given notice, since the processes can't be listed: {error}");
+                }
+            }
+        });
     }
+}
+
+/// Its scope holds all that is to have notice, where it has one: nothing else is looked for.
+fn wanted_of(session: &Session) -> Wanted {
+    let mut wanted = Target::Session(session.clone()).wanted();
+    if !wanted.groups.is_empty() {
+        wanted.audit_sessions.clear();
+    }
+    wanted
 }
 
 fn hang_up<'a>(processes: impl Iterator<Item = &'a Process>) {

@@ -1,50 +1,130 @@
-//! What is over: found, ended, followed up and forgotten, session by session.
+//! What has expired: found, ended, followed up and forgotten, session by session.
 
-use super::ending::{self, Ending, Target};
-use super::processes::{ProcessId, Table};
-use super::sessions::{Elevation, Session, Sessions, Standing};
+use super::ending::{self, Covered, Ending, Target};
+use super::processes::ProcessId;
+use super::run::Elevation;
+use super::scope::Scope;
+use super::sessions::{Session, Sessions, Standing};
+use super::table::{Table, Wanted};
 use crate::agent::Agent;
+use crate::apart;
 use crate::request::decision::ReasonCode;
 use curfew_protocol::audit::{Event, Field};
 use jiff::Timestamp;
-use std::collections::HashSet;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The shortest and the longest pause between two looks for what a login or a run of sudo left when it ended by itself.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How many times as long as a look the pause after it is: looks never take more than a hundredth of the time.
+const PAUSE_PER_LOOK: u32 = 100;
 
 /// Audits the sessions whose first process is gone. What they left behind is watched until it is gone, too.
-pub fn note_closed(agent: &Agent) {
-    let ending = agent.ending.borrow();
+pub fn note_closed(agent: &Rc<Agent>) {
     let closed = agent.sessions.borrow_mut().take_closed();
-    for session in closed.iter().filter(|session| !session.exempt && !ending.contains(&session.leader)) {
-        agent.write_under(session.grant.as_deref(), session.entry(Event::SessionClosed));
+    {
+        let ending = agent.ending.borrow();
+        for session in closed.iter().filter(|session| !session.exempt && !ending.contains(&session.leader)) {
+            agent.write_under(session.grant.as_deref(), session.entry(Event::SessionClosed));
+        }
     }
-    let (sessions, elevations) = finished(&agent.sessions.borrow(), &ending);
-    sessions.iter().for_each(|session| forget_session(agent, session));
-    elevations.into_iter().for_each(|root| agent.sessions.borrow_mut().remove_elevation(root));
+    let ended = ended_runs(agent);
+    ended.iter().for_each(|run| note_run_over(agent, run));
+    look_behind(agent);
 }
 
-/// The logins and the runs of sudo and su of which nothing is left. What can't be seen is not gone.
-fn finished(sessions: &Sessions, ending: &HashSet<ProcessId>) -> (Vec<Session>, Vec<ProcessId>) {
+/// The runs of sudo and su whose first process has ended and of which more is to be told.
+fn ended_runs(agent: &Agent) -> Vec<Elevation> {
+    let (sessions, ending) = (agent.sessions.borrow(), agent.ending.borrow());
+    let ended = |run: &&Elevation| !run.gone && !ending.contains(&run.root) && !sessions.lives(run.root);
+    sessions.elevations().iter().filter(ended).cloned().collect()
+}
+
+/// A run of sudo or su whose first process has ended is over when its control group is empty. This costs the same on any host.
+pub fn note_run_over(agent: &Agent, run: &Elevation) {
+    if run.group.as_ref().is_some_and(|group| group.remove_if_empty()) {
+        retire(agent, run);
+    }
+}
+
+/// Nothing is left of the run in its group. What root moved out of it may be: one entry for each login and grant is kept to look for that.
+fn retire(agent: &Agent, run: &Elevation) {
+    let now = agent.now();
+    let standing = run.standing(agent.grants.borrow().of(&run.user), now);
+    let mut sessions = agent.sessions.borrow_mut();
+    let retired = match standing {
+        Standing::Covered { grant, .. } if run.audit_session.is_some() => {
+            Elevation { pinned: vec![grant], gone: true, ..run.clone() }
+        }
+        // Its end has come: that looks for what is left.
+        Standing::Over { .. } if run.audit_session.is_some() => Elevation { gone: true, ..run.clone() },
+        // By nothing could it be found.
+        _ => return sessions.remove_elevation(run.root),
+    };
+    if sessions.elevations().iter().any(|known| known.leaves_as(&retired)) {
+        sessions.remove_elevation(run.root);
+    } else {
+        sessions.update_elevation(run.root, |run| *run = retired);
+    }
+}
+
+/// Looks, off everybody's path and one look at a time, for what is left of logins that ended by themselves, and of runs of sudo that have no
+/// control group to tell. Of what nothing is left is forgotten.
+fn look_behind(agent: &Rc<Agent>) {
+    if agent.looking_behind.get() || left_open(agent).is_empty() {
+        return;
+    }
+    agent.looking_behind.set(true);
+    let agent = Rc::clone(agent);
+    tokio::task::spawn_local(async move {
+        let targets = left_open(&agent);
+        let mut wanted = Wanted::default();
+        wanted.extend(targets.iter().map(Target::wanted));
+        let begun = Instant::now();
+        match apart::run(move || Table::look(&wanted)).await.flatten() {
+            Ok(table) => forget_what_is_gone(&agent, &targets, &table),
+            Err(error) => tracing::error!("what logins left behind can't be looked for: {error}"),
+        }
+        tokio::time::sleep((begun.elapsed() * PAUSE_PER_LOOK).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+        agent.looking_behind.set(false);
+        if left_open(&agent).iter().any(|it| !targets.iter().any(|known| known.first() == it.first())) {
+            look_behind(&agent);
+        }
+    });
+}
+
+/// What ended by itself and may have left something.
+fn left_open(agent: &Agent) -> Vec<Target> {
+    let (sessions, ending) = (agent.sessions.borrow(), agent.ending.borrow());
+    // What its scope still holds is there without a look, and what can't be seen is not gone.
     let empty = |session: &&Session| session.scope().is_none_or(|scope| scope.is_empty().unwrap_or(false));
     let closed = sessions.sessions().iter().filter(|session| session.closed && !ending.contains(&session.leader));
-    let closed: Vec<&Session> = closed.filter(empty).collect();
-    let over = sessions.elevations().iter().filter(|run| !ending.contains(&run.root) && !run.root.lives());
-    let over: Vec<&Elevation> = over.collect();
-    if closed.is_empty() && over.is_empty() {
-        return Default::default();
+    let ungrouped = |run: &&Elevation| run.group.is_none() && !run.gone && !sessions.lives(run.root);
+    let runs = sessions.elevations().iter().filter(|run| !ending.contains(&run.root)).filter(ungrouped);
+    let runs = runs.map(|run| elevation_target(&sessions, run, |_| true));
+    closed.filter(empty).map(|session| Target::Session(session.clone())).chain(runs).collect()
+}
+
+fn forget_what_is_gone(agent: &Agent, targets: &[Target], table: &Table) {
+    let ending = agent.ending.borrow().clone();
+    let gone = |target: &&Target| target.find(table).is_ok_and(|found| found.is_empty());
+    for target in targets.iter().filter(|target| target.first().is_some_and(|it| !ending.contains(&it))).filter(gone) {
+        match target {
+            Target::Session(session) => forget_session(agent, session),
+            Target::Elevation { ended, .. } => agent.sessions.borrow_mut().remove_elevation(ended.root),
+            Target::Person { .. } => {}
+        }
     }
-    let Ok(table) = Table::read() else { return Default::default() };
-    let gone = |target: Target| target.find(&table).is_ok_and(|found| found.is_empty());
-    (
-        closed.iter().filter(|it| gone(Target::Session((**it).clone()))).map(|it| (*it).clone()).collect(),
-        over.iter().filter(|run| gone(elevation_target(sessions, run, |_| true))).map(|run| run.root).collect(),
-    )
 }
 
 fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Target {
-    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && covered(other));
+    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && !other.gone && covered(other));
     let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == ended.audit_session;
     let leaders = sessions.sessions().iter().filter(same).map(|session| session.leader).collect();
-    Target::Elevation { ended: ended.clone(), covered: others.map(|other| other.root).collect(), leaders }
+    let covered = others.map(|other| Covered { root: other.root, group: other.group.clone() }).collect();
+    Target::Elevation { ended: ended.clone(), covered, leaders }
 }
 
 /// Kills what no grant covers, and follows it up in a task of its own.
@@ -72,7 +152,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         }
     }
     if !endings.is_empty() {
-        ending::strike_all(&mut endings);
+        ending::strike_groups(&mut endings);
         agent.work_on(finish(Rc::clone(agent), endings, why));
     }
 }
@@ -119,6 +199,7 @@ fn forget(agent: &Agent, ending: &Ending) {
         }
         Target::Elevation { ended, .. } => {
             if ending.is_done() {
+                let _something_may_be_dying = ended.group.as_ref().map(Scope::remove_if_empty);
                 agent.sessions.borrow_mut().remove_elevation(ended.root);
             }
             agent.ending.borrow_mut().remove(&ended.root);
@@ -129,6 +210,12 @@ fn forget(agent: &Agent, ending: &Ending) {
 
 /// Nothing is left of the session. If it was the person's last, what they have elsewhere is looked at.
 fn forget_session(agent: &Agent, session: &Session) {
-    agent.sessions.borrow_mut().remove_session(session.leader);
+    let mut sessions = agent.sessions.borrow_mut();
+    sessions.remove_session(session.leader);
+    // Nothing of its runs of sudo is left, either.
+    let gone =
+        |run: &&Elevation| run.gone && session.audit_session.is_some() && run.audit_session == session.audit_session;
+    let gone: Vec<ProcessId> = sessions.elevations().iter().filter(gone).map(|run| run.root).collect();
+    gone.into_iter().for_each(|root| sessions.remove_elevation(root));
     agent.departing.borrow_mut().insert(session.user.clone());
 }

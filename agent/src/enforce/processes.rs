@@ -3,12 +3,12 @@
 //! A PID alone names nobody: it is taken with the process's start time, and a signal goes through a pidfd that was
 //! checked against it.
 
+use super::credentials::Credentials;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
@@ -32,8 +32,8 @@ pub struct Process {
     pub name: String,
     /// What it does, as proc_pid_stat(5) writes it: `R`, `S`, `D` …
     pub state: char,
-    /// Its effective user id.
-    pub euid: u32,
+    /// Its ids and capabilities.
+    pub credentials: Credentials,
     /// The device number of its controlling terminal; 0 for none.
     pub tty: i32,
     /// The kernel's audit session, inherited through sudo, setsid and nohup; none for what PID 1 started.
@@ -58,12 +58,13 @@ impl Process {
     ///
     /// That /proc can't be read, which says nothing about the process.
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
-        let (Some(stat), Some(status)) = (read_of(pid, "stat")?, read_of(pid, "status")?) else { return Ok(None) };
-        let stat = String::from_utf8_lossy(&stat).into_owned();
-        let status = String::from_utf8_lossy(&status).into_owned();
-        let (audit_session, login_uid) = (number(pid, "sessionid")?, number(pid, "loginuid")?);
-        let described = describe(pid, &stat, &status, audit_session, login_uid);
-        described.ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
+        let (Some(stat), Some(status)) = (Stat::read(pid)?, read_of(pid, "status")?) else { return Ok(None) };
+        let status = String::from_utf8_lossy(&status);
+        let credentials = Credentials::parse(&status)
+            .ok_or_else(|| io::Error::other(format!("/proc/{pid}/status makes no sense: {status:?}")))?;
+        let (audit_session, login_uid) = (audit_session(pid)?, number(pid, "loginuid")?);
+        let Stat { id, parent, name, state, tty } = stat;
+        Ok(Some(Self { id, parent, name, state, credentials, tty, audit_session, login_uid }))
     }
 
     /// Sends it a signal; `false` if it is gone.
@@ -82,34 +83,51 @@ impl Process {
     }
 }
 
-/// `None` where the text makes no sense; `Some(None)` for a process that has ended and waits to be reaped.
-fn describe(
-    pid: i32,
-    stat: &str,
-    status: &str,
-    audit_session: Option<u32>,
-    login_uid: Option<u32>,
-) -> Option<Option<Process>> {
-    let (before, after) = stat.rsplit_once(')')?;
-    let name = before.split_once('(')?.1.to_owned();
-    // The fields behind the name; the first is field 3 of proc_pid_stat(5).
-    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-    let threads: u32 = fields.get(17)?.parse().ok()?;
-    // A process whose first thread alone has ended looks like a zombie, and runs.
-    if matches!(*fields.first()?, "X") || (*fields.first()? == "Z" && threads <= 1) {
-        return Some(None);
+/// What proc_pid_stat(5) says of a process, which one read(2) brings.
+pub(super) struct Stat {
+    pub id: ProcessId,
+    pub parent: i32,
+    name: String,
+    state: char,
+    tty: i32,
+}
+
+impl Stat {
+    /// Reads it; none if the process is gone or no longer runs.
+    pub fn read(pid: i32) -> io::Result<Option<Self>> {
+        let Some(stat) = read_of(pid, "stat")? else { return Ok(None) };
+        let stat = String::from_utf8_lossy(&stat);
+        Self::parse(pid, &stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
     }
-    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    Some(Some(Process {
-        id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
-        parent: fields.get(1)?.parse().ok()?,
-        name,
-        state: fields.first()?.chars().next()?,
-        euid: uids.split_ascii_whitespace().nth(1)?.parse().ok()?,
-        tty: fields.get(4)?.parse().ok()?,
-        audit_session,
-        login_uid,
-    }))
+
+    /// `None` where the text makes no sense; `Some(None)` for a process that has ended and waits to be reaped.
+    fn parse(pid: i32, stat: &str) -> Option<Option<Self>> {
+        let (before, after) = stat.rsplit_once(')')?;
+        let name = before.split_once('(')?.1.to_owned();
+        // The fields behind the name; the first is field 3 of proc_pid_stat(5).
+        let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+        let threads: u32 = fields.get(17)?.parse().ok()?;
+        // A process whose first thread alone has ended looks like a zombie, and runs.
+        if matches!(*fields.first()?, "X") || (*fields.first()? == "Z" && threads <= 1) {
+            return Some(None);
+        }
+        Some(Some(Self {
+            id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
+            parent: fields.get(1)?.parse().ok()?,
+            name,
+            state: fields.first()?.chars().next()?,
+            tty: fields.get(4)?.parse().ok()?,
+        }))
+    }
+}
+
+/// The kernel's audit session of a process.
+///
+/// # Errors
+///
+/// That /proc can't be read.
+pub(super) fn audit_session(pid: i32) -> io::Result<Option<u32>> {
+    number(pid, "sessionid")
 }
 
 /// A file of a process; none if the process is gone. /proc gives a short file whole in one read(2), and every process is read at an end.
@@ -131,12 +149,13 @@ fn read_of(pid: i32, file: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
+/// Whether an error of /proc means that the process is not there any more.
+pub(super) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// A number that may be unset, or not be there on a kernel without audit.
-fn number(pid: i32, file: &str) -> io::Result<Option<u32>> {
+pub(super) fn number(pid: i32, file: &str) -> io::Result<Option<u32>> {
     let number = read_of(pid, file)?.and_then(|bytes| String::from_utf8_lossy(&bytes).trim().parse().ok());
     Ok(number.filter(|&number| number != UNSET))
 }
@@ -144,8 +163,8 @@ fn number(pid: i32, file: &str) -> io::Result<Option<u32>> {
 impl ProcessId {
     /// Whether it still runs. Where that can't be told, it is taken to.
     pub fn lives(self) -> bool {
-        match Process::read(self.pid) {
-            Ok(process) => process.is_some_and(|process| process.id == self),
+        match Stat::read(self.pid) {
+            Ok(stat) => stat.is_some_and(|stat| stat.id == self),
             Err(_) => true,
         }
     }
@@ -169,6 +188,11 @@ pub fn login_uid(pid: i32) -> Option<u32> {
     number(pid, "loginuid").ok().flatten()
 }
 
+/// The folder that a process works in; none if that can't be told, or is no plain text.
+pub fn folder(pid: i32) -> Option<String> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?.into_os_string().into_string().ok()
+}
+
 /// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they are too long to
 /// be looked at.
 pub fn command_line(pid: i32) -> Option<Vec<String>> {
@@ -180,91 +204,6 @@ pub fn command_line(pid: i32) -> Option<Vec<String>> {
     }
     let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
     Some(text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
-}
-
-/// The processes that ran at one moment.
-#[derive(Debug, Default)]
-pub struct Table {
-    processes: HashMap<i32, Process>,
-    children: HashMap<i32, Vec<i32>>,
-}
-
-impl Table {
-    /// Reads every process that runs now.
-    ///
-    /// # Errors
-    ///
-    /// That /proc can't be read. An empty table would say that nothing is there.
-    pub fn read() -> io::Result<Self> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc")? {
-            let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
-            if let Some(process) = pid.map(Process::read).transpose()?.flatten() {
-                found.push(process);
-            }
-        }
-        Ok(found.into_iter().collect())
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Process> {
-        self.processes.values()
-    }
-
-    /// The parent of `process`.
-    pub fn parent(&self, process: &Process) -> Option<&Process> {
-        self.processes.get(&process.parent)
-    }
-
-    /// The process that has this number now, as it was read or as it is.
-    ///
-    /// # Errors
-    ///
-    /// That /proc can't be read.
-    pub fn by_pid(&self, pid: i32) -> io::Result<Option<ProcessId>> {
-        match self.processes.get(&pid) {
-            Some(process) => Ok(Some(process.id)),
-            None => Ok(Process::read(pid)?.map(|process| process.id)),
-        }
-    }
-
-    fn holds(&self, id: ProcessId) -> Option<&Process> {
-        self.processes.get(&id.pid).filter(|process| process.id == id)
-    }
-
-    /// `root` and whatever descends from it.
-    pub fn tree(&self, root: ProcessId) -> HashSet<ProcessId> {
-        let mut tree = HashSet::new();
-        let mut next: Vec<ProcessId> = self.holds(root).map(|process| process.id).into_iter().collect();
-        while let Some(id) = next.pop() {
-            if tree.insert(id) {
-                let children = self.children.get(&id.pid).into_iter().flatten();
-                next.extend(children.filter_map(|pid| self.processes.get(pid)).map(|child| child.id));
-            }
-        }
-        tree
-    }
-
-    /// `process` and its parents, up to PID 1.
-    pub fn ancestors(&self, process: ProcessId) -> HashSet<ProcessId> {
-        let mut line = HashSet::new();
-        let mut next = self.holds(process);
-        while let Some(process) = next.filter(|it| line.insert(it.id)) {
-            next = self.processes.get(&process.parent);
-        }
-        line
-    }
-}
-
-impl FromIterator<Process> for Table {
-    fn from_iter<I: IntoIterator<Item = Process>>(processes: I) -> Self {
-        let mut table = Self::default();
-        for process in processes {
-            table.children.entry(process.parent).or_default().push(process.id.pid);
-            table.processes.insert(process.id.pid, process);
-        }
-        table
-    }
 }
 
 /// The most names that a tally tells apart.
@@ -290,6 +229,7 @@ pub fn tally<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::process::Command;
 
     #[test]
@@ -307,7 +247,7 @@ mod tests {
         let process = Process::read(pid).unwrap().unwrap();
         assert_eq!(process.name, "a) R 1 (b");
         assert_eq!(process.parent, i32::try_from(std::process::id()).unwrap());
-        assert_eq!(process.euid, nix::unistd::geteuid().as_raw());
+        assert_eq!(process.credentials.euid(), nix::unistd::geteuid().as_raw());
         assert!(process.signal(Signal::SIGKILL));
         child.wait().unwrap();
         assert!(!process.id.lives());
@@ -337,7 +277,7 @@ mod tests {
     fn a_process_whose_first_thread_alone_has_ended_is_still_there() {
         let stat =
             |state: &str, threads: u32| format!("7 (a) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0 0");
-        let seen = |stat: &str| describe(7, stat, "Uid:\t1\t2\t3\t4\n", None, None).unwrap().map(|it| it.id.start);
+        let seen = |stat: &str| Stat::parse(7, stat).unwrap().map(|it| it.id.start);
         assert_eq!(seen(&stat("Z", 1)), None);
         assert_eq!(seen(&stat("Z", 2)), Some(99));
         assert_eq!(seen(&stat("S", 1)), Some(99));

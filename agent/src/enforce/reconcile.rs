@@ -5,7 +5,7 @@
 //! and triggers it again.
 
 use super::notice::{self, Next};
-use super::{departure, over, residue, sudoers};
+use super::{accounts, departure, over, residue, sudoers};
 use crate::agent::{Agent, Unwritable};
 use crate::clock;
 use crate::deadline::End;
@@ -33,6 +33,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     let now = reading.wall;
     let next_by_boot = agent.bar(reading);
     let begins = agent.update_in_force();
+    let asked_next = accounts::follow(agent);
     // The end comes first: everything else can wait a moment for it.
     over::end_uncovered(agent, now);
     agent.grants.borrow_mut().store_again();
@@ -43,10 +44,11 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     departure::start(agent);
     let mut next = Next(next_window(agent, now));
     next_by_boot.into_iter().for_each(|end| next.at(reading.wall_at(end)));
+    asked_next.into_iter().for_each(|soon| next.at(now + soon));
     notice::give(agent, now, &mut next);
     if begins {
         // What is open now was open before: logind lists it, and it is left alone.
-        agent.session_opened.notify_one();
+        agent.openings.all();
     }
     write_drop_ins(agent, now, &mut next);
     residue::follow(agent, now);
@@ -75,6 +77,7 @@ fn remove_drop_ins(agent: &Agent, now: Timestamp) {
     let wanted: HashSet<&str> =
         sudoers::wanted(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
     for id in sudoers::remove_unwanted(Path::new(sudoers::FOLDER), &wanted) {
+        agent.rules.borrow_mut().note_removed(&id);
         agent.write_under(Some(&id), Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()));
     }
 }
@@ -89,7 +92,7 @@ fn write_drop_ins(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
     let mut unwritable = agent.unwritable.borrow_mut();
     let mut missing = HashSet::new();
     let mut people: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for held in sudoers::wanted(grants.held(), now).filter(|held| !sudoers::is_current(agent, held)) {
+    for held in sudoers::to_write(&grants, now).filter(|held| !sudoers::is_current(agent, held)) {
         let (id, user) = (held.grant.id.as_str(), held.grant.user.as_str());
         missing.insert(id);
         match (unwritable.get(id), writing.get_mut(user)) {
@@ -136,13 +139,14 @@ async fn write_drop_in(agent: &Agent, id: &str) {
     let password = agent.config.borrow().sudo_password;
     agent.sudo.settled().await;
     let sudo = agent.sudo.identity();
-    let checked = sudoers::check(&agent.sudo, Path::new(sudoers::FOLDER), &held, password).await;
+    let uid = sudoers::uid_of(&agent.grants.borrow(), &held);
+    let checked = sudoers::check(&agent.sudo, Path::new(sudoers::FOLDER), &held, uid, password).await;
     residue::first::listed(agent, id).await;
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
     let still_wanted = agent.in_force.borrow().holds()
         && agent.sudo.identity() == sudo
-        && sudoers::wanted(agent.grants.borrow().held(), clock::now())
-            .any(|it| it.grant.id.as_str() == id && it.content == held.content);
+        && sudoers::to_write(&agent.grants.borrow(), clock::now())
+            .any(|it| it.grant.id.as_str() == id && it.content == held.content && it.uid() == held.uid());
     if !still_wanted || sudoers::is_current(agent, &held) {
         return;
     }
@@ -153,6 +157,7 @@ async fn write_drop_in(agent: &Agent, id: &str) {
     match put {
         Ok(()) => {
             agent.written.borrow_mut().insert(id.to_owned(), held.content);
+            held.uid().into_iter().for_each(|uid| agent.rules.borrow_mut().note_written(id, uid));
             agent.unwritable.borrow_mut().remove(id);
             agent.audit.write(held.entry(Event::SudoersWritten));
         }
@@ -224,6 +229,11 @@ fn standing(agent: &Agent, held: &HeldGrant, now: Timestamp) -> Standing {
     let gives_sudo = held.grant.sudo.is_some() && held.state(now) == State::Live;
     if !gives_sudo || !agent.in_force.borrow().holds() || sudoers::is_current(agent, held) {
         return Standing::Settled;
+    }
+    // Whose the rule would be is looked up first.
+    let doubt = held.holder.problem(held.grant.user.as_str());
+    if let Some(problem) = doubt {
+        return Standing::Failed(problem);
     }
     match agent.unwritable.borrow().get(held.grant.id.as_str()) {
         Some(failed) if failed.again_at > now => Standing::Failed(failed.problem.clone()),

@@ -1,17 +1,25 @@
-//! Control groups (cgroups(7)): a session's scope, in which logind keeps all that a login started, and a user's manager, which
-//! keeps what outlives the sessions (systemd.scope(5), user@.service(5)).
+//! Control groups (cgroups(7)): a session's scope, in which logind keeps all that a login started, a user's manager, which
+//! keeps what outlives the sessions (systemd.scope(5), user@.service(5)), and the group that the agent makes for each run of sudo or su.
+//!
+//! A process is born in the group of the one that starts it, and only root can move it: so a run's group holds what the run started, whatever
+//! became of its parents, its ids, its terminal and its session, and nothing else.
 
-use super::processes::{ProcessId, Table};
-use std::collections::HashSet;
+use super::processes::{Process, ProcessId};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where control groups of version 2 are mounted: alone, or beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
-/// The control group of a session or of a user's manager.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What the names of the groups begin with that are made for runs of sudo and su.
+const RUN: &str = "curfew-run-";
+
+/// The control group of a session, of a user's manager, or of a run of sudo.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct Scope {
     path: PathBuf,
 }
@@ -65,19 +73,56 @@ impl Scope {
         Ok(ids)
     }
 
-    /// The processes in it and in the groups below it.
+    /// Makes a group for a run of sudo or su, and puts its first process there: in the session's scope, where it is in one, and never where
+    /// its person may move processes to another group (a user's own manager has such).
+    ///
+    /// # Errors
+    ///
+    /// That there are no control groups of version 2, or none can be made: what the run starts has to be told by its tree and its
+    /// audit session then.
+    pub fn of_run(first: ProcessId) -> io::Result<Self> {
+        let missing = || io::Error::other("it is in no control group of version 2");
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", first.pid))?;
+        let group = groups.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(missing)?;
+        let mount = mount().ok_or_else(missing)?;
+        let above = roots_own(mount, above_run(group)).ok_or_else(missing)?;
+        let run = Self { path: above.join(format!("{RUN}{}-{}", first.pid, first.start)) };
+        match fs::create_dir(&run.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        match run.put("cgroup.procs", &first.pid.to_string()) {
+            Ok(()) => Ok(run),
+            Err(error) => {
+                run.remove_if_empty();
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes the group; `false` where something still runs in it.
+    pub fn remove_if_empty(&self) -> bool {
+        match fs::remove_dir(&self.path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// The numbers of the processes in it and in the groups below it.
     ///
     /// # Errors
     ///
     /// That it can't be read, which does not mean that it is empty.
-    pub fn processes(&self, table: &Table) -> io::Result<HashSet<ProcessId>> {
+    pub fn pids(&self) -> io::Result<Vec<i32>> {
         let mut pids = Vec::new();
         collect(&self.path, &mut pids)?;
-        let mut processes = HashSet::with_capacity(pids.len());
-        for pid in pids {
-            processes.extend(table.by_pid(pid)?);
-        }
-        Ok(processes)
+        Ok(pids)
+    }
+
+    /// What runs in it and below it, as far as it can be seen.
+    pub fn members(&self) -> Vec<Process> {
+        let pids = self.pids().unwrap_or_default();
+        pids.into_iter().filter_map(|pid| Process::read(pid).ok().flatten()).collect()
     }
 
     /// Whether nothing runs in it or below it (cgroups(7), `cgroup.events`).
@@ -161,6 +206,30 @@ pub fn user_manager(uid: u32) -> String {
     format!("user@{uid}.service")
 }
 
+/// Where the group of a run belongs whose first process is in `group`.
+fn above_run(group: &str) -> &str {
+    if let Some((scope, _)) = session_of(group) {
+        return scope;
+    }
+    // A user's manager, and all below it, is the user's: they may move what is in one of its groups to another.
+    if let Some((slice, _)) = group.split_once("/user@") {
+        return slice;
+    }
+    group.split_once(RUN).map_or(group, |(above, _)| above)
+}
+
+/// The group, or the nearest above it that is root's alone.
+fn roots_own(mount: &Path, group: &str) -> Option<PathBuf> {
+    let group = Path::new(group.trim_start_matches('/'));
+    // A process of another control group namespace is shown with a way out of ours.
+    if group.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
+        return None;
+    }
+    let is_roots = |path: &Path| fs::metadata(path).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o022 == 0);
+    let above = group.ancestors().map(|group| mount.join(group));
+    above.into_iter().find(|path| is_roots(path) && is_roots(&path.join("cgroup.procs")))
+}
+
 fn mount() -> Option<&'static Path> {
     MOUNTS.iter().map(Path::new).find(|mount| mount.join("cgroup.procs").exists())
 }
@@ -212,6 +281,22 @@ mod tests {
         assert_eq!(found(&format!("{scope}/child")), Some((scope.into(), "c3".into())));
         assert_eq!(found("/system.slice/ssh.service"), None);
         assert_eq!(found("/user.slice/user-1001.slice/user@1001.service/app.slice"), None);
+    }
+
+    #[test]
+    fn a_run_has_its_group_where_no_user_may_move_what_is_in_it() {
+        let slice = "/user.slice/user-1001.slice";
+        for (group, above) in [
+            (format!("{slice}/session-c3.scope"), format!("{slice}/session-c3.scope")),
+            (format!("{slice}/session-c3.scope/curfew-run-7-9/deeper"), format!("{slice}/session-c3.scope")),
+            (format!("{slice}/user@1001.service/app.slice/tmux.scope"), slice.to_owned()),
+            (format!("{slice}/curfew-run-7-9"), format!("{slice}/")),
+            ("/system.slice/cron.service".to_owned(), "/system.slice/cron.service".to_owned()),
+            ("/".to_owned(), "/".to_owned()),
+        ] {
+            assert_eq!(above_run(&group), above, "{group}");
+        }
+        assert_eq!(roots_own(Path::new("/nowhere"), "/../elsewhere"), None);
     }
 
     #[test]

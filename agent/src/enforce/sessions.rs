@@ -1,37 +1,44 @@
-//! The sessions and elevations that are open on this host, and what is known of each.
+//! The logins and the runs of sudo and su that are open on this host, and what is known of each.
 //!
-//! PAM's open_session hook adds them, logind adds logins that the hook missed, and they go when their first process ends. They are kept
+//! PAM's hooks add them, logind adds logins that the hook missed, and they go when nothing of them is left. They are kept
 //! in `/run`, so that a restart of the agent goes on where it was, and a reboot leaves none.
 
 use super::logind::LogindSession;
 use super::processes::ProcessId;
+use super::run::Elevation;
 use super::scope::Scope;
-use super::sudo_command::SudoCommand;
 use crate::durable;
-use crate::grant::{HeldGrant, State};
-use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, Verdict, WantedCommand, decide, lapsed};
+use crate::grant::HeldGrant;
+use crate::request::decision::{ReasonCode, Request, Verdict, decide, lapsed};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where they are kept.
-pub const PATH: &str = "/run/curfew/sessions.json";
+/// Where they are kept, each in a file of its own: one more costs the same however many there are.
+pub const FOLDER: &str = "/run/curfew/open";
+
+/// What the names of the files begin with, and what they end with.
+const LOGIN: &str = "login-";
+const RUN: &str = "run-";
+const SUFFIX: &str = ".json";
+
+/// Where an agent before this one kept all of them.
+pub const ONE_FILE: &str = "/run/curfew/sessions.json";
 
 /// All that is open.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    path: PathBuf,
-    open: Open,
-}
-
-/// What is kept in the file.
-#[derive(Debug, Default, Deserialize, Serialize)]
-struct Open {
+    folder: PathBuf,
     sessions: Vec<Session>,
     elevations: Vec<Elevation>,
+    /// First processes whose end will be told: nobody has to look whether they live.
+    watched: HashSet<ProcessId>,
 }
 
 /// A login.
@@ -106,38 +113,6 @@ pub struct Told {
     pub sudo: Option<(Timestamp, Duration)>,
 }
 
-/// A run of sudo or su.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Elevation {
-    /// Who invoked it.
-    pub user: String,
-    /// The PAM service.
-    pub service: String,
-    /// Whom it turns into.
-    pub run_as: Option<String>,
-    /// What it runs.
-    pub command: SudoCommand,
-    /// The process of sudo or su.
-    pub root: ProcessId,
-    /// The invoker's id.
-    pub uid: Option<u32>,
-    /// The logind session that it runs in.
-    pub logind_id: Option<String>,
-    /// The kernel's audit session that it runs in.
-    pub audit_session: Option<u32>,
-    /// The grant that it opened under.
-    pub grant: Option<String>,
-    /// When it opened, in microseconds of CLOCK_MONOTONIC.
-    pub opened_us: u64,
-    /// The end for which its programs had HUP and TERM.
-    #[serde(default)]
-    pub hung_up_for: Option<Timestamp>,
-    /// Where no grant covers the very command (the host's own sudo rules let it run, or it was typed in a way that can't be told): the
-    /// grants that were live when it opened. It goes on while all of them are.
-    #[serde(default)]
-    pub pinned: Vec<String>,
-}
-
 impl Standing {
     /// Whether `request` may go on at `now`.
     pub fn of(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> Self {
@@ -185,73 +160,70 @@ impl Session {
     }
 }
 
-impl Elevation {
-    /// Whether it may go on at `now`.
-    pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
-        let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
-        let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
-        // A grant of the endpoint may have another content by now, without sudo.
-        let live = |held: &&HeldGrant| held.state(now) == State::Live && held.grant.sudo.is_some();
-        let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
-        match first_to_end {
-            _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),
-            Some(first) if pins.iter().all(|held| held.as_ref().is_some_and(live)) => {
-                Standing::Covered { grant: first.grant.id.to_string(), until: first.end() }
-            }
-            first => {
-                let ended = first.map_or(now, |first| first.end().min(now));
-                Standing::Over { reason: ReasonCode::Ended, ended }
+impl Sessions {
+    /// Reads what is kept in `folder`. What can't be read is none: logind shows the logins again.
+    pub fn open(folder: &Path) -> Self {
+        let mut open = Self { folder: folder.into(), ..Self::default() };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let mut read = || -> io::Result<()> {
+                let bytes = fs::read(&path)?;
+                if name.starts_with(LOGIN) {
+                    open.sessions.push(serde_json::from_slice(&bytes)?);
+                } else {
+                    open.elevations.push(serde_json::from_slice(&bytes)?);
+                }
+                Ok(())
+            };
+            if name.ends_with(SUFFIX)
+                && let Err(error) = read()
+            {
+                tracing::error!(path = %path.display(), "what is open could not be read back: {error}");
             }
         }
+        open.sessions.sort_by_key(|session| session.opened_us);
+        open.elevations.sort_by_key(|elevation| elevation.opened_us);
+        open
     }
 
-    fn request(&self) -> Request<'_> {
-        let command = if self.service.starts_with("su") && !self.service.starts_with("sudo") {
-            WantedCommand::Any
-        } else {
-            self.command.wanted()
-        };
-        Request::Elevation { user: &self.user, scope: Scoped { run_as: self.run_as.as_deref(), command } }
-    }
-
-    /// An audit entry about it.
-    pub fn entry(&self, event: Event) -> Entry {
-        Entry::new(event)
-            .with(Field::User, self.user.as_str())
-            .with(Field::RunAs, self.run_as.clone())
-            .with(Field::Service, self.service.as_str())
-            .with(Field::Pid, self.root.pid)
-            .with(Field::Session, self.logind_id.clone())
-            .with(Field::Grant, self.grant.clone())
-    }
-}
-
-impl Sessions {
-    /// Reads what is kept at `path`. What can't be read is none: logind shows the logins again.
-    pub fn open(path: &Path) -> Self {
-        let open = match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::error!(path = %path.display(), "the open sessions could not be read back: {error}");
-                Open::default()
-            }),
-            Err(_) => Open::default(),
-        };
-        Self { path: path.into(), open }
+    /// Takes over what an agent before this one kept in one file: an upgrade ends nothing, and loses nothing.
+    pub fn take_over(&mut self, file: &Path) {
+        let Ok(bytes) = fs::read(file) else { return };
+        let kept: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let entries = |list: &str| kept.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        for session in entries("sessions").into_iter().filter_map(|it| serde_json::from_value(it).ok()) {
+            self.add_session(session);
+        }
+        for mut run in entries("elevations") {
+            // What it runs was told otherwise: without it, the run is ended with the first of its grants.
+            if let Some(command) = run.pointer_mut("/command") {
+                *command = json!("Anything");
+            }
+            serde_json::from_value(run).into_iter().for_each(|run| self.add_elevation(run));
+        }
+        let _the_next_look_takes_it_again = fs::remove_file(file);
     }
 
     /// The logins.
     pub fn sessions(&self) -> &[Session] {
-        &self.open.sessions
+        &self.sessions
     }
 
     /// The runs of sudo and su.
     pub fn elevations(&self) -> &[Elevation] {
-        &self.open.elevations
+        &self.elevations
+    }
+
+    /// The run of sudo or su of `root`.
+    pub fn elevation(&self, root: ProcessId) -> Option<&Elevation> {
+        self.elevations.iter().find(|elevation| elevation.root == root)
     }
 
     /// Adds a login, or what is newly known of it; `true` if it is new.
     pub fn add_session(&mut self, session: Session) -> bool {
-        let new = match self.open.sessions.iter_mut().find(|known| known.leader == session.leader) {
+        let leader = session.leader;
+        let new = match self.sessions.iter_mut().find(|known| known.leader == leader) {
             Some(known) => {
                 known.logind_id = session.logind_id.or(known.logind_id.take());
                 known.uid = session.uid.or(known.uid);
@@ -261,76 +233,124 @@ impl Sessions {
                 false
             }
             None => {
-                self.open.sessions.push(session);
+                self.sessions.push(session);
                 true
             }
         };
-        self.save();
+        self.save_session(leader);
         new
     }
 
     /// Adds a run of sudo or su, or what is newly known of it.
     pub fn add_elevation(&mut self, elevation: Elevation) {
-        self.open.elevations.retain(|known| known.root != elevation.root);
-        self.open.elevations.push(elevation);
-        self.save();
+        let root = elevation.root;
+        self.elevations.retain(|known| known.root != root);
+        self.elevations.push(elevation);
+        self.save_elevation(root);
     }
 
     /// Whether logind's session is known.
     pub fn knows(&self, session: &LogindSession) -> bool {
         let same =
             |known: &Session| known.logind_id.as_deref() == Some(&session.id) && known.leader.pid == session.leader;
-        self.open.sessions.iter().any(same)
+        self.sessions.iter().any(same)
+    }
+
+    /// Whether a session of logind's with this id is known.
+    pub fn knows_id(&self, id: &str) -> bool {
+        self.sessions.iter().any(|known| known.logind_id.as_deref() == Some(id))
     }
 
     /// Changes the login of `leader`.
     pub fn update_session(&mut self, leader: ProcessId, change: impl FnOnce(&mut Session)) {
-        if let Some(session) = self.open.sessions.iter_mut().find(|session| session.leader == leader) {
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.leader == leader) {
             change(session);
-            self.save();
+            self.save_session(leader);
         }
     }
 
     /// Changes the run of sudo or su of `root`.
     pub fn update_elevation(&mut self, root: ProcessId, change: impl FnOnce(&mut Elevation)) {
-        if let Some(elevation) = self.open.elevations.iter_mut().find(|elevation| elevation.root == root) {
+        if let Some(elevation) = self.elevations.iter_mut().find(|elevation| elevation.root == root) {
             change(elevation);
-            self.save();
+            self.save_elevation(root);
         }
+    }
+
+    /// The end of this first process will be told by [`has_ended`](Self::has_ended).
+    pub fn is_watched(&mut self, first: ProcessId) {
+        self.watched.insert(first);
+    }
+
+    /// A first process that was watched has ended, or is watched no more.
+    pub fn has_ended(&mut self, first: ProcessId) {
+        self.watched.remove(&first);
+    }
+
+    /// Whether the first process of something runs, as far as is known.
+    pub fn lives(&self, first: ProcessId) -> bool {
+        self.watched.contains(&first) || first.lives()
     }
 
     /// Marks the logins whose first process is gone, and returns those that were not marked before.
     pub fn take_closed(&mut self) -> Vec<Session> {
-        let mut closed = Vec::new();
-        for session in self.open.sessions.iter_mut().filter(|session| !session.closed && !session.leader.lives()) {
+        let watched = &self.watched;
+        let ended = |it: &&mut Session| !it.closed && !watched.contains(&it.leader) && !it.leader.lives();
+        let closed = self.sessions.iter_mut().filter(ended).map(|session| {
             session.closed = true;
-            closed.push(session.clone());
-        }
-        if !closed.is_empty() {
-            self.save();
-        }
+            session.clone()
+        });
+        let closed: Vec<Session> = closed.collect();
+        closed.iter().for_each(|session| self.save_session(session.leader));
         closed
     }
 
     /// Forgets the login of `leader`.
     pub fn remove_session(&mut self, leader: ProcessId) {
-        self.open.sessions.retain(|session| session.leader != leader);
-        self.save();
+        self.sessions.retain(|session| session.leader != leader);
+        self.remove(LOGIN, leader);
     }
 
     /// Forgets the run of sudo or su of `root`.
     pub fn remove_elevation(&mut self, root: ProcessId) {
-        self.open.elevations.retain(|elevation| elevation.root != root);
-        self.save();
+        self.elevations.retain(|elevation| elevation.root != root);
+        self.remove(RUN, root);
+    }
+
+    fn save_session(&self, leader: ProcessId) {
+        self.save(LOGIN, leader, self.sessions.iter().find(|session| session.leader == leader));
+    }
+
+    fn save_elevation(&self, root: ProcessId) {
+        self.save(RUN, root, self.elevation(root));
     }
 
     /// Keeps it for a restart. Not synced: a power loss ends every session, too.
-    fn save(&self) {
-        let bytes = serde_json::to_vec(&self.open).map_err(std::io::Error::from);
-        let saved = bytes.and_then(|bytes| durable::write_unsynced(&self.path, &bytes));
+    fn save(&self, kind: &str, first: ProcessId, what: Option<&impl Serialize>) {
+        let path = self.file(kind, first);
+        let saved = serde_json::to_vec(&what).map_err(io::Error::from).and_then(|bytes| {
+            durable::write_unsynced(&path, &bytes).or_else(|_| {
+                durable::private_folder(&self.folder)?;
+                durable::write_unsynced(&path, &bytes)
+            })
+        });
         if let Err(error) = saved {
-            tracing::error!(path = %self.path.display(), "the open sessions could not be kept: {error}");
+            tracing::error!(path = %path.display(), "what is open could not be kept: {error}");
         }
+    }
+
+    fn remove(&mut self, kind: &str, first: ProcessId) {
+        self.watched.remove(&first);
+        match fs::remove_file(self.file(kind, first)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(folder = %self.folder.display(), "what has ended could not be forgotten: {error}");
+            }
+            _ => {}
+        }
+    }
+
+    fn file(&self, kind: &str, first: ProcessId) -> PathBuf {
+        self.folder.join(format!("{kind}{}-{}{SUFFIX}", first.pid, first.start))
     }
 }
 
@@ -363,7 +383,7 @@ mod tests {
     #[test]
     fn open_sessions_are_back_after_a_restart_and_closed_ones_are_found() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sessions.json");
+        let path = folder.path().join("open");
         let me = super::super::processes::Process::read(i32::try_from(std::process::id()).unwrap());
         let me = me.unwrap().unwrap().id;
         let mut sessions = Sessions::open(&path);
@@ -374,43 +394,38 @@ mod tests {
         assert_eq!(sessions.sessions().len(), 2);
         assert_eq!(sessions.take_closed().len(), 1);
         assert_eq!(sessions.take_closed().len(), 0);
-        assert_eq!(sessions.sessions().first().and_then(|it| it.logind_id.clone()).as_deref(), Some("3"));
+        let known: Vec<_> = sessions.sessions().iter().filter_map(|it| it.logind_id.as_deref()).collect();
+        assert_eq!(known, ["3"]);
+        sessions.remove_session(me);
+        assert_eq!(Sessions::open(&path).sessions().len(), 1);
     }
 
     #[test]
-    fn a_run_that_no_grant_names_goes_on_while_every_grant_that_was_live_is() {
-        let held = |id: &str, end: i64| {
-            let end = Timestamp::from_second(end).unwrap().to_string();
-            let grant = curfew_protocol::grant::Grant::from_value(&serde_json::json!({
-                "id": id, "user": "alice", "not_before": "1970-01-01T00:00:00Z", "not_after": end,
-                "sudo": {"commands": ["/usr/bin/id"]}, "reason": "r", "requested_by": "a", "approved_by": []
-            }));
-            HeldGrant::new(grant.unwrap(), crate::grant::Source::Local)
-        };
-        let grants = [held("short", 10), held("long", 90)];
-        let run = |pinned: &[&str], command| Elevation {
-            user: "alice".into(),
-            service: "sudo".into(),
-            run_as: Some("root".into()),
-            command,
-            root: ProcessId { pid: 1, start: 1 },
-            uid: None,
-            logind_id: None,
-            audit_session: None,
-            grant: None,
-            opened_us: 0,
-            hung_up_for: None,
-            pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
-        };
-        let covered = |run: &Elevation, second: i64| {
-            matches!(run.standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
-        };
-        let unknown = run(&["short", "long"], SudoCommand::Anything);
-        assert!(covered(&unknown, 9));
-        assert!(!covered(&unknown, 10));
-        assert!(!covered(&run(&["long", "gone"], SudoCommand::Anything), 9));
-        let named = run(&[], SudoCommand::Program { name: "id".into(), arguments: String::new() });
-        assert!(covered(&named, 89));
-        assert!(!covered(&named, 90));
+    fn what_an_agent_before_this_one_kept_in_one_file_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, path) = (folder.path().join("sessions.json"), folder.path().join("open"));
+        let leader = ProcessId { pid: 7, start: 8 };
+        let run = json!({
+            "user": "alice", "service": "sudo", "run_as": "root", "command": {"Program": {"name": "id", "arguments": ""}},
+            "root": {"pid": 9, "start": 9}, "uid": 1001, "logind_id": null, "audit_session": 3, "grant": "a", "opened_us": 5,
+        });
+        fs::write(&file, json!({"sessions": [session(leader)], "elevations": [run, 7]}).to_string()).unwrap();
+        let mut sessions = Sessions::open(&path);
+        sessions.take_over(&file);
+        assert!(!file.exists());
+        let sessions = Sessions::open(&path);
+        assert_eq!((sessions.sessions().len(), sessions.elevations().len()), (1, 1));
+    }
+
+    #[test]
+    fn who_is_watched_is_taken_to_live_until_their_end_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sessions = Sessions::open(folder.path());
+        let gone = ProcessId { pid: i32::MAX, start: 1 };
+        sessions.add_session(session(gone));
+        sessions.is_watched(gone);
+        assert!(sessions.lives(gone) && sessions.take_closed().is_empty());
+        sessions.has_ended(gone);
+        assert_eq!((sessions.lives(gone), sessions.take_closed().len()), (false, 1));
     }
 }

@@ -1,10 +1,13 @@
 //! What a run of sudo asks for, read from its arguments as sudo(8) reads them.
 //!
 //! PAM never sees the command. This is for the audit, and to tell whose elevation another grant still covers; which commands may
-//! run is for sudoers to say. What can't be understood counts as wanting everything.
+//! run is for sudoers to say. What can't be understood counts as wanting everything. No file that was typed is looked at: it may lie where
+//! its person decides whether, and when, the kernel answers.
 
 use crate::request::decision::WantedCommand;
+use curfew_protocol::grant::Command;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// What a run of sudo asks for.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -16,8 +19,10 @@ pub enum SudoCommand {
     Anything,
     /// A program.
     Program {
-        /// Its file name.
+        /// Its file name, as it was typed.
         name: String,
+        /// The ways to write its path; none where which file it is can't be told from what was typed.
+        paths: Vec<String>,
         /// Parted by single spaces.
         arguments: String,
     },
@@ -43,16 +48,21 @@ const LONG_WITH_VALUE: [&str; 11] = [
 ];
 
 impl SudoCommand {
-    /// Reads the arguments, the program's own name first: what is to run, and as whom (root if they don't say).
-    pub fn parse(arguments: &[String]) -> (Self, String) {
+    /// Reads the arguments, the program's own name first: what is to run, and as whom (root if they don't say). `place` knows which files
+    /// may be meant.
+    pub fn parse(arguments: &[String], place: &Place<'_>) -> (Self, String) {
         let mut run_as = "root".to_owned();
-        let command = Self::parse_into(arguments, &mut run_as);
+        let command = Self::parse_into(arguments, place, &mut run_as);
         (command, run_as)
     }
 
-    fn parse_into(arguments: &[String], run_as: &mut String) -> Self {
-        let mut rest = arguments.iter().skip(1).map(String::as_str);
+    fn parse_into(arguments: &[String], place: &Place<'_>, run_as: &mut String) -> Self {
+        let mut rest = arguments.iter().map(String::as_str);
+        let own_name = rest.next().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
         let (mut lists, mut shell, mut options_over) = (false, false, false);
+        // sudoedit(8) is the same program by another name.
+        shell |= own_name.len() > "edit".len() && own_name.ends_with("edit");
+        let mut elsewhere = false;
         while let Some(argument) = rest.next() {
             let option = argument.strip_prefix('-').filter(|option| !options_over && !option.is_empty());
             match option {
@@ -65,6 +75,7 @@ impl SudoCommand {
                     if is(&LONG_WITH_VALUE) {
                         let value = value.or_else(|| rest.next()).unwrap_or_default();
                         note_user(run_as, is(&["--user"]), value);
+                        elsewhere |= is(&["--chdir", "--chroot"]);
                     } else {
                         lists |= is(&["--list", "--validate", "--version", "--help"]);
                         shell |= is(&["--edit", "--login", "--shell"]);
@@ -79,30 +90,27 @@ impl SudoCommand {
                             let behind = letters.get(place + letter.len_utf8()..).filter(|behind| !behind.is_empty());
                             let value = behind.or_else(|| rest.next()).unwrap_or_default();
                             note_user(run_as, letter == 'u', value);
+                            elsewhere |= matches!(letter, 'D' | 'R');
                             break;
                         }
                     }
                 }
                 None if is_assignment(argument) => {}
-                None => return Self::from_words(Some(argument), rest, lists, shell),
+                None if shell => return Self::Anything,
+                None if lists => return Self::Nothing,
+                None => {
+                    let paths = if elsewhere { Vec::new() } else { place.paths(argument) };
+                    return Self::of_program(argument, paths, &rest.collect::<Vec<_>>().join(" "));
+                }
             }
         }
-        Self::from_words(None, rest, lists, shell)
+        if shell { Self::Anything } else { Self::Nothing }
     }
 
-    fn from_words<'a>(first: Option<&str>, rest: impl Iterator<Item = &'a str>, lists: bool, shell: bool) -> Self {
-        match first {
-            _ if shell => Self::Anything,
-            _ if lists => Self::Nothing,
-            Some(path) => {
-                // sudo has judged the path; which grant it was is told by the name, however the path was written.
-                let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-                let arguments = rest.collect::<Vec<_>>().join(" ");
-                let long = name.len() + arguments.len() > LONGEST_COMMAND;
-                if long { Self::Anything } else { Self::Program { name, arguments } }
-            }
-            None => Self::Nothing,
-        }
+    fn of_program(typed: &str, paths: Vec<String>, arguments: &str) -> Self {
+        let long = typed.len() + arguments.len() > LONGEST_COMMAND;
+        let name = typed.rsplit('/').next().unwrap_or(typed).to_owned();
+        if long { Self::Anything } else { Self::Program { name, paths, arguments: arguments.to_owned() } }
     }
 
     /// It as a decision wants it.
@@ -110,9 +118,72 @@ impl SudoCommand {
         match self {
             Self::Nothing => WantedCommand::Unknown,
             Self::Anything => WantedCommand::Any,
-            Self::Program { name, arguments } => WantedCommand::Program { path: name, arguments },
+            Self::Program { paths, arguments, .. } => WantedCommand::Program { paths, arguments },
         }
     }
+
+    /// The file name of the program that it runs, if it runs a certain one.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Program { name, .. } => Some(name),
+            Self::Nothing | Self::Anything => None,
+        }
+    }
+}
+
+/// Where a run of sudo was typed, to tell which file is meant.
+#[derive(Debug, Default)]
+pub struct Place<'a> {
+    /// The folder in which it was typed, if that is known.
+    pub folder: Option<&'a str>,
+    /// The commands that its person's live grants name.
+    pub granted: Vec<&'a Command>,
+}
+
+impl Place<'_> {
+    /// The ways to write the path of what was typed. A bare name is searched in a PATH that only sudo knows: the one file of that name that is
+    /// granted is meant, where nothing else can be.
+    fn paths(&self, typed: &str) -> Vec<String> {
+        if typed.starts_with('/') {
+            return written(typed);
+        }
+        if typed.contains('/') {
+            return self.folder.map(|folder| written(&format!("{folder}/{typed}"))).unwrap_or_default();
+        }
+        let mut paths = HashSet::new();
+        for command in &self.granted {
+            match command {
+                Command::All => return Vec::new(),
+                Command::Exact { path, .. } if path.rsplit('/').next() == Some(typed) => {
+                    paths.insert(written(path));
+                }
+                Command::Exact { .. } => {}
+            }
+        }
+        let mut paths = paths.into_iter();
+        match (paths.next(), paths.next()) {
+            (Some(only), None) => only,
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The ways to write a path, where `/bin` and its like lead to `/usr` (file-hierarchy(7)); none where a step up may lead over a link.
+fn written(path: &str) -> Vec<String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") {
+        return Vec::new();
+    }
+    let path = format!("/{}", parts.join("/"));
+    let other = match parts.as_slice() {
+        ["usr", "bin" | "sbin" | "lib" | "lib64", ..] => path.strip_prefix("/usr").map(str::to_owned),
+        ["bin" | "sbin" | "lib" | "lib64", ..] => Some(format!("/usr{path}")),
+        _ => None,
+    };
+    let mut paths = vec![path];
+    paths.extend(other);
+    paths.sort();
+    paths
 }
 
 fn note_user(run_as: &mut String, is_user: bool, value: &str) {
@@ -126,6 +197,7 @@ fn is_assignment(argument: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -134,7 +206,13 @@ mod tests {
     }
 
     fn parse_both(line: &str) -> (SudoCommand, String) {
-        SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        let granted: Vec<Command> = ["/usr/bin/id", "/usr/bin/psql", "/opt/a/run", "/opt/b/run"].map(command).into();
+        let place = Place { folder: Some("/opt/a"), granted: granted.iter().collect() };
+        SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &place)
+    }
+
+    fn command(text: &str) -> Command {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -152,8 +230,14 @@ mod tests {
         assert_eq!(parse_both("sudo -p x id -u bob").1, "root");
     }
 
-    fn program(name: &str, arguments: &str) -> SudoCommand {
-        SudoCommand::Program { name: name.into(), arguments: arguments.into() }
+    fn program(path: &str, arguments: &str) -> SudoCommand {
+        let name = path.rsplit('/').next().unwrap_or(path).to_owned();
+        let paths = match path {
+            "id" | "psql" => vec![format!("/bin/{path}"), format!("/usr/bin/{path}")],
+            "" => Vec::new(),
+            path => vec![path.to_owned()],
+        };
+        SudoCommand::Program { name, paths, arguments: arguments.into() }
     }
 
     #[test]
@@ -170,17 +254,41 @@ mod tests {
             ("sudo -- LANG=C id -i", program("id", "-i")),
             ("sudo -p -i id", program("id", "")),
             ("sudo -k id", program("id", "")),
-            ("sudo ./a=b", program("a=b", "")),
+            ("sudo ./a=b", program("/opt/a/a=b", "")),
+            ("sudo /bin/id", program("id", "")),
+            ("sudo /opt/a/run x", program("/opt/a/run", "x")),
+            ("sudo ./run", program("/opt/a/run", "")),
+            ("sudo //opt/./a/run", program("/opt/a/run", "")),
         ] {
             assert_eq!(parse(line), command, "{line}");
         }
     }
 
     #[test]
-    fn shells_and_editors_want_everything() {
+    fn what_may_be_another_file_is_no_certain_one() {
         for line in
-            ["sudo -i", "sudo -s", "sudo -su root", "sudo -i id", "sudo --login", "sudo -e /etc/hosts", "sudo -ni"]
+            ["sudo run", "sudo true", "sudo /opt/b/../a/run", "sudo -D /tmp ./run", "sudo --chroot=/srv /opt/a/run"]
         {
+            assert!(matches!(parse(line), SudoCommand::Program { paths, .. } if paths.is_empty()), "{line}");
+        }
+        let all = Place { folder: None, granted: vec![&Command::All] };
+        let words = ["sudo", "id"].map(str::to_owned);
+        let (command, _) = SudoCommand::parse(&words, &all);
+        assert!(matches!(command, SudoCommand::Program { paths, .. } if paths.is_empty()));
+    }
+
+    #[test]
+    fn shells_and_editors_want_everything() {
+        for line in [
+            "sudo -i",
+            "sudo -s",
+            "sudo -su root",
+            "sudo -i id",
+            "sudo --login",
+            "sudo -e /etc/hosts",
+            "sudo -ni",
+            "sudoedit /etc/hosts",
+        ] {
             assert_eq!(parse(line), SudoCommand::Anything, "{line}");
         }
     }

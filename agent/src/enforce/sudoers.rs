@@ -6,10 +6,11 @@
 //! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
 
 use super::sudo_flavour::{Flavour, HostSudo};
+use crate::account::Holder;
 use crate::agent::Agent;
+use crate::grant::held::Grants;
 use crate::grant::{Content, HeldGrant, State};
 use crate::program;
-use crate::request::peer;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
@@ -74,9 +75,35 @@ pub enum SudoersError {
     Visudo(String),
 }
 
-/// The grants whose drop-in should be there now.
+/// The grants whose drop-in should be there now: rules are for the account that the user's name stands for, and for none that it may stand for.
 pub fn wanted(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
+    give_sudo(grants, now).filter(|held| matches!(held.holder, Holder::Is(_)))
+}
+
+/// The grants whose drop-in is to be written, where it is not there: those, and the ones of whose account it is said that it can't be found.
+pub fn to_write(grants: &Grants, now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
+    give_sudo(grants.held(), now).filter(|held| match held.holder {
+        Holder::Is(_) => true,
+        Holder::Unknown => grants.accounts().problem(held.grant.user.as_str()).is_some(),
+        Holder::InDoubt { .. } | Holder::Gone { .. } => false,
+    })
+}
+
+fn give_sudo(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
     grants.iter().filter(move |held| held.grant.sudo.is_some() && held.state(now) == State::Live)
+}
+
+/// The user id that the rules of a grant are for.
+///
+/// # Errors
+///
+/// [`SudoersError::User`] says why it is not known.
+pub fn uid_of(grants: &Grants, held: &HeldGrant) -> Result<u32, SudoersError> {
+    held.uid().ok_or_else(|| {
+        let user = held.grant.user.to_string();
+        let problem = grants.accounts().problem(&user).unwrap_or_else(|| "it was not looked up yet".into());
+        SudoersError::User { user, problem }
+    })
 }
 
 /// Removes every drop-in but those of `wanted`, and returns the names of those that went.
@@ -138,6 +165,7 @@ pub fn fit_to_sudo(agent: &Agent) {
         return;
     }
     for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
+        agent.rules.borrow_mut().note_removed(&id);
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
         agent.write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
     }
@@ -148,15 +176,23 @@ pub fn fit_to_sudo(agent: &Agent) {
 /// Learns what the drop-ins were written for, and removes those of grants that say something else by now: an agent was killed in between.
 fn fit_to_contents(agent: &Agent, folder: &Path) {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|it| it.file_name().into_string().ok());
-    let contents = names.map(|name| (content_of(&folder.join(&name)), name));
+    let names: Vec<String> = names.collect();
+    for name in &names {
+        uid_in(&folder.join(name)).into_iter().for_each(|uid| agent.rules.borrow_mut().note_written(name, uid));
+    }
+    let contents = names.into_iter().map(|name| (content_of(&folder.join(&name)), name));
     *agent.written.borrow_mut() = contents.map(|(content, name)| (name, content)).collect();
     let grants = agent.grants.borrow();
-    let content = |name: &str| grants.find(name).and_then(|held| held.content);
+    let is_other = |name: &str, written: Option<Content>| {
+        let held = grants.find(name);
+        held.and_then(|held| held.content) != written || held.and_then(HeldGrant::uid) != uid_in(&folder.join(name))
+    };
     let other: Vec<String> = {
         let written = agent.written.borrow();
-        written.iter().filter(|(name, written)| content(name) != **written).map(|(name, _)| name.clone()).collect()
+        written.iter().filter(|(name, written)| is_other(name, **written)).map(|(name, _)| name.clone()).collect()
     };
-    other.iter().for_each(|id| withdraw(agent, id));
+    drop(grants);
+    other.iter().for_each(|id| withdraw(agent, id, "the grant has another content"));
 }
 
 /// Whether the drop-in of a grant is there, and was written for what the grant says now.
@@ -170,11 +206,12 @@ pub fn is_in_place(id: &str) -> bool {
     Path::new(FOLDER).join(id).exists()
 }
 
-/// Removes the drop-in of a grant that gives other sudo from now on.
-pub fn withdraw(agent: &Agent, id: &str) {
+/// Removes the drop-in of a grant that gives other sudo, or none, from now on.
+pub fn withdraw(agent: &Agent, id: &str, why: &str) {
     for id in remove(Path::new(FOLDER), |name| name == id) {
+        agent.rules.borrow_mut().note_removed(&id);
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent.write_under(Some(&id), entry.with(Field::Reason, "the grant has another content"));
+        agent.write_under(Some(&id), entry.with(Field::Reason, why));
     }
 }
 
@@ -194,6 +231,12 @@ fn content_of(path: &Path) -> Option<Content> {
     head(path)?.lines().nth(1)?.strip_prefix(CONTENT)?.parse().ok()
 }
 
+/// The user id that a drop-in was written for.
+fn uid_in(path: &Path) -> Option<u32> {
+    let head = head(path)?;
+    head.lines().find_map(|line| line.strip_prefix('#')?.split_once(" ALL=")?.0.parse().ok())
+}
+
 /// The sudo that a drop-in was written for.
 fn flavour_of(path: &Path) -> Option<Flavour> {
     let head = head(path)?;
@@ -210,9 +253,15 @@ fn flavour_of(path: &Path) -> Option<Flavour> {
 /// # Errors
 ///
 /// [`SudoersError`]; nothing is in place then.
-pub async fn check(sudo: &HostSudo, folder: &Path, held: &HeldGrant, password: bool) -> Result<Checked, SudoersError> {
+pub async fn check(
+    sudo: &HostSudo,
+    folder: &Path,
+    held: &HeldGrant,
+    uid: Result<u32, SudoersError>,
+    password: bool,
+) -> Result<Checked, SudoersError> {
     let flavour = sudo.flavour().map_err(SudoersError::Sudo)?;
-    let uid = uid_of(&held.grant.user).await?;
+    let uid = uid?;
     let path = folder.join(held.grant.id.as_str());
     let file = |source| SudoersError::File { path: path.clone(), source };
     let rules = rules(held, uid, password, flavour)?;
@@ -242,15 +291,6 @@ impl Checked {
     pub fn put(self) -> Result<(), SudoersError> {
         let path = self.path;
         self.new.persist(&path).map(drop).map_err(|error| SudoersError::File { path, source: error.error })
-    }
-}
-
-async fn uid_of(user: &LoginName) -> Result<u32, SudoersError> {
-    let unknown = |problem: String| SudoersError::User { user: user.to_string(), problem };
-    match peer::user_id(user.as_str()).await {
-        Ok(Some(uid)) => Ok(uid),
-        Ok(None) => Err(unknown("no such user on this host".into())),
-        Err(problem) => Err(unknown(problem)),
     }
 }
 

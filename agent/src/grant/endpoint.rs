@@ -12,7 +12,7 @@ pub use next::{NewSet, Whose};
 
 use self::next::{Extent, Next, next, withdraw};
 use self::withdrawn::Withdrawn;
-use super::held::{Grants, sort};
+use super::held::Grants;
 use super::local::SetAside;
 use super::{HeldGrant, Revocation, Source};
 use crate::durable;
@@ -190,8 +190,8 @@ impl Grants {
         store.places = places;
         self.held.retain(|held| held.source == Source::Local);
         self.held.extend(held);
-        sort(&mut self.held);
         self.endpoint = store;
+        self.settle();
     }
 
     /// What the set has no more is over from `now` on, before anything is stored. Returns whether anything was.
@@ -199,7 +199,7 @@ impl Grants {
         self.endpoint.mark = self.endpoint.mark.max(set.facts.mark);
         let changed = withdraw(&mut self.held, set, whose, now);
         if changed {
-            sort(&mut self.held);
+            self.settle();
             // The enforcing loop ends what is over first, and stores it then.
             self.endpoint.unstored = Some(String::new());
         }
@@ -242,7 +242,7 @@ impl Grants {
         let Next { held, received, changed, refused } = next(&self.held, set, extent, &self.endpoint.revoked_here, now);
         self.held.retain(|held| held.source == Source::Local);
         self.held.extend(held);
-        sort(&mut self.held);
+        self.settle();
         let store = &mut self.endpoint;
         let new_version = store.facts.is_none_or(|facts| !facts.is_version_of(&set.facts));
         // Of a set that is not stored nothing is told yet: it comes again.

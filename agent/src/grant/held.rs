@@ -2,18 +2,57 @@
 
 use super::endpoint::EndpointStore;
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
-use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source};
-use curfew_protocol::grant::Grant;
+use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source, State};
+use crate::account::directory::{Directory, Resolution};
+use crate::account::{Doubt, Holder};
+use curfew_protocol::grant::{Grant, LoginName};
 use jiff::Timestamp;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// The grants, and the stores behind them.
 #[derive(Debug)]
 pub struct Grants {
-    /// Sorted by user: a decision about one person looks at their grants alone.
+    /// Sorted by person: a decision about one looks at their grants alone.
     pub(super) held: Vec<HeldGrant>,
     local: LocalStore,
     pub(super) endpoint: EndpointStore,
+    /// What the names of people stand for.
+    accounts: Directory,
+    /// The names that stand for a user id: several may be of one person.
+    names: HashMap<String, u32>,
+    /// Changes of whose a grant is, of which nobody was told yet.
+    moved: Vec<Moved>,
+}
+
+/// A grant of which it changed whose it is.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Its id.
+    pub id: String,
+    /// Its user.
+    pub user: LoginName,
+    /// Whose it is.
+    pub holder: Holder,
+    /// The audit has not heard of it.
+    pub is_news: bool,
+}
+
+/// Whose grants stand together: those of one user id, or else of one name.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Person<'n> {
+    Uid(u32),
+    Name(&'n str),
+}
+
+impl<'n> Person<'n> {
+    fn of(held: &'n HeldGrant) -> Self {
+        match &held.holder {
+            Holder::Is(account) | Holder::InDoubt { account, .. } => Self::Uid(account.uid),
+            Holder::Gone { now: Some(uid), .. } => Self::Uid(*uid),
+            Holder::Gone { now: None, .. } | Holder::Unknown => Self::Name(held.grant.user.as_str()),
+        }
+    }
 }
 
 impl Grants {
@@ -23,21 +62,107 @@ impl Grants {
     ///
     /// [`StoreError::Write`] where the local store can be neither read nor set aside.
     pub fn open(path: &Path, spare: &Path) -> Result<Self, StoreError> {
-        let (local, mut held) = LocalStore::open(path, spare)?;
-        sort(&mut held);
-        Ok(Self { held, local, endpoint: EndpointStore::default() })
+        let (local, held) = LocalStore::open(path, spare)?;
+        let (endpoint, accounts) = (EndpointStore::default(), Directory::default());
+        let mut grants = Self { held, local, endpoint, accounts, names: HashMap::new(), moved: Vec::new() };
+        grants.settle();
+        Ok(grants)
     }
 
-    /// The grants, sorted by user, those of one user in the order in which they came.
+    /// Takes what is known of accounts.
+    pub fn know(&mut self, accounts: Directory) {
+        self.accounts = accounts;
+        self.settle();
+    }
+
+    /// The grants, sorted by person, those of one user in the order in which they came.
     pub fn held(&self) -> &[HeldGrant] {
         &self.held
     }
 
-    /// The grants of one user.
+    /// The grants of one person: of every name of the user id that `user` stands for.
     pub fn of(&self, user: &str) -> &[HeldGrant] {
-        let begin = self.held.partition_point(|held| held.grant.user.as_str() < user);
-        let end = self.held.partition_point(|held| held.grant.user.as_str() <= user);
+        let person = self.names.get(user).map_or(Person::Name(user), |&uid| Person::Uid(uid));
+        let begin = self.held.partition_point(|held| Person::of(held) < person);
+        let end = self.held.partition_point(|held| Person::of(held) <= person);
         self.held.get(begin..end).unwrap_or_default()
+    }
+
+    /// What is known of accounts.
+    pub fn accounts(&self) -> &Directory {
+        &self.accounts
+    }
+
+    /// What is known of accounts, to be added to. What that changes holds with [`settle`](Self::settle).
+    pub fn accounts_mut(&mut self) -> &mut Directory {
+        &mut self.accounts
+    }
+
+    /// The name under which the person is judged who is called `user`: the one of grants, or the one that the user database writes.
+    pub fn judged_name<'s>(&'s self, user: &'s str) -> &'s str {
+        if self.is_known(user) {
+            return user;
+        }
+        match self.accounts.resolve(user) {
+            Resolution::Is(account) => &account.name,
+            _ => user,
+        }
+    }
+
+    /// Whether a grant uses the name, or its account has it.
+    pub fn is_known(&self, user: &str) -> bool {
+        self.names.contains_key(user) || !self.of(user).is_empty()
+    }
+
+    /// Who it may be that has a session under `uid`, for which the user database gives the name `owner`: whoever has grants, where several names
+    /// share the user id.
+    pub fn name_with(&self, uid: u32, owner: &str) -> String {
+        let own = self.of(owner);
+        let other =
+            own.iter().find(|held| held.uid() == Some(uid) && held.grant.login.is_some() && held.holder.may_open());
+        match other.filter(|_| !own.iter().any(|held| held.is_of(owner))) {
+            Some(other) => other.holder.account().map_or(owner, |account| &account.name).to_owned(),
+            None => owner.to_owned(),
+        }
+    }
+
+    /// The people who have grants that have not ended.
+    pub fn people(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let current = self.held.iter().filter(move |held| held.state(now) != State::Ended);
+        current.map(|held| held.grant.user.as_str())
+    }
+
+    /// Has each grant know whose it is, and the grants of each person stand together.
+    pub(super) fn settle(&mut self) {
+        let mut stories = HashSet::with_capacity(self.held.len());
+        for held in &mut self.held {
+            let story = held.story();
+            let holder = self.accounts.holder(&story, held.grant.user.as_str());
+            if held.holder != holder {
+                let user = held.grant.user.clone();
+                // What the user database will have confirmed in a moment is no news.
+                let passing = matches!(holder, Holder::InDoubt { why: Doubt::Outdated, .. });
+                let problem = holder.problem(user.as_str());
+                let is_news = !passing && self.accounts.is_news(&story, problem.as_deref());
+                self.moved.push(Moved { id: held.grant.id.to_string(), user, holder: holder.clone(), is_news });
+                held.holder = holder;
+            }
+            stories.insert(story);
+        }
+        self.accounts.note_settled(&stories);
+        self.held.sort_by(|a, b| {
+            let by_user = || a.grant.user.cmp(&b.grant.user).then(a.listing.cmp(&b.listing));
+            Person::of(a).cmp(&Person::of(b)).then_with(by_user)
+        });
+        self.names = names(&self.held);
+    }
+
+    /// As [`settle`](Self::settle), where something is newly known. Returns what changed since the last time.
+    pub fn take_moved(&mut self) -> Vec<Moved> {
+        if self.accounts.is_unsettled() {
+            self.settle();
+        }
+        std::mem::take(&mut self.moved)
     }
 
     /// The grants, to note how far they have come. Nothing of this is stored.
@@ -80,9 +205,9 @@ impl Grants {
             return Err(StoreError::Full);
         }
         held.push(HeldGrant::new(grant, Source::Local));
-        sort(&mut held);
         self.local.write(&held)?;
         self.held = held;
+        self.settle();
         Ok(())
     }
 
@@ -123,16 +248,32 @@ impl Grants {
     }
 }
 
-/// By user; what a set has no more comes behind what it has.
-pub(super) fn sort(held: &mut [HeldGrant]) {
-    held.sort_by(|a, b| a.grant.user.cmp(&b.grant.user).then(a.listing.cmp(&b.listing)));
+/// The names that stand for a user id, by the accounts of the grants. A name that a grant uses stands before one that the user database gives.
+fn names(held: &[HeldGrant]) -> HashMap<String, u32> {
+    let mut names = HashMap::new();
+    for held in held {
+        if let Person::Uid(uid) = Person::of(held) {
+            names.insert(held.grant.user.to_string(), uid);
+        }
+    }
+    for held in held {
+        if let Holder::Is(account) | Holder::InDoubt { account, .. } = &held.holder {
+            names.entry(account.name.clone()).or_insert(account.uid);
+        }
+    }
+    for held in held {
+        if let Holder::Is(account) = &held.holder {
+            names.entry(account.owner.clone()).or_insert(account.uid);
+        }
+    }
+    names
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::grant::State;
+    use crate::account::{Account, Answer};
     use serde_json::json;
     use std::fs;
 
@@ -182,6 +323,44 @@ mod tests {
             assert_eq!(ids("bob"), ["3"]);
             assert!(ids("ali").is_empty() && ids("").is_empty() && ids("zoe").is_empty());
         }
+    }
+
+    #[test]
+    fn the_grants_of_one_user_id_stand_together_by_whatever_name_and_no_name_gets_anothers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(&folder.path().join("local.json")).unwrap();
+        let now = at("2026-11-21T20:10:00Z");
+        let users = ["carol", "ally", "alice@corp.example", "alice", "bob", "Alice"];
+        for user in users {
+            store.add(Grant { user: user.parse().unwrap(), ..grant(&user.replace(['@', '.'], "_")) }, now).unwrap();
+        }
+        for (user, uid, name) in [
+            ("carol", 4_000_003, "carol"),
+            ("ally", 4_000_001, "ally"),
+            ("alice@corp.example", 4_000_001, "alice"),
+            ("alice", 4_000_001, "alice"),
+            ("Alice", 4_000_001, "alice"),
+        ] {
+            // sudo asks for each of them as alice, who is the first with that user id.
+            let owner = if uid == 4_000_001 { "alice" } else { name };
+            let account = Some(Account { uid, name: name.into(), owner: owner.into() });
+            store.accounts_mut().learn(user, Ok(Answer { account, heir: None }), std::time::Instant::now());
+        }
+        assert_eq!(store.take_moved().len(), 5);
+        let ids = |user| store.of(user).iter().map(|held| held.grant.id.to_string()).collect::<Vec<_>>();
+        for user in ["alice", "ally", "alice@corp.example", "Alice"] {
+            assert_eq!(ids(user), ["Alice", "alice", "alice_corp_example", "ally"], "{user}");
+        }
+        assert_eq!(ids("carol"), ["carol"]);
+        assert_eq!(ids("bob"), ["bob"], "of whom nothing is known yet");
+        let of = |user: &str, held: &HeldGrant| (held.is_of(user), held.is_of_uid_of(user));
+        let (allys, alices) = (store.find("ally").unwrap(), store.find("alice_corp_example").unwrap());
+        // To log in as somebody takes a grant for that account; sudo can't tell the two names apart.
+        assert_eq!((of("alice", allys), of("alice", alices)), ((false, true), (true, true)));
+        assert_eq!((of("ally", allys), of("ally", alices)), ((true, true), (false, false)));
+        assert_eq!(store.judged_name("alice"), "alice");
+        // logind knows the user id alone.
+        assert_eq!((store.name_with(4_000_001, "alice"), store.name_with(7, "zoe")), ("alice".into(), "zoe".into()));
     }
 
     #[test]

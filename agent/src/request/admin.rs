@@ -1,18 +1,19 @@
-//! Answers to people: grants, revocations, what is and why, the audit. Who may ask what is decided here, by the peer's
-//! credentials alone.
+//! Answers to people: grants, revocations, what is and why, the audit. Root gets them all here; what others may ask comes by `anybody`.
 
+use super::anybody::Question;
 use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use super::endpoint;
 use super::messages::{
     AcceptClock, AuditPage, GrantOrder, Granted, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status,
     WhyAnswer, WhyQuestion,
 };
-use super::peer::{self, Peer};
+use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
-use super::wording;
+use super::{service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
+use crate::enforce::accounts;
 use crate::enforce::reconcile::settle;
 use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
@@ -23,13 +24,10 @@ use curfew_protocol::audit::{Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::grant::{Grant, Text, Window};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
-
-/// The description that varlinkctl(1) shows.
-const INTERFACE: &str = include_str!("io.curfew.Agent.varlink");
 
 /// How many records of the audit one answer carries.
 const RECORDS_A_PAGE: usize = 500;
@@ -37,76 +35,149 @@ const RECORDS_A_PAGE: usize = 500;
 /// The longest local grant.
 const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
+/// What root alone may ask, as the others are told.
+const ROOTS_ALONE: [(&str, &str); 10] = [
+    ("Grant", "grant"),
+    ("Revoke", "revoke"),
+    ("Reload", "read the configuration again"),
+    ("AcceptClock", "take the clock as right"),
+    ("Reconcile", "have the agent look"),
+    ("Enroll", endpoint::WHAT),
+    ("EnrollStatic", endpoint::WHAT),
+    ("Leave", endpoint::WHAT),
+    ("RotateKey", endpoint::WHAT),
+    ("Sync", endpoint::WHAT),
+];
+
+/// No parameters.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub struct Nothing {}
 
-#[derive(Deserialize)]
-struct Described {
-    interface: String,
+/// An answer, to be written down where that holds up nobody.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To `Status`.
+    Status(Box<Status>),
+    /// To `Why`.
+    Why(WhyAnswer),
+    /// To `Audit`.
+    Audit(AuditPage),
+    /// To everything else, which is short.
+    Json(Value),
 }
 
-/// Answers one call.
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self::Json(value)
+    }
+}
+
+/// What root alone may do by this method, if it is one of those.
+pub fn only_root_may(method: &str) -> Option<&'static str> {
+    let name = method.strip_prefix("io.curfew.Agent.")?;
+    ROOTS_ALONE.iter().find(|(method, _)| *method == name).map(|(_, what)| *what)
+}
+
+/// Whether a method is one of this interface.
+pub fn answers(method: &str) -> bool {
+    method.starts_with("io.curfew.Agent.")
+}
+
+/// Answers one call of root.
 ///
 /// # Errors
 ///
 /// The error reply.
-pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
+pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Answer, ErrorReply> {
+    if !peer.is_root() {
+        return Err(ErrorReply::not_permitted("only root is answered here"));
+    }
+    if let Some(answer) = service::answer(call) {
+        return answer.map(Answer::Json);
+    }
     match call.method.as_str() {
         "io.curfew.Agent.Status" => {
             let Nothing {} = parameters(call)?;
-            Ok(json!(status(agent, peer).await))
+            Ok(Answer::Status(Box::new(status(agent, &Visible::All))))
         }
-        "io.curfew.Agent.Why" => why(agent, peer, parameters(call)?).await.map(|answer| json!(answer)),
-        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|granted| json!(granted)),
-        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).await.map(|revoked| json!(revoked)),
-        "io.curfew.Agent.Audit" => read_audit(peer, parameters(call)?).await.map(|page| json!(page)),
+        "io.curfew.Agent.Why" => {
+            let question: WhyQuestion = parameters(call)?;
+            if accounts::has_to_be_asked(agent, &question.user) {
+                // Without an answer, it is judged by what is known.
+                drop(accounts::look_up(agent, &question.user).await);
+            }
+            why(agent, &question).map(Answer::Why)
+        }
+        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|granted| json!(granted).into()),
+        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).await.map(|revoked| json!(revoked).into()),
+        "io.curfew.Agent.Audit" => {
+            let query = parameters(call)?;
+            let page = tokio::task::spawn_blocking(move || audit_page(&query)).await;
+            page.unwrap_or_else(|error| Err(ErrorReply::failed(&format!("the audit can't be read: {error}"))))
+        }
         "io.curfew.Agent.Reload" => {
             let Nothing {} = parameters(call)?;
-            only_root(peer, "read the configuration again")?;
-            agent.reload().map(|()| json!({})).map_err(|error| ErrorReply::failed(&error.to_string()))
+            agent.reload().map(|()| json!({}).into()).map_err(|error| ErrorReply::failed(&error.to_string()))
         }
         "io.curfew.Agent.Clock" => {
             let Nothing {} = parameters(call)?;
-            Ok(json!(clock(agent)))
+            Ok(json!(clock(agent)).into())
         }
-        "io.curfew.Agent.AcceptClock" => accept_clock(agent, peer, parameters(call)?).await.map(|clock| json!(clock)),
-        method if endpoint::answers(method) => endpoint::answer(agent, peer, call).await,
+        "io.curfew.Agent.AcceptClock" => {
+            accept_clock(agent, peer, parameters(call)?).await.map(|clock| json!(clock).into())
+        }
+        method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),
         "io.curfew.Agent.Reconcile" => {
             let Nothing {} = parameters(call)?;
-            only_root(peer, "have the agent look")?;
             agent.look_now().await;
-            Ok(json!({}))
-        }
-        "org.varlink.service.GetInfo" => Ok(json!({
-            "vendor": "Curfew", "product": "curfewd", "version": env!("CARGO_PKG_VERSION"), "url": env!("CARGO_PKG_REPOSITORY"),
-            "interfaces": ["org.varlink.service", "io.curfew.Agent"],
-        })),
-        "org.varlink.service.GetInterfaceDescription" => {
-            let described: Described = parameters(call)?;
-            match described.interface.as_str() {
-                "io.curfew.Agent" => Ok(json!({"description": INTERFACE})),
-                other => Err(ErrorReply::bad_parameter("interface", &format!("there is no interface {other:?} here"))),
-            }
+            Ok(json!({}).into())
         }
         other => Err(ErrorReply::unknown_method(other)),
     }
 }
 
-pub(super) fn only_root(peer: &Peer, what: &str) -> Result<(), ErrorReply> {
-    if peer.is_root() { Ok(()) } else { Err(ErrorReply::not_permitted(&format!("only root may {what}"))) }
+/// Answers a question of anybody's, on the spot.
+///
+/// # Errors
+///
+/// The error reply.
+pub fn answer_anybody(agent: &Agent, question: &Question) -> Result<Answer, ErrorReply> {
+    match question {
+        Question::Status { user } => Ok(Answer::Status(Box::new(status(agent, &Visible::Of(user))))),
+        Question::Why(question) => why(agent, question).map(Answer::Why),
+        Question::Clock => Ok(json!(clock(agent)).into()),
+    }
 }
 
-async fn status(agent: &Agent, peer: &Peer) -> Status {
-    let name = if peer.is_root() { None } else { Some(peer.user().await.unwrap_or_default()) };
-    let visible = |user: &str| name.as_deref().is_none_or(|name| name == user);
+/// Whose grants and sessions are shown.
+enum Visible<'a> {
+    All,
+    Of(&'a str),
+}
+
+fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
     let now = agent.now();
     let grants = agent.grants.borrow();
-    let current = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
-    let shown: Vec<&HeldGrant> = current.filter(|held| visible(held.grant.user.as_str())).collect();
+    let held = match visible {
+        Visible::All => grants.held(),
+        Visible::Of(user) => grants.of(user),
+    };
+    // One's own are those of every name of one's account.
+    let own = |held: &HeldGrant| match visible {
+        Visible::All => true,
+        Visible::Of(user) => held.is_of(user),
+    };
+    let is_visible = |user: &str| match visible {
+        Visible::All => true,
+        Visible::Of(name) => *name == user,
+    };
+    let current = held.iter().filter(|held| held.listing != Listing::Superseded);
+    let shown: Vec<&HeldGrant> = current.filter(|held| own(held)).collect();
     let live = shown.iter().filter(|held| held.state(now) == State::Live);
     let sessions = agent.sessions.borrow();
-    let open = sessions.sessions().iter().filter(|session| !session.closed && visible(&session.user));
+    let open = sessions.sessions().iter().filter(|session| !session.closed && is_visible(&session.user));
     Status {
         host: agent.host.clone(),
         mode: agent.mode().name().into(),
@@ -115,7 +186,10 @@ async fn status(agent: &Agent, peer: &Peer) -> Status {
         grants: shown.into_iter().map(|held| show(held, now)).collect(),
         set: agent.endpoint.show(grants.endpoint().facts(), now),
         confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
-        problems: if peer.is_root() { problems(agent) } else { Vec::new() },
+        problems: match visible {
+            Visible::All => problems(agent),
+            Visible::Of(_) => Vec::new(),
+        },
         sessions: open
             .map(|session| ShownSession {
                 user: session.user.clone(),
@@ -161,10 +235,8 @@ fn problems(agent: &Agent) -> Vec<String> {
     config.into_iter().chain(open).chain(clock).chain(deadline).chain(endpoint).chain(local).collect()
 }
 
-async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
-    if !peer.is_root() && peer.user().await.as_deref() != Some(&question.user) {
-        return Err(ErrorReply::not_permitted("you may ask about yourself; only root may ask about others"));
-    }
+fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
+    let judged = agent.grants.borrow().judged_name(&question.user).to_owned();
     let config = agent.config.borrow();
     let elevates = config.elevation_services.contains(&question.service);
     if !config.services().any(|service| *service == question.service) {
@@ -176,25 +248,27 @@ async fn why(agent: &Agent, peer: &Peer, question: WhyQuestion) -> Result<WhyAns
         Some(command) => command.split_once(' ').unwrap_or((command, "")),
         None => ("", ""),
     };
+    let paths = [path.to_owned()];
     let command = match (&question.command, question.service.as_str()) {
         (_, "su" | "su-l") => WantedCommand::Any,
-        (Some(_), _) => WantedCommand::Program { path, arguments },
+        (Some(_), _) => WantedCommand::Program { paths: &paths, arguments },
         (None, _) => WantedCommand::Unknown,
     };
     let request = if elevates {
-        Request::Elevation { user: &question.user, scope: Elevation { run_as: None, command } }
+        Request::Elevation { user: &judged, scope: Elevation { run_as: None, command } }
     } else if config.background_services.contains(&question.service) {
-        Request::Background { user: &question.user }
+        Request::Background { user: &judged }
     } else {
-        Request::Login { user: &question.user, service: &question.service, from: question.from.as_deref() }
+        Request::Login { user: &judged, service: &question.service, from: question.from.as_deref() }
     };
     // The PAM module asks nobody then.
-    if exempt::passes(&question.user, &question.service, elevates) {
+    let is_exempt_account = !elevates && agent.grants.borrow().accounts().is_exempt_account(&question.user);
+    if exempt::passes(&question.user, &question.service, elevates) || is_exempt_account {
         return Ok(exempt_answer(&question.user));
     }
     let now = agent.now();
     let at = question.at.unwrap_or(now);
-    let mut answer = explain(&request, agent.grants.borrow().of(&question.user), at, agent.bars(at));
+    let mut answer = explain(&request, agent.grants.borrow().of(&judged), at, agent.bars(at));
     if answer.verdict == "deny" && agent.mode() == Mode::Observe {
         answer.explanation += "; this host only observes, so it is not refused";
     }
@@ -234,8 +308,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
 }
 
 async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
-    only_root(peer, "grant")?;
-    match peer::user_id(order.user.as_str()).await {
+    match accounts::look_up(agent, order.user.as_str()).await {
         Ok(Some(_)) => {}
         Ok(None) => {
             return Err(ErrorReply::bad_parameter("user", &format!("there is no user {} on this host", order.user)));
@@ -293,7 +366,6 @@ fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, Err
 }
 
 async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
-    only_root(peer, "revoke")?;
     let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
@@ -319,23 +391,21 @@ fn clock(agent: &Agent) -> ShownClock {
 }
 
 async fn accept_clock(agent: &Agent, peer: &Peer, order: AcceptClock) -> Result<ShownClock, ErrorReply> {
-    only_root(peer, "take the clock as right")?;
     let person = peer.person().await.unwrap_or_else(|| "root".into());
     agent.accept_the_clock(&person, order.reason.as_ref().map(Text::as_str));
     Ok(clock(agent))
 }
 
-async fn read_audit(peer: &Peer, query: query::Query) -> Result<AuditPage, ErrorReply> {
-    if !peer.is_auditor().await {
-        return Err(ErrorReply::not_permitted("only root and members of systemd-journal or adm may read the audit"));
-    }
-    let read = move || query::run(Path::new(audit::FOLDER), &query, RECORDS_A_PAGE + 1);
-    let failed = |what: String| ErrorReply::failed(&format!("the audit can't be read: {what}"));
-    let mut records = tokio::task::spawn_blocking(read)
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|(path, error)| failed(format!("{}: {error}", path.display())))?;
+/// Reads a page of the audit: as many of its files as that takes, so never on the agent's thread.
+///
+/// # Errors
+///
+/// The error reply.
+pub fn audit_page(query: &query::Query) -> Result<Answer, ErrorReply> {
+    let mut records = query::run(Path::new(audit::FOLDER), query, RECORDS_A_PAGE + 1).map_err(|(path, error)| {
+        ErrorReply::failed(&format!("the audit can't be read: {}: {error}", path.display()))
+    })?;
     let more = records.len() > RECORDS_A_PAGE;
     records.truncate(RECORDS_A_PAGE);
-    Ok(AuditPage { records, more })
+    Ok(Answer::Audit(AuditPage { records, more }))
 }

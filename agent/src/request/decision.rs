@@ -4,7 +4,7 @@
 //! came nearest.
 
 use crate::grant::{Bars, HeldGrant, State};
-use curfew_protocol::grant::{LoginAccess, SudoAccess};
+use curfew_protocol::grant::{Command, LoginAccess, SudoAccess};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -42,6 +42,18 @@ pub enum Request<'a> {
     },
 }
 
+impl<'a> Request<'a> {
+    /// Who asks.
+    pub fn user(&self) -> &'a str {
+        match self {
+            Self::Login { user, .. }
+            | Self::Stay { user, .. }
+            | Self::Background { user }
+            | Self::Elevation { user, .. } => user,
+        }
+    }
+}
+
 /// What an elevation asks for. sudo enforces commands itself; a grant must cover what is known of them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Elevation<'a> {
@@ -61,8 +73,8 @@ pub enum WantedCommand<'a> {
     Any,
     /// This program with these arguments.
     Program {
-        /// The path, or the name that was typed.
-        path: &'a str,
+        /// The ways to write its path, or the name that was typed; none where it is not known which program it is.
+        paths: &'a [String],
         /// The arguments, parted by single spaces.
         arguments: &'a str,
     },
@@ -88,6 +100,8 @@ pub enum ReasonCode {
     Stale,
     /// A live grant, and a clock that stands before a time that is known to have passed.
     ClockUnproven,
+    /// A live grant for the account that the name stood for before.
+    AccountChanged,
 }
 
 impl ReasonCode {
@@ -102,6 +116,7 @@ impl ReasonCode {
             Self::WrongSource => "wrong_source",
             Self::Stale => "stale",
             Self::ClockUnproven => "clock_unproven",
+            Self::AccountChanged => "account_changed",
         }
     }
 }
@@ -146,14 +161,19 @@ pub fn admit<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp,
         let begun = held.reached == Some(State::Live) || held.grant.window.not_before() <= now;
         held.state(now) != State::Ended && begun && misfit(request, held).is_none()
     };
-    let (barred, free): (Vec<_>, Vec<_>) = grants.iter().filter(window_is_open).partition(|held| bars.bar(held.source));
+    let is_barred = |held: &&HeldGrant| bars.bar(held.source) || !held.holder.may_open();
+    let (barred, free): (Vec<_>, Vec<_>) = grants.iter().filter(window_is_open).partition(is_barred);
     let longest = |open: Vec<&'g HeldGrant>| open.into_iter().max_by_key(|held| held.end());
     match (longest(free), longest(barred)) {
         (Some(grant), _) if grant.state(now) == State::Live => {
             Verdict::Permit { grant, until: covered_until(request, grants, grant.end()) }
         }
         (None, Some(nearest)) => {
-            let reason = if bars.clock_unproven { ReasonCode::ClockUnproven } else { ReasonCode::Stale };
+            let reason = match nearest {
+                _ if bars.clock_unproven => ReasonCode::ClockUnproven,
+                nearest if !nearest.holder.may_open() => ReasonCode::AccountChanged,
+                _ => ReasonCode::Stale,
+            };
             Verdict::Deny { reason, nearest: Some(nearest), opens: None }
         }
         _ => decide(request, grants, now),
@@ -200,7 +220,8 @@ fn near_miss(request: &Request<'_>, held: &HeldGrant, now: Timestamp) -> Option<
         (None, State::Live) | (Some(Misfit::Person), _) => None,
         (Some(Misfit::Source), State::Live) => Some(ReasonCode::WrongSource),
         (Some(Misfit::Service), State::Live) => Some(ReasonCode::WrongService),
-        (Some(Misfit::Service | Misfit::Source), State::Coming | State::Ended) => None,
+        (Some(Misfit::Account), State::Live) => Some(ReasonCode::AccountChanged),
+        (Some(Misfit::Service | Misfit::Source | Misfit::Account), State::Coming | State::Ended) => None,
         (None, State::Coming) => Some(ReasonCode::NotYet),
         (None, State::Ended) if held.revoked.is_some() => Some(ReasonCode::Revoked),
         (None, State::Ended) => Some(ReasonCode::Ended),
@@ -210,7 +231,7 @@ fn near_miss(request: &Request<'_>, held: &HeldGrant, now: Timestamp) -> Option<
 fn rank(reason: ReasonCode) -> u8 {
     match reason {
         ReasonCode::WrongSource => 0,
-        ReasonCode::WrongService => 1,
+        ReasonCode::WrongService | ReasonCode::AccountChanged => 1,
         ReasonCode::NotYet => 2,
         ReasonCode::Revoked | ReasonCode::Ended => 3,
         // Said of grants that cover the request; `admit` alone says them.
@@ -233,25 +254,34 @@ enum Misfit {
     Person,
     Service,
     Source,
+    /// Of the account that the name stood for before.
+    Account,
 }
 
 fn misfit(request: &Request<'_>, held: &HeldGrant) -> Option<Misfit> {
     let grant = &held.grant;
+    if !is_of(request, held) {
+        return Some(Misfit::Person);
+    }
+    if held.holder.is_gone() {
+        return Some(Misfit::Account);
+    }
+    match (request, &grant.login, &grant.sudo) {
+        (Request::Login { service, from, .. }, Some(login), _) => login_misfit(login, service, *from),
+        (Request::Stay { service, .. }, Some(login), _) => service_misfit(login, service),
+        (Request::Background { .. }, ..) => None,
+        (Request::Elevation { scope, .. }, _, Some(sudo)) => elevation_misfit(sudo, scope),
+        (Request::Login { .. } | Request::Stay { .. }, None, _) | (Request::Elevation { .. }, _, None) => {
+            Some(Misfit::Person)
+        }
+    }
+}
+
+/// Whether the grant is for whoever asks: for the account, and where sudo asks, for the user id.
+fn is_of(request: &Request<'_>, held: &HeldGrant) -> bool {
     match request {
-        Request::Login { user, service, from } => match &grant.login {
-            Some(login) if grant.user.as_str() == *user => login_misfit(login, service, *from),
-            _ => Some(Misfit::Person),
-        },
-        Request::Stay { user, service } => match &grant.login {
-            Some(login) if grant.user.as_str() == *user => service_misfit(login, service),
-            _ => Some(Misfit::Person),
-        },
-        Request::Background { user } if grant.user.as_str() == *user => None,
-        Request::Background { .. } => Some(Misfit::Person),
-        Request::Elevation { user, scope } => match &grant.sudo {
-            Some(sudo) if grant.user.as_str() == *user => elevation_misfit(sudo, scope),
-            _ => Some(Misfit::Person),
-        },
+        Request::Login { user, .. } | Request::Stay { user, .. } | Request::Background { user } => held.is_of(user),
+        Request::Elevation { user, .. } => held.is_of_uid_of(user),
     }
 }
 
@@ -274,10 +304,11 @@ fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> 
     let as_user = scope.run_as.is_none_or(|run_as| sudo.run_as.iter().any(|granted| granted.as_str() == run_as));
     let command = match &scope.command {
         WantedCommand::Unknown => true,
-        WantedCommand::Any => sudo.commands.contains(&curfew_protocol::grant::Command::All),
-        WantedCommand::Program { path, arguments } => {
-            sudo.commands.iter().any(|granted| granted.covers(path, arguments))
-        }
+        WantedCommand::Any => sudo.commands.contains(&Command::All),
+        WantedCommand::Program { paths, arguments } => sudo
+            .commands
+            .iter()
+            .any(|granted| *granted == Command::All || paths.iter().any(|path| granted.covers(path, arguments))),
     };
     if as_user && command { None } else { Some(Misfit::Service) }
 }
@@ -286,6 +317,7 @@ fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> 
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::account::{Account, Doubt, Holder};
     use crate::grant::{Revocation, Source};
     use curfew_protocol::grant::Grant;
     use proptest::prelude::*;
@@ -314,6 +346,31 @@ mod tests {
         match decide(request, grants, at(now)) {
             Verdict::Permit { .. } => None,
             Verdict::Deny { reason, .. } => Some(reason),
+        }
+    }
+
+    #[test]
+    fn a_grant_for_another_account_of_the_name_covers_nothing_and_one_in_doubt_opens_nothing() {
+        let account = Account { uid: 1001, name: "alice".into(), owner: "alice".into() };
+        let mut grant = held("g", (0, 100), json!({"login": {}, "sudo": {"commands": ["ALL"]}}));
+        let requests = [ALICE, sudo(None, WantedCommand::Unknown)];
+        let opens = |grant: &HeldGrant, request: &Request<'_>| match admit(
+            request,
+            std::slice::from_ref(grant),
+            at(50),
+            Bars::default(),
+        ) {
+            Verdict::Permit { .. } => None,
+            Verdict::Deny { reason, .. } => Some(reason),
+        };
+        let changed = Some(ReasonCode::AccountChanged);
+        for request in &requests {
+            grant.holder = Holder::InDoubt { account: account.clone(), why: Doubt::NotFound };
+            assert_eq!((opens(&grant, request), reason(request, std::slice::from_ref(&grant), 50)), (changed, None));
+            grant.holder = Holder::Gone { account: account.clone(), now: Some(7) };
+            assert_eq!((opens(&grant, request), reason(request, std::slice::from_ref(&grant), 50)), (changed, changed));
+            grant.holder = Holder::Is(account.clone());
+            assert_eq!((opens(&grant, request), reason(request, std::slice::from_ref(&grant), 50)), (None, None));
         }
     }
 
@@ -405,12 +462,19 @@ mod tests {
             held("web", (10, 300), json!({"sudo": {"commands": ["/usr/bin/systemctl restart nginx"]}})),
             held("db", (10, 300), json!({"sudo": {"run_as": ["postgres"], "commands": ["ALL"]}})),
         ];
-        let restart = WantedCommand::Program { path: "systemctl", arguments: "restart nginx" };
-        let stop = WantedCommand::Program { path: "systemctl", arguments: "stop nginx" };
+        let paths = ["/usr/bin/systemctl".to_owned()];
+        let restart = WantedCommand::Program { paths: &paths, arguments: "restart nginx" };
+        let stop = WantedCommand::Program { paths: &paths, arguments: "stop nginx" };
+        let elsewhere = ["/tmp/systemctl".to_owned()];
+        let other = WantedCommand::Program { paths: &elsewhere, arguments: "restart nginx" };
+        let unknown = WantedCommand::Program { paths: &[], arguments: "restart nginx" };
         for (request, permitted) in [
             (sudo(None, WantedCommand::Unknown), true),
             (sudo(Some("root"), restart), true),
             (sudo(Some("root"), stop.clone()), false),
+            (sudo(Some("root"), other), false),
+            (sudo(Some("root"), unknown.clone()), false),
+            (sudo(Some("postgres"), unknown), true),
             (sudo(Some("postgres"), stop), true),
             (sudo(Some("postgres"), WantedCommand::Any), true),
             (sudo(Some("root"), WantedCommand::Any), false),

@@ -1,8 +1,7 @@
 //! Answers to root about the central endpoint: joining it, leaving it, a new key, a poll now.
 
-use super::admin::only_root;
+use super::admin::Nothing;
 use super::messages::{EnrollOrder, Joined, StaticOrder};
-use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
 use crate::agent::Agent;
 use crate::clock;
@@ -13,7 +12,6 @@ use crate::enforce::reconcile::settle;
 use crate::grant::Source;
 use crate::grant::held::Grants;
 use crate::human;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,9 +25,8 @@ const MOST_REFUSED: usize = 10;
 /// How long a poll that somebody waits for may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
+/// What these methods do, for those who may not.
+pub const WHAT: &str = "say which endpoint this host follows, and how";
 
 /// Whether a method is answered here.
 pub fn answers(method: &str) -> bool {
@@ -37,13 +34,12 @@ pub fn answers(method: &str) -> bool {
     method.strip_prefix("io.curfew.Agent.").is_some_and(|method| methods.contains(&method))
 }
 
-/// Answers one of these calls.
+/// Answers one of these calls of root.
 ///
 /// # Errors
 ///
 /// The error reply.
-pub async fn answer(agent: &Agent, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
-    only_root(peer, "say which endpoint this host follows, and how")?;
+pub async fn answer(agent: &Agent, call: &RawCall) -> Result<Value, ErrorReply> {
     let failed = |error: EnrollError| ErrorReply::failed(&error.to_string());
     match call.method.as_str() {
         "io.curfew.Agent.Enroll" => {

@@ -8,9 +8,11 @@ use super::{watch, wording};
 use crate::agent::Agent;
 use crate::clock;
 use crate::config::Mode;
-use crate::enforce::processes;
+use crate::enforce::accounts;
+use crate::enforce::processes::{self, Process};
 use crate::enforce::scope::Scope;
-use crate::enforce::sudo_command::SudoCommand;
+use crate::enforce::sudo_command::{Place, SudoCommand};
+use crate::enforce::sudoers;
 use crate::grant::{HeldGrant, State};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
@@ -32,8 +34,28 @@ pub fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, E
     if !peer.is_root() {
         return Err(ErrorReply::not_permitted("only root's programs ask on this socket"));
     }
-    let question: PamQuestion = parameters(call)?;
+    let mut question: PamQuestion = parameters(call)?;
+    accounts::look(agent);
+    question.exempt |= is_exempt_by_another_name(agent, &question);
     Ok(json!(judge(agent, peer, hook, &question)))
+}
+
+/// The name that the user database has to be asked for before this call can be answered; none where all is known.
+pub fn name_to_ask_for(agent: &Agent, peer: &Peer, call: &RawCall) -> Option<String> {
+    let question: PamQuestion = parameters(call).ok()?;
+    let name = match kind(agent, &question.service) {
+        Kind::Elevation => question.ruser?,
+        Kind::Login | Kind::Background => question.user,
+        Kind::Other => return None,
+    };
+    (peer.is_root() && !question.exempt && accounts::has_to_be_asked(agent, &name)).then_some(name)
+}
+
+/// The exempt list has the account under another name than the one that was typed: the one that the user database writes. Of an elevation that says
+/// nothing: whoever shares the user id would be meant.
+fn is_exempt_by_another_name(agent: &Agent, question: &PamQuestion) -> bool {
+    matches!(kind(agent, &question.service), Kind::Login | Kind::Background)
+        && agent.grants.borrow().accounts().is_exempt_account(&question.user)
 }
 
 /// What kind of service asks.
@@ -76,11 +98,14 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
         }
         Kind::Other => permit,
         Kind::Background if is_system_account(&question.user) => permit,
-        Kind::Background => judge_login(agent, peer, hook, question, &Request::Background { user: &question.user }),
+        Kind::Background => {
+            let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
+            judge_login(agent, peer, hook, question, &Request::Background { user })
+        }
         Kind::Login => {
+            let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
             let from = question.rhost.as_deref();
-            let request = Request::Login { user: &question.user, service: &question.service, from };
-            judge_login(agent, peer, hook, question, &request)
+            judge_login(agent, peer, hook, question, &Request::Login { user, service: &question.service, from })
         }
         Kind::Elevation => match &question.ruser {
             Some(ruser) => judge_elevation(agent, peer, hook, question, ruser),
@@ -110,7 +135,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     let user = &question.user;
     let (answer, grant) = {
         let grants = agent.grants.borrow();
-        match admit(request, grants.of(user), now, agent.bars(now)) {
+        match admit(request, grants.of(request.user()), now, agent.bars(now)) {
             Decision::Permit { grant, until } => {
                 let permitted = |event| {
                     named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")
@@ -147,11 +172,16 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     answer
 }
 
-fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, user: &str) -> PamAnswer {
+fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, ruser: &str) -> PamAnswer {
     let now = agent.now();
+    let user = &agent.grants.borrow().judged_name(ruser).to_owned();
     let turns_user = is_su(&question.service);
+    let (grants, folder) = (agent.grants.borrow(), processes::folder(peer.pid));
+    let granted = grants.of(user).iter().filter(|held| held.state(now) == State::Live);
+    let granted = granted.filter_map(|held| held.grant.sudo.as_ref()).flat_map(|sudo| &sudo.commands).collect();
+    let place = Place { folder: folder.as_deref(), granted };
     let (command, asked_for) = match processes::command_line(peer.pid) {
-        Some(arguments) if !turns_user => SudoCommand::parse(&arguments),
+        Some(arguments) if !turns_user => SudoCommand::parse(&arguments, &place),
         _ => (SudoCommand::Anything, "root".into()),
     };
     // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start.
@@ -160,29 +190,34 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     let scope = Scoped { run_as: turns_user.then_some(run_as), command: wanted_of(turns_user) };
     let request = Request::Elevation { user, scope };
     let about = |event| {
-        let entry = asked(agent, peer, event, question, user).with(Field::RunAs, run_as.as_str());
+        let entry = asked(agent, peer, event, question, ruser).with(Field::RunAs, run_as.as_str());
+        let entry = entry.with(Field::Program, command.program().map(str::to_owned));
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
-    let (grants, bars) = (agent.grants.borrow(), agent.bars(now));
+    let bars = agent.bars(now);
     match admit(&request, grants.of(user), now, bars) {
+        Decision::Permit { grant, .. } if is_of_another_uid(peer, grant) => {
+            let entry = about(Event::SudoDenied).with(Field::Reason, "who invokes it has not the user id of that name");
+            let message = format!("Curfew: {} runs under a user id that is not {ruser}'s any more.", question.service);
+            refusal(agent, entry, ReasonCode::AccountChanged, message)
+        }
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
             let (grant, until, pinned) = match admit(&exact, grants.of(user), now, bars) {
                 Decision::Permit { grant, until } => (grant, until, Vec::new()),
+                Decision::Deny { .. } if !turns_user && may_be_misled(agent, peer, grants.of(user), grant, now) => {
+                    return refuse_misled(agent, about(Event::SudoDenied), &question.service);
+                }
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
-            match hook {
-                Hook::Account => {
-                    let entry = named(about(Event::SudoPermitted), grant, until);
-                    agent.audit.write(entry.with(Field::Outcome, "permit"));
-                }
-                Hook::OpenSession => {
-                    let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
-                    if let Err(error) = watch::elevation(agent, peer, question, run) {
-                        return refuse_unwatched(agent, about(Event::SudoDenied), &error);
-                    }
-                }
+            let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
+            if let Err(error) = watch::elevation(agent, peer, question, run) {
+                return refuse_unwatched(agent, about(Event::SudoDenied), &error);
+            }
+            if hook == Hook::Account {
+                let entry = named(about(Event::SudoPermitted), grant, until);
+                agent.audit.write(entry.with(Field::Outcome, "permit"));
             }
             PamAnswer { verdict: Verdict::Permit, message: None }
         }
@@ -194,6 +229,28 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             refusal(agent, entry, reason, message)
         }
     }
+}
+
+/// Whether the process has another user id than the grant is for: it began when the name of its user stood for another account.
+fn is_of_another_uid(peer: &Peer, grant: &HeldGrant) -> bool {
+    // What has become root altogether does not show who invoked it.
+    let invoker = peer.real_uid().filter(|uid| *uid != 0);
+    invoker.zip(grant.uid()).is_some_and(|(invoker, uid)| invoker != uid)
+}
+
+/// Whether the sudo that asks may have read rules that give this person nothing: another's who has or had their user id, or those of a grant that
+/// has ended since.
+fn may_be_misled(agent: &Agent, peer: &Peer, grants: &[HeldGrant], covering: &HeldGrant, now: Timestamp) -> bool {
+    let gives = |id: &str| sudoers::wanted(grants, now).any(|held| held.grant.id.as_str() == id);
+    // What can't be seen may have started at any time.
+    let started = Process::read(peer.pid).ok().flatten().map_or(0, |process| process.id.start);
+    covering.uid().is_some_and(|uid| agent.rules.borrow().may_mislead(uid, started, gives))
+}
+
+fn refuse_misled(agent: &Agent, entry: Entry, service: &str) -> PamAnswer {
+    let entry = entry.with(Field::Reason, "sudo rules for this user id changed while sudo was at work");
+    let message = format!("Curfew: the {service} rules of this account have changed just now. Run it again.");
+    refusal(agent, entry, ReasonCode::WrongService, message)
 }
 
 fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {

@@ -25,6 +25,13 @@ impl Peer {
         self.uid == 0
     }
 
+    /// The real user id of the process: sudo and su keep that of whoever invoked them while they ask. None where it can't be told.
+    pub fn real_uid(&self) -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        uids.split_ascii_whitespace().next()?.parse().ok()
+    }
+
     /// Its user's name, if the user database knows it in time.
     pub async fn user(&self) -> Option<String> {
         user_name(self.uid).await
@@ -37,60 +44,40 @@ impl Peer {
             None => self.user().await,
         }
     }
+}
 
-    /// Whether it may read the audit.
-    pub async fn is_auditor(&self) -> bool {
-        if self.is_root() {
-            return true;
-        }
-        let groups = self.groups.clone();
-        let member = move || {
-            let ids = AUDITORS.iter().filter_map(|name| Group::from_name(name).ok().flatten());
-            ids.into_iter().any(|group| groups.contains(&group.gid.as_raw()))
-        };
-        // The groups are the same for everybody: nobody's own slowness stands before them.
-        ask(format!("the groups of {}", self.uid), member).await.unwrap_or(false)
-    }
+/// Whether a member of these groups may read the audit. It asks the group database, which may take its time.
+pub fn may_audit(groups: &[u32]) -> bool {
+    let ids = AUDITORS.iter().filter_map(|name| Group::from_name(name).ok().flatten());
+    ids.into_iter().any(|group| groups.contains(&group.gid.as_raw()))
+}
+
+/// The name of the user `uid`. It asks the user database, which may take its time.
+pub fn name_of(uid: u32) -> Option<String> {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
 }
 
 /// The name of the user `uid`.
 pub async fn user_name(uid: u32) -> Option<String> {
-    let question = move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
-    match ask(uid.to_string(), question).await {
+    match ask(uid.to_string(), move || name_of(uid)).await {
         Err(Unanswered::Busy) => user_database::local(2, &uid.to_string()).and_then(|line| line.into_iter().next()),
         answer => answer.ok().flatten(),
     }
-}
-
-/// The id of the user `name`; `Err` if the user database did not answer.
-///
-/// # Errors
-///
-/// That it took too long, or what it says.
-pub async fn user_id(name: &str) -> Result<Option<u32>, String> {
-    look_up(name, |user| Some(user.uid.as_raw()), |line| line.get(2)?.parse().ok()).await
 }
 
 /// The home of the user `name`.
 ///
 /// # Errors
 ///
-/// As [`user_id`].
+/// What the user database says, or that it took too long.
 pub async fn home(name: &str) -> Result<Option<PathBuf>, String> {
-    look_up(name, |user| Some(user.dir), |line| line.get(5).map(PathBuf::from)).await
-}
-
-async fn look_up<T: Send + 'static>(
-    name: &str,
-    of: impl FnOnce(User) -> Option<T> + Send + 'static,
-    of_local: impl FnOnce(Vec<String>) -> Option<T>,
-) -> Result<Option<T>, String> {
     let wanted = name.to_owned();
     match ask(name.to_owned(), move || User::from_name(&wanted)).await {
-        Ok(Ok(user)) => Ok(user.and_then(of)),
+        Ok(Ok(user)) => Ok(user.map(|user| user.dir)),
         Ok(Err(errno)) => Err(errno.to_string()),
         Err(busy @ Unanswered::Busy) => {
-            user_database::local(0, name).and_then(of_local).map(Some).ok_or_else(|| busy.to_string())
+            let line = user_database::local(0, name).ok_or_else(|| busy.to_string())?;
+            Ok(line.get(5).map(PathBuf::from))
         }
         Err(late) => Err(late.to_string()),
     }

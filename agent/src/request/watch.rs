@@ -5,9 +5,11 @@ use super::peer::Peer;
 use crate::agent::Agent;
 use crate::clock;
 use crate::descriptors;
+use crate::enforce::over;
 use crate::enforce::processes::{Process, ProcessId};
+use crate::enforce::run::Elevation;
 use crate::enforce::scope::Scope;
-use crate::enforce::sessions::{Elevation, Session, Told};
+use crate::enforce::sessions::{Session, Told};
 use crate::enforce::since::monotonic_us;
 use crate::enforce::sudo_command::SudoCommand;
 use curfew_protocol::ipc::PamQuestion;
@@ -15,6 +17,9 @@ use jiff::Timestamp;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// What somebody started ends a moment after their login or their run of sudo.
+const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// What is known of a login from its judgement.
 #[derive(Debug, Default)]
@@ -41,7 +46,7 @@ pub fn session(
 ) -> io::Result<()> {
     let leader = seen(peer)?;
     let mut session = Session {
-        user: question.user.clone(),
+        user: agent.grants.borrow().judged_name(&question.user).to_owned(),
         service: question.service.clone(),
         rhost: question.rhost.clone(),
         leader: leader.id,
@@ -59,13 +64,30 @@ pub fn session(
         from_unknown: false,
     };
     keep_the_last_moments(agent, &mut session, now);
+    let (admitted, notices) = (session.admitted, next_notices(agent, &session, now));
     agent.sessions.borrow_mut().add_session(session);
-    process(agent, leader.id);
-    agent.changed.notify_one();
-    // At the end of their last grant, nothing waits for the user database.
-    let (remembering, user) = (Rc::clone(agent), question.user.clone());
-    tokio::task::spawn_local(async move { remembering.look_up_user(&user).await });
+    login(agent, leader.id);
+    if admitted {
+        notices.into_iter().for_each(|at| agent.look_at(at));
+    } else {
+        // A refused one does not always end by itself.
+        agent.changed.notify_one();
+    }
     Ok(())
+}
+
+/// When there is something to tell those in the session.
+fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let grants = agent.grants.borrow();
+    let config = agent.config.borrow();
+    let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
+    let ends = [session.request(), elevation].map(|request| match decide(&request, grants.of(&session.user), now) {
+        Verdict::Permit { until, .. } => Some(until),
+        Verdict::Deny { .. } => None,
+    });
+    let before: Vec<Duration> = config.warn_before.iter().copied().chain([config.grace, Duration::ZERO]).collect();
+    let times = ends.into_iter().flatten().flat_map(|end| before.iter().map(move |&before| end - before));
+    times.filter(|&at| at > now).min()
 }
 
 fn seen(peer: &Peer) -> io::Result<Process> {
@@ -106,51 +128,103 @@ pub struct Run<'a> {
     pub pinned: Vec<String>,
 }
 
-/// Watches over the run of sudo or su that `peer` opens.
+/// Watches over the run of sudo or su that `peer` begins: from the moment that PAM is told to let it through, since no later hook may come.
 ///
 /// # Errors
 ///
 /// That its process can't be seen: then it is not watched.
 pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
     let root = seen(peer)?;
-    agent.sessions.borrow_mut().add_elevation(Elevation {
+    let known = agent.sessions.borrow().elevation(root.id).cloned();
+    let new = known.is_none();
+    let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| group_of(root.id));
+    let elevation = Elevation {
         user: run.user.to_owned(),
         service: question.service.clone(),
         run_as: Some(run.run_as.to_owned()),
         command: run.command,
         root: root.id,
-        uid: root.login_uid,
+        uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
         audit_session: root.audit_session,
+        group,
+        gids: known.as_ref().map_or_else(|| invokers_groups(&root), |known| known.gids.clone()),
         grant: Some(run.grant.to_owned()),
-        opened_us: monotonic_us(),
+        opened_us: known.as_ref().map_or_else(monotonic_us, |known| known.opened_us),
+        opened_at: known.as_ref().map_or_else(|| clock::now().as_second(), |known| known.opened_at),
         hung_up_for: (run.until - agent.config.borrow().grace <= clock::now()).then_some(run.until),
         pinned: run.pinned,
-    });
-    agent.changed.notify_one();
-    tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
+        gone: false,
+    };
+    agent.sessions.borrow_mut().add_elevation(elevation);
+    agent.look_at(run.until - agent.config.borrow().grace);
+    if new {
+        self::run(agent, root.id);
+        tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
+    }
     Ok(())
+}
+
+fn group_of(first: ProcessId) -> Option<Scope> {
+    // Without one, what it starts is told by its tree and its audit session.
+    Scope::of_run(first).inspect_err(|error| tracing::debug!("a run of sudo has no control group: {error}")).ok()
+}
+
+/// A setuid program has the ids of root, and still the groups of whoever invoked it (setuid(2)).
+fn invokers_groups(root: &Process) -> Vec<u32> {
+    let [real, ..] = root.credentials.gids;
+    root.credentials.groups.iter().copied().chain([real]).collect()
 }
 
 /// Who became somebody else by su and runs sudo then is not who logged in.
 async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
-    if let Ok(Some(uid)) = agent.look_up_user(&user).await {
+    if let Ok(Some(uid)) = agent.user_id(&user).await {
         agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
     }
 }
 
-/// Looks again when the process ends.
-pub fn process(agent: &Rc<Agent>, process: ProcessId) {
-    let Some(pidfd) = process.open() else { return };
-    let agent = Rc::clone(agent);
-    tokio::task::spawn_local(async move {
-        match descriptors::wait_on(pidfd) {
-            Ok(pidfd) => drop(pidfd.readable().await),
-            // No pidfd to wait on: the regular look finds it.
-            Err(error) => tracing::warn!("a session's end will be seen later: {error}"),
-        }
+/// Notes when a login's first process ends.
+pub fn login(agent: &Rc<Agent>, leader: ProcessId) {
+    let noting = Rc::clone(agent);
+    when_ended(agent, leader, async move {
         // What it started ends a moment after it.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        agent.changed.notify_one();
+        tokio::time::sleep(A_MOMENT).await;
+        over::note_closed(&noting);
+        // What a person leaves behind is looked at once nothing covers them any more.
+        if !noting.departing.borrow().is_empty() {
+            noting.changed.notify_one();
+        }
     });
+}
+
+/// Notes when a run's first process ends.
+pub fn run(agent: &Rc<Agent>, root: ProcessId) {
+    let noting = Rc::clone(agent);
+    when_ended(agent, root, async move {
+        let run = noting.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned();
+        run.into_iter().for_each(|run| over::note_run_over(&noting, &run));
+        if noting.sessions.borrow().elevation(root).is_some_and(|run| !run.gone) {
+            tokio::time::sleep(A_MOMENT).await;
+            over::note_closed(&noting);
+        }
+    });
+}
+
+fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) {
+    // Nobody to wait for: the next look finds that it is gone.
+    let Some(pidfd) = process.open() else { return };
+    match descriptors::wait_on(pidfd) {
+        Ok(pidfd) => {
+            agent.sessions.borrow_mut().is_watched(process);
+            let agent = Rc::clone(agent);
+            tokio::task::spawn_local(async move {
+                let ended = pidfd.readable().await;
+                agent.sessions.borrow_mut().has_ended(process);
+                if ended.is_ok() {
+                    then.await;
+                }
+            });
+        }
+        Err(error) => tracing::warn!("a session's end will be seen later: {error}"),
+    }
 }

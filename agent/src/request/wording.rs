@@ -45,6 +45,10 @@ pub fn denial_reason(
         (ReasonCode::ClockUnproven, _) => {
             format!("grant {id} opens nothing until this host's clock is right again{later}")
         }
+        (ReasonCode::AccountChanged, _) => {
+            let problem = nearest.and_then(|held| held.holder.problem(held.grant.user.as_str())).unwrap_or_default();
+            format!("grant {id} opens nothing: {problem}{later}")
+        }
         (ReasonCode::WrongSource, Request::Login { from, .. }) => {
             format!("grant {id} is not for logins from {}{later}", from.unwrap_or("an unknown address"))
         }

@@ -7,9 +7,10 @@ use super::replacement::{self, Replacement};
 use super::unwire_everything;
 use crate::clock;
 use crate::durable;
-use crate::enforce::processes::{ProcessId, Table};
+use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::sessions::{self, Session, Sessions};
 use crate::enforce::since::monotonic_us;
+use crate::enforce::table::{Table, Wanted};
 use crate::program::{self, Said};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -186,10 +187,11 @@ impl Unconfirmed {
     /// [`UnconfirmedError::NoNewLogin`], or that it can't be told.
     pub fn check_login(&self) -> Result<(), UnconfirmedError> {
         let me = i32::try_from(std::process::id()).unwrap_or_default();
-        let table = Table::read().map_err(UnconfirmedError::Processes)?;
-        let me = table.by_pid(me).map_err(UnconfirmedError::Processes)?;
+        let me = Process::read(me).map_err(UnconfirmedError::Processes)?.map(|me| me.id);
+        let wanted = Wanted { trees: me.into_iter().collect(), ..Wanted::default() };
+        let table = Table::look(&wanted).map_err(UnconfirmedError::Processes)?;
         let line = me.map(|me| table.ancestors(me)).unwrap_or_default();
-        let sessions = Sessions::open(Path::new(sessions::PATH));
+        let sessions = Sessions::open(Path::new(sessions::FOLDER));
         let made_at_us = self.made_at_us.unwrap_or(u64::MAX);
         if sessions.sessions().iter().any(|session| shows(session, &line, made_at_us)) {
             Ok(())

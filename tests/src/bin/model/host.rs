@@ -245,7 +245,8 @@ impl Drop for Host {
 
 /// What an agent leaves behind, and what it finds at first.
 fn clear() {
-    for path in [sessions::PATH, local::SPARE, OBSERVE_MARK, clock::IN_BOOT, ends::PATH] {
+    let _there_or_not = fs::remove_dir_all(sessions::FOLDER);
+    for path in [local::SPARE, OBSERVE_MARK, clock::IN_BOOT, ends::PATH] {
         let _there_or_not = fs::remove_file(path);
     }
     names(sudoers::FOLDER).iter().for_each(|name| drop(fs::remove_file(Path::new(sudoers::FOLDER).join(name))));

@@ -73,7 +73,7 @@ impl InProcess {
     pub fn tell(&self, method: &str, parameters: Value) -> Result<Value, String> {
         let call = call(method, &parameters);
         let answer = self.tasks.block_on(&self.runtime, admin::answer(&self.agent, &root(own_pid()), &call));
-        answer.map_err(|error| json!(error).to_string())
+        answer.map(|answer| json!(answer)).map_err(|error| json!(error).to_string())
     }
 
     /// What the PAM module asks in the process `pid`; whether it is permitted.

@@ -1,0 +1,18 @@
+//! Work on a thread of its own: for what has to be done even where all threads of the event loop's pool wait for a file server or a user
+//! database that does not answer.
+
+use std::io;
+use std::thread;
+use tokio::sync::oneshot;
+
+/// Does `work` on a thread of its own, and waits for it.
+///
+/// # Errors
+///
+/// That no thread can be started, or it panicked.
+pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    // Whoever waits may have gone.
+    thread::Builder::new().name("apart".into()).spawn(move || drop(done.send(work())))?;
+    result.await.map_err(|_| io::Error::other("the work came to no end"))
+}

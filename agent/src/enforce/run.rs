@@ -1,0 +1,161 @@
+//! A run of sudo or su: who invoked it, what it runs, where that is kept, and which grants it goes on under.
+
+use super::credentials::Plain;
+use super::processes::ProcessId;
+use super::scope::Scope;
+use super::sessions::Standing;
+use super::sudo_command::SudoCommand;
+use crate::grant::{HeldGrant, State};
+use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, WantedCommand};
+use curfew_protocol::audit::{Entry, Event, Field};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A run of sudo or su.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Elevation {
+    /// Who invoked it.
+    pub user: String,
+    /// The PAM service.
+    pub service: String,
+    /// Whom it turns into.
+    pub run_as: Option<String>,
+    /// What it runs.
+    pub command: SudoCommand,
+    /// The process of sudo or su.
+    pub root: ProcessId,
+    /// The invoker's id.
+    pub uid: Option<u32>,
+    /// The logind session that it runs in.
+    pub logind_id: Option<String>,
+    /// The kernel's audit session that it runs in.
+    pub audit_session: Option<u32>,
+    /// The control group that holds what it starts; none where the kernel has none for it.
+    #[serde(default)]
+    pub group: Option<Scope>,
+    /// The groups of whoever invoked it, as its process had them.
+    #[serde(default)]
+    pub gids: Vec<u32>,
+    /// The grant that it opened under.
+    pub grant: Option<String>,
+    /// When it opened, in microseconds of CLOCK_MONOTONIC.
+    pub opened_us: u64,
+    /// When it opened, in seconds since 1970: what had rights to give before then owes it none.
+    #[serde(default)]
+    pub opened_at: i64,
+    /// The end for which its programs had HUP and TERM.
+    #[serde(default)]
+    pub hung_up_for: Option<Timestamp>,
+    /// Where no grant covers the very command (the host's own sudo rules let it run, or it was typed in a way that can't be told): the
+    /// grants that were live when it opened. It goes on while all of them are.
+    #[serde(default)]
+    pub pinned: Vec<String>,
+    /// Its first process and all in its control group are gone. It is kept, one for all runs of an audit session by a grant, for what root may
+    /// have moved out of that group: that is looked for when the grant ends.
+    #[serde(default)]
+    pub gone: bool,
+}
+
+impl Elevation {
+    /// Whether it may go on at `now`.
+    pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
+        let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
+        let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
+        // A grant of the endpoint may have another content by now, without sudo.
+        let live =
+            |held: &&HeldGrant| held.state(now) == State::Live && held.grant.sudo.is_some() && !held.holder.is_gone();
+        let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
+        match first_to_end {
+            _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),
+            Some(first) if pins.iter().all(|held| held.as_ref().is_some_and(live)) => {
+                Standing::Covered { grant: first.grant.id.to_string(), until: first.end() }
+            }
+            first => {
+                let ended = first.map_or(now, |first| first.end().min(now));
+                Standing::Over { reason: ReasonCode::Ended, ended }
+            }
+        }
+    }
+
+    /// Whose rights count as no elevation; none while it is not known who that is.
+    pub fn plain(&self) -> Option<Plain> {
+        self.uid.map(|uid| Plain { uid, gids: self.gids.clone() })
+    }
+
+    /// Whether `other` says the same of what may be left: where, whose, and until when.
+    pub fn leaves_as(&self, other: &Self) -> bool {
+        self.gone
+            && (&self.user, self.uid, self.audit_session, &self.service, &self.pinned)
+                == (&other.user, other.uid, other.audit_session, &other.service, &other.pinned)
+    }
+
+    fn request(&self) -> Request<'_> {
+        let command = if self.service.starts_with("su") && !self.service.starts_with("sudo") {
+            WantedCommand::Any
+        } else {
+            self.command.wanted()
+        };
+        Request::Elevation { user: &self.user, scope: Scoped { run_as: self.run_as.as_deref(), command } }
+    }
+
+    /// An audit entry about it.
+    pub fn entry(&self, event: Event) -> Entry {
+        Entry::new(event)
+            .with(Field::User, self.user.as_str())
+            .with(Field::RunAs, self.run_as.clone())
+            .with(Field::Service, self.service.as_str())
+            .with(Field::Pid, self.root.pid)
+            .with(Field::Session, self.logind_id.clone())
+            .with(Field::Grant, self.grant.clone())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_no_grant_names_goes_on_while_every_grant_that_was_live_is() {
+        let held = |id: &str, end: i64| {
+            let end = Timestamp::from_second(end).unwrap().to_string();
+            let grant = curfew_protocol::grant::Grant::from_value(&serde_json::json!({
+                "id": id, "user": "alice", "not_before": "1970-01-01T00:00:00Z", "not_after": end,
+                "sudo": {"commands": ["/usr/bin/id"]}, "reason": "r", "requested_by": "a", "approved_by": []
+            }));
+            HeldGrant::new(grant.unwrap(), crate::grant::Source::Local)
+        };
+        let grants = [held("short", 10), held("long", 90)];
+        let run = |pinned: &[&str], command| Elevation {
+            user: "alice".into(),
+            service: "sudo".into(),
+            run_as: Some("root".into()),
+            command,
+            root: ProcessId { pid: 1, start: 1 },
+            uid: None,
+            logind_id: None,
+            audit_session: None,
+            group: None,
+            gids: Vec::new(),
+            grant: None,
+            opened_us: 0,
+            opened_at: 0,
+            hung_up_for: None,
+            pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
+            gone: false,
+        };
+        let covered = |run: &Elevation, second: i64| {
+            matches!(run.standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
+        };
+        let unknown = run(&["short", "long"], SudoCommand::Anything);
+        assert!(covered(&unknown, 9));
+        assert!(!covered(&unknown, 10));
+        assert!(!covered(&run(&["long", "gone"], SudoCommand::Anything), 9));
+        let named = run(
+            &[],
+            SudoCommand::Program { name: "id".into(), paths: vec!["/usr/bin/id".into()], arguments: String::new() },
+        );
+        assert!(covered(&named, 89));
+        assert!(!covered(&named, 90));
+    }
+}

@@ -1,0 +1,239 @@
+//! The processes of one moment: all that run, or those that a look is for, and how they descend from each other.
+//!
+//! A look at everything costs what the host has of processes, so nobody waits for one: what a login or a run of sudo started
+//! is found by its control group and its tree, and what left both by the one short file that names its audit session.
+
+use super::processes::{Process, ProcessId, Stat, audit_session, is_gone, number};
+use super::scope::Scope;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::sync::OnceLock;
+
+/// The processes that ran at one moment.
+#[derive(Debug, Default)]
+pub struct Table {
+    processes: HashMap<i32, Process>,
+    children: HashMap<i32, Vec<i32>>,
+}
+
+/// What a look is for.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Control groups, with what is below them.
+    pub groups: Vec<Scope>,
+    /// Processes, with what descends from them, and what they descend from.
+    pub trees: Vec<ProcessId>,
+    /// Audit sessions of the kernel's. Any of these, or a login uid, takes a file of every process.
+    pub audit_sessions: HashSet<u32>,
+    /// Login uids.
+    pub login_uids: HashSet<u32>,
+}
+
+impl Table {
+    /// Reads every process that runs now.
+    ///
+    /// # Errors
+    ///
+    /// That /proc can't be read. An empty table would say that nothing is there.
+    pub fn read() -> io::Result<Self> {
+        Self::of(pids()?)
+    }
+
+    /// Reads what is wanted, and no more.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn look(wanted: &Wanted) -> io::Result<Self> {
+        if !wanted.trees.is_empty() && !tells_children() {
+            return Self::read();
+        }
+        let mut found = BTreeSet::new();
+        for group in &wanted.groups {
+            found.extend(group.pids()?);
+        }
+        for root in &wanted.trees {
+            line_of(*root, &mut found)?;
+            descend(root.pid, &mut found)?;
+        }
+        if !wanted.audit_sessions.is_empty() || !wanted.login_uids.is_empty() {
+            for pid in pids()? {
+                if wanted.marks(pid)? {
+                    found.insert(pid);
+                }
+            }
+        }
+        Self::of(found)
+    }
+
+    fn of(pids: impl IntoIterator<Item = i32>) -> io::Result<Self> {
+        let mut found = Vec::new();
+        for pid in pids {
+            found.extend(Process::read(pid)?);
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    /// The parent of `process`.
+    pub fn parent(&self, process: &Process) -> Option<&Process> {
+        self.processes.get(&process.parent)
+    }
+
+    /// The process that has this number.
+    pub fn by_pid(&self, pid: i32) -> Option<&Process> {
+        self.processes.get(&pid)
+    }
+
+    fn holds(&self, id: ProcessId) -> Option<&Process> {
+        self.processes.get(&id.pid).filter(|process| process.id == id)
+    }
+
+    /// `root` and whatever descends from it.
+    pub fn tree(&self, root: ProcessId) -> HashSet<ProcessId> {
+        let mut tree = HashSet::new();
+        let mut next: Vec<ProcessId> = self.holds(root).map(|process| process.id).into_iter().collect();
+        while let Some(id) = next.pop() {
+            if tree.insert(id) {
+                let children = self.children.get(&id.pid).into_iter().flatten();
+                next.extend(children.filter_map(|pid| self.processes.get(pid)).map(|child| child.id));
+            }
+        }
+        tree
+    }
+
+    /// `process` and its parents, up to PID 1.
+    pub fn ancestors(&self, process: ProcessId) -> HashSet<ProcessId> {
+        let mut line = HashSet::new();
+        let mut next = self.holds(process);
+        while let Some(process) = next.filter(|it| line.insert(it.id)) {
+            next = self.processes.get(&process.parent);
+        }
+        line
+    }
+
+    /// What of it is in a control group or below it.
+    ///
+    /// # Errors
+    ///
+    /// That the group can't be read, which does not mean that it is empty.
+    pub fn in_group(&self, group: &Scope) -> io::Result<HashSet<ProcessId>> {
+        Ok(group.pids()?.into_iter().filter_map(|pid| self.by_pid(pid)).map(|process| process.id).collect())
+    }
+}
+
+impl Wanted {
+    fn marks(&self, pid: i32) -> io::Result<bool> {
+        let marked = |wanted: &HashSet<u32>, number: Option<u32>| number.is_some_and(|it| wanted.contains(&it));
+        Ok((!self.audit_sessions.is_empty() && marked(&self.audit_sessions, audit_session(pid)?))
+            || (!self.login_uids.is_empty() && marked(&self.login_uids, number(pid, "loginuid")?)))
+    }
+}
+
+impl Extend<Wanted> for Wanted {
+    fn extend<I: IntoIterator<Item = Wanted>>(&mut self, others: I) {
+        for other in others {
+            self.groups.extend(other.groups);
+            self.trees.extend(other.trees);
+            self.audit_sessions.extend(other.audit_sessions);
+            self.login_uids.extend(other.login_uids);
+        }
+    }
+}
+
+impl FromIterator<Process> for Table {
+    fn from_iter<I: IntoIterator<Item = Process>>(processes: I) -> Self {
+        let mut table = Self::default();
+        for process in processes {
+            table.children.entry(process.parent).or_default().push(process.id.pid);
+            table.processes.insert(process.id.pid, process);
+        }
+        table
+    }
+}
+
+/// The numbers of all processes.
+fn pids() -> io::Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(pids)
+}
+
+/// Whether the kernel lists the children of each thread (proc_pid_task(5), `CONFIG_PROC_CHILDREN`).
+fn tells_children() -> bool {
+    static TELLS: OnceLock<bool> = OnceLock::new();
+    *TELLS.get_or_init(|| fs::exists("/proc/1/task/1/children").unwrap_or(false))
+}
+
+/// A process and its parents, up to PID 1.
+fn line_of(process: ProcessId, found: &mut BTreeSet<i32>) -> io::Result<()> {
+    let mut next = process.pid;
+    while let Some(stat) = Stat::read(next)?.filter(|_| found.insert(next)) {
+        next = stat.parent;
+    }
+    Ok(())
+}
+
+/// A process and what descends from it. What is born meanwhile is for the next look.
+fn descend(root: i32, found: &mut BTreeSet<i32>) -> io::Result<()> {
+    let (mut next, mut seen) = (vec![root], HashSet::new());
+    while let Some(pid) = next.pop() {
+        if seen.insert(pid) {
+            found.insert(pid);
+            next.extend(children(pid)?);
+        }
+    }
+    Ok(())
+}
+
+fn children(pid: i32) -> io::Result<Vec<i32>> {
+    let mut children = Vec::new();
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) if is_gone(&error) => return Ok(children),
+        Err(error) => return Err(error),
+    };
+    for thread in threads {
+        let listed = thread.and_then(|thread| fs::read_to_string(thread.path().join("children")));
+        match listed {
+            Ok(listed) => children.extend(listed.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok())),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(children)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_look_for_a_tree_finds_what_descends_and_what_it_descends_from_and_nobody_else() {
+        let mut sibling = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut shell = Command::new("sh").args(["-c", "sleep 60 & sleep 60 & wait"]).spawn().unwrap();
+        let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
+        let root = Process::read(pid(&shell)).unwrap().unwrap().id;
+        let look = || Table::look(&Wanted { trees: vec![root], ..Wanted::default() }).unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while look().tree(root).len() < 3 {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        let table = look();
+        assert!(table.ancestors(root).iter().any(|it| it.pid == i32::try_from(std::process::id()).unwrap()));
+        assert!(table.by_pid(pid(&sibling)).is_none());
+        table.tree(root).iter().for_each(|it| drop(it.signal(nix::sys::signal::Signal::SIGKILL)));
+        shell.wait().unwrap();
+        sibling.kill().unwrap();
+        sibling.wait().unwrap();
+    }
+}

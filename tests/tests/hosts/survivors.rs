@@ -1,0 +1,202 @@
+//! "Survivors: 0" is true: whatever a run of sudo started ends with its grant, whatever became of it, and nothing else does.
+
+use std::time::Duration;
+
+use curfew_tests::{Grant, Host, Release, SOON, wait_for};
+use serde_json::Value;
+
+on_every_release! {
+    rights_that_are_kept_aside_end_with_sudo_also_outside_of_its_group,
+    what_sudo_left_ends_though_its_child_runs_sudo_by_another_grant,
+    a_run_goes_on_by_a_grant_for_its_own_file_alone,
+    a_run_is_watched_though_no_session_of_pams_opens,
+    a_run_below_a_users_own_manager_can_not_be_moved_away_by_its_user,
+    programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on,
+    many_runs_of_sudo_leave_nothing_to_remember,
+}
+
+// sudo-rs 0.2.5 knows no such setting.
+on_classic_sudo! {
+    a_run_is_watched_though_sudo_opens_no_session,
+}
+
+fn runs(host: &Host, command: &str) -> bool {
+    host.processes().iter().any(|process| process.command.ends_with(command))
+}
+
+fn wait_for_start(host: &Host, commands: &[&str]) {
+    wait_for(&format!("{commands:?}"), SOON, || commands.iter().all(|it| runs(host, it)).then_some(()));
+}
+
+/// None of these runs once what the grant gave is proved to be dead, and nobody claims otherwise.
+fn end_with(host: &Host, grant: &Grant, commands: &[&str]) -> Value {
+    grant.wait_end();
+    let ended = host.audited("sudo.terminated", |record| record["grant"] == grant.id.as_str());
+    assert_eq!(ended["survivors"], "0", "{ended}");
+    let living: Vec<_> = commands.iter().filter(|command| runs(host, command)).collect();
+    assert!(living.is_empty(), "{living:?} after {ended}");
+    ended
+}
+
+fn host(release: Release) -> Host {
+    Host::builder(release).config("grace = \"0s\"\nresidue_report = false").boot()
+}
+
+fn rights_that_are_kept_aside_end_with_sudo_also_outside_of_its_group(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 12s --sudo --command ALL");
+    host.drop_in();
+    let kinds = [
+        "perl -e '$> = 1001; sleep 801'",
+        "perl -e 'use POSIX; POSIX::setuid(1001); sleep 802'",
+        "setpriv --reuid=1001 --regid=1001 --clear-groups --inh-caps=+sys_admin --ambient-caps=+sys_admin sleep 803",
+        "setpriv --reuid=1001 --regid=1001 --groups=42 sleep 804",
+        "sleep 805",
+    ];
+    // In the group of the run; and in the session's scope, where root may move itself.
+    let leave = "echo $$ > /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup | sed 's|/curfew-run.*||')/cgroup.procs;";
+    for kind in kinds {
+        let other = kind.replace("80", "81");
+        for (before, kind) in [("", kind), (leave, other.as_str())] {
+            host.write("/tmp/kind", format!("{before} exec setsid -f {kind} </dev/null >/dev/null 2>&1\n"));
+            host.ssh("alice", "sudo -n sh /tmp/kind").expect_ok(kind);
+        }
+    }
+    let all = ["sleep 801", "sleep 802", "sleep 803", "sleep 804", "sleep 805"];
+    let left = ["sleep 811", "sleep 812", "sleep 813", "sleep 814", "sleep 815"];
+    let all: Vec<&str> = all.into_iter().chain(left).collect();
+    wait_for_start(&host, &all);
+    end_with(&host, &sudo, &all);
+    wait_for("all of them to be dead", SOON, || (!all.iter().any(|it| runs(&host, it))).then_some(()));
+    assert_eq!(host.ssh("alice", "id -un").expect_ok("her login"), "alice");
+}
+
+fn what_sudo_left_ends_though_its_child_runs_sudo_by_another_grant(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let _longer = host.grant("alice --for 5m --sudo --command '/usr/bin/sleep 821'");
+    let sudo = host.grant("alice --for 8s --sudo --command /usr/bin/perl");
+    wait_for("both rules", SOON, || (host.drop_ins().len() == 2).then_some(()));
+    host.write(
+        "/tmp/nested.pl",
+        "use POSIX; exit if fork; setsid; if (fork) { exec 'sleep', '822' }\n\
+         $( = $) = 1001; POSIX::setuid(1001); exec 'sudo', '-n', '/usr/bin/sleep', '821';\n",
+    );
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("sudo -n /usr/bin/perl /tmp/nested.pl </dev/null >/dev/null 2>&1 &\n");
+    wait_for_start(&host, &["/usr/bin/sleep 821", "sleep 822"]);
+    end_with(&host, &sudo, &["sleep 822"]);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(runs(&host, "/usr/bin/sleep 821"), "what another grant covers goes on");
+    login.kill();
+}
+
+fn a_run_goes_on_by_a_grant_for_its_own_file_alone(release: Release) {
+    let host = host(release);
+    for (folder, length) in [("a", 831), ("b", 832)] {
+        host.ok(&format!("mkdir /opt/{folder} && printf '#!/bin/sh\\nexec sleep {length}\\n' > /opt/{folder}/run"));
+        host.ok(&format!("chmod 755 /opt/{folder}/run"));
+    }
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 10s --sudo --command /opt/a/run");
+    let longer = host.grant("alice --for 5m --sudo --command /opt/b/run");
+    wait_for("both rules", SOON, || (host.drop_ins().len() == 2).then_some(()));
+    let mut login = host.ssh_stay("alice", "-T");
+    login
+        .send("cd /opt/a\nfor run in /opt/a/run ./run /opt/b/run; do sudo -n $run </dev/null >/dev/null 2>&1 & done\n");
+    wait_for("three runs", SOON, || {
+        (host.elevated_processes("alice").iter().filter(|it| it.command.starts_with("sleep 83")).count() == 3)
+            .then_some(())
+    });
+    let run_of = |path: &str| host.audited("sudo.permitted", |record| record["command"] == format!("sudo -n {path}"));
+    assert_eq!(run_of("/opt/a/run")["grant"], sudo.id.as_str());
+    assert_eq!(run_of("./run")["grant"], sudo.id.as_str());
+    assert_eq!(run_of("/opt/b/run")["grant"], longer.id.as_str());
+    end_with(&host, &sudo, &["sleep 831"]);
+    wait_for("the end of both", SOON, || (!runs(&host, "sleep 831")).then_some(()));
+    assert!(runs(&host, "sleep 832"));
+    login.kill();
+}
+
+fn is_watched_without_a_session(host: &Host) {
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 8s --sudo --command ALL");
+    host.drop_in();
+    host.ssh("alice", "sudo -n setsid -f sleep 841 </dev/null >/dev/null 2>&1").expect_ok("sudo");
+    wait_for_start(host, &["sleep 841"]);
+    end_with(host, &sudo, &["sleep 841"]);
+}
+
+fn a_run_is_watched_though_sudo_opens_no_session(release: Release) {
+    let host = host(release);
+    host.ok("echo 'Defaults !pam_session' > /etc/sudoers.d/no-session && chmod 440 /etc/sudoers.d/no-session");
+    is_watched_without_a_session(&host);
+}
+
+fn a_run_is_watched_though_no_session_of_pams_opens(release: Release) {
+    let host = host(release);
+    host.ok("sed -i '1i session sufficient pam_permit.so' /etc/pam.d/sudo");
+    is_watched_without_a_session(&host);
+}
+
+fn a_run_below_a_users_own_manager_can_not_be_moved_away_by_its_user(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 12s --sudo --command /usr/bin/sleep");
+    host.drop_in();
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("export XDG_RUNTIME_DIR=/run/user/1001\nsystemd-run --user --scope --quiet sudo -n /usr/bin/sleep 851 </dev/null &\n");
+    wait_for_start(&host, &["/usr/bin/sleep 851"]);
+    let run =
+        wait_for("what it runs", SOON, || host.processes().into_iter().find(|it| it.command == "/usr/bin/sleep 851"));
+    assert!(run.cgroup.contains("/user-1001.slice/curfew-run-"), "{run:?}");
+    // Her own manager's groups are hers, and she can move hers from one to the other.
+    let manager = "/sys/fs/cgroup/user.slice/user-1001.slice/user@1001.service";
+    let hers = format!("mkdir {manager}/hers && echo $$ > {manager}/hers/cgroup.procs && echo moved");
+    login.send(&format!("{hers}\necho {} > {manager}/hers/cgroup.procs; echo tried\n", run.inner_pid));
+    wait_for("her try", SOON, || login.stdout().contains("tried").then_some(()));
+    assert!(login.stderr().contains("ermission denied"), "{} {}", login.stdout(), login.stderr());
+    end_with(&host, &sudo, &["/usr/bin/sleep 851"]);
+    login.kill();
+}
+
+fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 10s --sudo --command ALL");
+    host.drop_in();
+    // A program that the host gave rights before anybody had sudo, and one that root gives them now.
+    host.ok("cp /usr/bin/sleep /usr/local/bin/napper && chgrp shadow /usr/local/bin/napper && chmod 2755 /usr/local/bin/napper");
+    std::thread::sleep(Duration::from_millis(1100));
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("sudo -n sh -c 'cp /usr/bin/sleep /usr/local/bin/planted && chmod 4755 /usr/local/bin/planted; exec sleep 861' </dev/null &\n");
+    wait_for_start(&host, &["sleep 861"]);
+    login.send("/usr/local/bin/napper 862 & /usr/local/bin/planted 863 & unshare --user --map-root-user sleep 864 &\n");
+    let started = ["/usr/local/bin/napper 862", "/usr/local/bin/planted 863", "sleep 864"];
+    for program in started {
+        wait_for(&format!("{program}: {}", login.stderr()), SOON, || runs(&host, program).then_some(()));
+    }
+    end_with(&host, &sudo, &["sleep 861"]);
+    wait_for("the end of what root gave rights", SOON, || (!runs(&host, "planted 863")).then_some(()));
+    assert!(runs(&host, "napper 862") && runs(&host, "sleep 864"), "bystanders");
+    login.kill();
+}
+
+fn many_runs_of_sudo_leave_nothing_to_remember(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let _sudo = host.grant("alice --for 5m --sudo --command ALL");
+    host.drop_in();
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("for i in $(seq 60); do sudo -n sh -c \"exit $i\" </dev/null; done; echo through\n");
+    wait_for("sixty runs", SOON, || login.stdout().contains("through").then_some(()));
+    wait_for("all but one trace to go", SOON, || {
+        (host.ok("ls /run/curfew/open | grep -c ^run-").trim() == "1").then_some(())
+    });
+    assert_eq!(host.run("find /sys/fs/cgroup -name 'curfew-run-*' | wc -l").stdout.trim(), "0");
+    login.close_input();
+    wait_for("the trace of a login that is over to go", SOON, || {
+        host.run("ls /run/curfew/open").stdout.is_empty().then_some(())
+    });
+}
