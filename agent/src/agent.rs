@@ -67,8 +67,8 @@ pub struct Agent {
     pub next_look: Cell<Option<Timestamp>>,
     /// Grants whose drop-in can't be written.
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
-    /// Grants whose drop-in is being written.
-    pub writing: RefCell<HashSet<String>>,
+    /// People whose drop-ins are being written, and whether there is more to write for them by now.
+    pub writing: RefCell<BTreeMap<String, bool>>,
     /// What the drop-ins that are in place were written for.
     pub written: RefCell<BTreeMap<String, Option<Content>>>,
     /// The user ids that the drop-ins in place are for.
@@ -99,6 +99,8 @@ pub struct Agent {
     pub changed: Notify,
     /// It was compared.
     pub looked: Notify,
+    /// Somebody's drop-ins were written, or could not be.
+    pub settled: Notify,
     /// Sessions of logind's that may be unknown.
     pub openings: Openings,
     announced: RefCell<Announced>,
@@ -171,6 +173,7 @@ impl Agent {
             logind: Logind::default(),
             changed: Notify::new(),
             looked: Notify::new(),
+            settled: Notify::new(),
             openings: Openings::default(),
             announced: RefCell::new(Announced::load()),
             ends: RefCell::new(Ends::load(Path::new(ends::PATH))),

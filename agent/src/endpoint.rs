@@ -54,6 +54,8 @@ pub struct Endpoint {
     pub health: RefCell<Health>,
     /// Whoever changes who this host is, or puts a set in force, holds it.
     pub at_work: Mutex<()>,
+    /// Whoever tells that a set is in force holds it, so that they are told in order.
+    pub telling: Mutex<()>,
     /// Poll now: it was asked for, the host woke from its sleep, or it is another one at its endpoint.
     woken: Notify,
     /// Somebody waits for a whole set to come.
@@ -83,6 +85,7 @@ impl Endpoint {
             problem: RefCell::new(problem),
             health: RefCell::default(),
             at_work: Mutex::default(),
+            telling: Mutex::default(),
             woken: Notify::new(),
             asked: Cell::default(),
             at_once: Cell::default(),

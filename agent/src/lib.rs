@@ -26,4 +26,5 @@ pub mod owner;
 pub mod program;
 pub mod request;
 pub mod sweep;
+pub mod user_database;
 pub mod wiring;

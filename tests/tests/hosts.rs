@@ -79,6 +79,7 @@ mod hosts {
     mod rpm;
     mod selinux;
     mod server_package;
+    mod slow_people;
     mod spool;
     mod sudo;
     mod sudo_exchanged;

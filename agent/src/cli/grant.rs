@@ -3,10 +3,9 @@
 use super::{CliError, Outcome, order, print};
 use crate::config::parse_duration;
 use crate::human;
-use crate::request::messages::GrantOrder;
+use crate::request::messages::{GrantOrder, Granted};
 use clap::Args;
-use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text};
-use serde::Deserialize;
+use curfew_protocol::grant::{Command, LoginAccess, LoginName, Network, SudoAccess, Text};
 use std::time::Duration;
 
 /// Grant somebody access from now on, for a time. Root alone.
@@ -42,11 +41,6 @@ pub struct GrantCommand {
     ticket: Option<Text>,
 }
 
-#[derive(Deserialize)]
-struct Made {
-    grant: Grant,
-}
-
 impl GrantCommand {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
         let login = self.login || !self.sudo;
@@ -60,10 +54,13 @@ impl GrantCommand {
         });
         let (user, reason, ticket) = (self.user, self.reason, self.ticket);
         let wanted = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
-        let Made { grant } = order("Grant", &wanted)?;
+        let Granted { grant, no_sudo_yet } = order("Grant", &wanted)?;
         print(json, &grant, || format!("{}\n", grant.id))?;
         if !json {
             eprintln!("curfew: {} until {}", grant.user, human::time(grant.window.not_after()));
+        }
+        if let Some(why) = no_sudo_yet {
+            eprintln!("curfew: the grant holds, but sudo does not work by it yet: {why}. See `curfew status`.");
         }
         Ok(Outcome::Yes)
     }

@@ -17,11 +17,14 @@ pub struct Revoke {
 
 impl Revoke {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
-        let messages::Revoked { grant, unstored } =
+        let messages::Revoked { grant, unstored, rule_stays } =
             order("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
         print(json, &grant, || format!("Grant {} of {} is revoked.\n", grant.id, grant.user))?;
         if let Some(problem) = unstored {
             eprintln!("curfew: that holds now, but could not be stored: {problem}");
+        }
+        if let Some(problem) = rule_stays {
+            eprintln!("curfew: {problem}, though nobody passes by it; remove it there.");
         }
         Ok(Outcome::Yes)
     }

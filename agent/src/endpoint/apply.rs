@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::identity::Identity;
 use crate::agent::Agent;
 use crate::clock;
+use crate::enforce::reconcile::settle;
 use crate::enforce::sudoers;
 use crate::grant::endpoint::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -117,7 +118,7 @@ async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result
 }
 
 /// Puts the set in force, as far as it is stored, and audits what came of it before anything else can happen.
-fn hold(agent: &Agent, set: &NewSet, stored: bool) -> bool {
+fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
     let now = clock::now();
     let Taken { received, changed, refused, new_version } = agent.grants.borrow_mut().take(set, stored, now);
     for (before, after) in &changed {
@@ -128,11 +129,24 @@ fn hold(agent: &Agent, set: &NewSet, stored: bool) -> bool {
     received.iter().for_each(|held| agent.audit.write(held.entry(Event::GrantReceived)));
     refused.iter().for_each(|refused| agent.audit.write(refusal(refused)));
     if new_version {
-        let entry = Entry::new(Event::SetApplied).with(Field::Source, "endpoint");
-        agent.audit.write(entry.with(Field::SetVersion, set.facts.mark.ver));
+        let new = received.iter().chain(changed.iter().map(|(_, after)| after));
+        let new = new.filter(|held| held.grant.sudo.is_some()).map(|held| held.grant.id.to_string());
+        agent.work_on(tell_applied(Rc::clone(agent), new.collect(), set.facts.mark.ver));
     }
     agent.changed.notify_one();
     new_version
+}
+
+/// Tells that a set is applied when what it grants works and what it took is gone, or cannot be waited for. Nothing else waits for that.
+async fn tell_applied(agent: Rc<Agent>, new: Vec<String>, version: u64) {
+    let _in_order = agent.endpoint.telling.lock().await;
+    let failed = settle(&agent, &new).await;
+    let entry = Entry::new(Event::SetApplied).with(Field::Source, "endpoint").with(Field::SetVersion, version);
+    let reason = failed.first().map(|(id, why)| match failed.len() {
+        1 => format!("no sudo yet by grant {id}: {why}"),
+        several => format!("no sudo yet by {several} grants, such as {id}: {why}"),
+    });
+    agent.audit.write(entry.with(Field::Reason, reason));
 }
 
 /// A record of an entry of a set that is no grant here.

@@ -19,9 +19,16 @@ use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// PAM's open_session hook comes a moment after logind's news of a session, and knows more: it has this long.
 const HOOKS_TURN: Duration = Duration::from_secs(1);
+
+/// How long a start waits for the user database to tell whose logins are.
+const LOOKUPS_TURN: Duration = Duration::from_millis(300);
+
+/// How long after the user database did not tell whose a login is it is asked again.
+const LOOKED_UP_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The programs that let people in, and their PAM services.
 const DOORS: [(&str, &str); 6] = [
@@ -116,20 +123,46 @@ pub async fn adopt_unknown(agent: &Rc<Agent>) {
         Ok(sessions) => sessions.into_iter().for_each(|session| adopt_from_logind(agent, session)),
         Err(error) => tracing::warn!("logind lists no sessions now: {error}"),
     }
+    let mut adoptions = JoinSet::new();
     for (head, service) in unknown_heads(agent) {
         let Some(uid) = head.login_uid else { continue };
-        let Some(user) = peer::user_name(uid).await.filter(|user| !agent.is_exempt(user)) else { continue };
-        let session = Session {
-            service: service.to_owned(),
-            uid: Some(uid),
-            logind_id: Scope::of_process(head.id.pid).map(|(id, _)| id),
-            opened_us: started_us(&head),
-            background: agent.config.borrow().background_services.iter().any(|name| name == service),
-            from_unknown: true,
-            ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
-        };
-        adopt(agent, session, "found by the kernel's audit session");
+        adoptions.spawn_local(adopt_head(Rc::clone(agent), head, uid, service));
     }
+    // Whoever can't be looked up so fast is adopted later: the end of the others does not wait.
+    let all = async { while adoptions.join_next().await.is_some() {} };
+    if tokio::time::timeout(LOOKUPS_TURN, all).await.is_err() {
+        tracing::warn!(
+            "the user database does not tell at once whose some logins are; they are watched as soon as it does"
+        );
+    }
+    adoptions.detach_all();
+}
+
+/// Adopts a login as soon as it is known whose it is, if it lasts until then.
+async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static str) {
+    let user = loop {
+        match peer::user_name(uid).await {
+            Some(user) => break user,
+            None if head.id.lives() => tokio::time::sleep(LOOKED_UP_AGAIN_AFTER).await,
+            None => return,
+        }
+    };
+    let known = head.audit_session.is_some_and(|audit_session| {
+        agent.sessions.borrow().sessions().iter().any(|session| session.audit_session == Some(audit_session))
+    });
+    if known || !head.id.lives() || agent.is_exempt(&user) {
+        return;
+    }
+    let session = Session {
+        service: service.to_owned(),
+        uid: Some(uid),
+        logind_id: Scope::of_process(head.id.pid).map(|(id, _)| id),
+        opened_us: started_us(&head),
+        background: agent.config.borrow().background_services.iter().any(|name| name == service),
+        from_unknown: true,
+        ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
+    };
+    adopt(&agent, session, "found by the kernel's audit session");
 }
 
 /// The heads of audit sessions that are judged and not known.

@@ -16,14 +16,18 @@ use jiff::Timestamp;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Where logind remembers who lingers (loginctl(1)).
 const LINGERING: &str = "/var/lib/systemd/linger";
 
+/// How long people's lookups are gathered, so that one look at the processes serves many.
+const GATHERED: Duration = Duration::from_millis(1);
+
 /// How long after the user database did not answer it is asked again.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Looks at the people of whom something ended since the last look, in a task of its own. Who is being looked at has to wait for the next.
+/// Looks at the people of whom something ended since the last look, in tasks of their own. Who is being looked at has to wait for the next.
 pub fn start(agent: &Rc<Agent>) {
     if !agent.in_force.borrow().holds() {
         return;
@@ -34,47 +38,76 @@ pub fn start(agent: &Rc<Agent>) {
     if !people.is_empty() {
         departing.retain(|user| seen_off.contains(user));
         seen_off.extend(people.iter().cloned());
-        let doorman = Rc::clone(agent);
+        agent.work_on(see_off(Rc::clone(agent), people));
+    }
+}
+
+/// Ends what is left of those who have departed, and audits what that was. Those who can be told at once are struck together, by one look at the
+/// processes; nobody waits for somebody else's lookup, nor for what follows.
+async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
+    let mut lookups = JoinSet::new();
+    for user in people {
+        let agent = Rc::clone(&agent);
+        lookups.spawn_local(async move {
+            let ending = ending_of(&agent, &user).await;
+            (user, ending)
+        });
+    }
+    while let Some(first) = lookups.join_next().await {
+        tokio::time::sleep(GATHERED).await;
+        let mut told = vec![first];
+        told.extend(std::iter::from_fn(|| lookups.try_join_next()));
+        let mut endings = Vec::new();
+        let mut people = Vec::new();
+        for (user, ending) in told.into_iter().flatten() {
+            match ending {
+                Ok(ending) => {
+                    // A grant may have come meanwhile.
+                    endings.extend(ending.filter(|ending| has_departed(&agent, ending)));
+                    people.push(user);
+                }
+                Err(problem) => {
+                    tokio::task::spawn_local(look_up_again(Rc::clone(&agent), user, problem));
+                }
+            }
+        }
+        if !endings.is_empty() {
+            ending::strike_groups(&mut endings);
+        }
+        agent.work_on(follow_up(Rc::clone(&agent), people, endings));
+    }
+}
+
+/// Follows the kills up, and ends the lingering of those who have departed.
+async fn follow_up(agent: Rc<Agent>, people: Vec<String>, mut endings: Vec<Ending>) {
+    if !endings.is_empty() {
+        ending::follow_up(&mut endings).await;
+        for ending in endings.into_iter().filter(Ending::killed_any) {
+            let doorman = Rc::clone(&agent);
+            agent.work_on(async move { report(&doorman, &ending).await });
+        }
+    }
+    for user in people {
+        let doorman = Rc::clone(&agent);
         agent.work_on(async move {
-            see_off(&doorman, &people).await;
-            doorman.seen_off.borrow_mut().retain(|user| !people.contains(user));
+            end_lingering(&doorman, &user).await;
+            doorman.seen_off.borrow_mut().remove(&user);
         });
     }
 }
 
-/// Ends what is left of those who have departed, and audits what that was.
-async fn see_off(agent: &Agent, people: &[String]) {
-    let mut endings = Vec::new();
-    let mut unknown = Vec::new();
-    for user in people {
-        match ending_of(agent, user).await {
-            Ok(ending) => endings.extend(ending),
-            Err(problem) => {
-                tracing::error!(
-                    user,
-                    "what is left of a person can't be told, since they can't be looked up: {problem}"
-                );
-                unknown.push(user.clone());
-            }
-        }
-    }
-    if !endings.is_empty() {
-        ending::strike_groups(&mut endings);
-        ending::follow_up(&mut endings).await;
-        for ending in endings.iter().filter(|ending| ending.killed_any()) {
-            report(agent, ending).await;
-        }
-    }
-    for user in people {
-        end_lingering(agent, user).await;
-    }
-    if !unknown.is_empty() {
-        tokio::time::sleep(TRIED_AGAIN_AFTER).await;
-        agent.departing.borrow_mut().extend(unknown);
-    }
+/// Has somebody looked at again, of whom the user database does not tell who they are.
+async fn look_up_again(agent: Rc<Agent>, user: String, problem: String) {
+    tracing::error!(user, "what is left of a person can't be told, since they can't be looked up: {problem}");
+    // Without logind's mark nothing of theirs comes back at the next boot; that needs no number.
+    end_lingering(&agent, &user).await;
+    tokio::time::sleep(TRIED_AGAIN_AFTER).await;
+    agent.departing.borrow_mut().insert(user.clone());
+    agent.seen_off.borrow_mut().remove(&user);
+    agent.changed.notify_one();
 }
 
-/// What is to be ended of `user`; none where something of theirs may go on.
+/// What is to be ended of `user`; none where they have a grant or are not there.
 ///
 /// # Errors
 ///
@@ -86,10 +119,13 @@ async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> 
     // The one that they had, whoever has it now.
     let known = agent.grants.borrow().of(user).iter().filter(|held| held.is_of(user)).find_map(HeldGrant::uid);
     let known = if known.is_some() { known } else { agent.user_id(user).await? };
-    let Some(uid) = known else { return Ok(None) };
-    // Root's own things are everybody's, whoever else has that number; and a grant may have come meanwhile.
-    let departed = last_end(agent, user, clock::now()).is_some() && uid != 0 && !goes_on(agent, user, uid);
-    Ok(departed.then(|| Ending::new(Target::Person { user: user.to_owned(), uid })))
+    Ok(known.map(|uid| Ending::new(Target::Person { user: user.to_owned(), uid })))
+}
+
+/// Whether nothing of theirs may go on. Root's own things are everybody's, whoever else has that number.
+fn has_departed(agent: &Agent, ending: &Ending) -> bool {
+    let Target::Person { user, uid } = ending.target() else { return false };
+    last_end(agent, user, clock::now()).is_some() && *uid != 0 && !goes_on(agent, user, *uid)
 }
 
 /// When the person's last login grant ended; none where they have one by any name of theirs, never had, or are exempt.

@@ -1,38 +1,42 @@
 //! The residue report: what somebody with sudo left on the host for later.
 //!
-//! Before sudo by a grant opens, the host is looked at and the [`Snapshot`](snapshot::Snapshot) stored (`store`); when it is over,
-//! and what it had started is dead, the host is looked at again, and what changed in between (`difference`) is audited. A
-//! stored snapshot whose grant gives no sudo any more is all that says so: the death of the agent in between loses nothing.
+//! When sudo by a grant opens, the host is looked at (`first`) and the [`Snapshot`] stored (`store`); when it is over,
+//! and what it had started is dead, the host is looked at again, and what changed in between (`difference`) is audited. What is looked at stands
+//! in `places`, and set-user-ID files are looked for everywhere. A stored snapshot whose grant gives no sudo any more is all that says so: the
+//! death of the agent in between loses nothing.
 
 pub mod difference;
 pub mod file;
+pub mod first;
 pub mod lines;
 pub mod look;
 pub mod mounts;
+pub mod places;
 pub mod setuid;
 pub mod snapshot;
 pub mod store;
 
 use super::sudoers;
 use crate::agent::Agent;
+use crate::request::peer;
 use curfew_protocol::audit::{Entry, Event, Field};
 use difference::difference;
+use first::FirstLooks;
 use jiff::Timestamp;
+use look::Homes;
 use snapshot::{Kind, Snapshot};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 
-/// How long sudo waits for the first look. What comes later is stored as late.
-const SUDO_WAITS: Duration = Duration::from_secs(5);
-
-/// How long a look may take before it is taken to hang, on a dead file server for one.
-const HANGS_AFTER: Duration = Duration::from_secs(60);
+/// How long a look may take before it is taken to hang, on a dead disk for one.
+const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// How long the second look waits for the kills at the end.
 const KILLS_TAKE: Duration = Duration::from_secs(10);
@@ -44,10 +48,11 @@ const RECORD_BECOMES_DURABLE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Residue {
     store: Store,
-    /// One look at a time: one that hangs must not draw others after it.
-    turn: Arc<Semaphore>,
-    /// Grants whose first look is being taken.
-    opening: RefCell<HashSet<String>>,
+    /// The first looks that are under way.
+    first: FirstLooks,
+    /// One at a time of each: one that hangs must not draw others after it.
+    lists_turn: Arc<Semaphore>,
+    walk_turn: Arc<Semaphore>,
     /// Grants that no snapshot could be taken or stored for, and why. They are not tried again and again.
     given_up: RefCell<BTreeMap<String, String>>,
     /// Whether looks are being compared.
@@ -58,8 +63,9 @@ impl Default for Residue {
     fn default() -> Self {
         Self {
             store: Store::new(Path::new(store::FOLDER)),
-            turn: Arc::new(Semaphore::new(1)),
-            opening: RefCell::default(),
+            first: FirstLooks::default(),
+            lists_turn: Arc::new(Semaphore::new(1)),
+            walk_turn: Arc::new(Semaphore::new(1)),
             given_up: RefCell::default(),
             comparing: Cell::default(),
         }
@@ -68,25 +74,40 @@ impl Default for Residue {
 
 impl Residue {
     fn lacks(&self, id: &str) -> bool {
-        !self.store.has(id) && !self.opening.borrow().contains(id) && !self.given_up.borrow().contains_key(id)
+        !self.store.has(id) && !self.first.has(id) && !self.given_up.borrow().contains_key(id)
     }
 
-    async fn look(&self, people: BTreeSet<String>) -> Result<Snapshot, String> {
-        let turn = Arc::clone(&self.turn).acquire_owned();
-        let look = async move {
+    /// Looks on a thread that nothing else needs, when it is its turn.
+    ///
+    /// # Errors
+    ///
+    /// That it hangs, or can't begin.
+    async fn on_thread<T: Send + 'static>(
+        name: &'static str,
+        turn: &Arc<Semaphore>,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let turn = Arc::clone(turn).acquire_owned();
+        let looked = async move {
             let turn = turn.await.map_err(|error| error.to_string())?;
-            let looking = tokio::task::spawn_blocking(move || {
+            let (tell, told) = oneshot::channel();
+            let looking = move || {
                 let begun = Instant::now();
-                let snapshot = look::take(&people);
+                let found = look();
                 // Held until here, however long the look hangs.
                 drop(turn);
-                tracing::info!(items = snapshot.len(), took = ?begun.elapsed(), "the host was looked at for residue");
-                snapshot
-            });
-            looking.await.map_err(|error| error.to_string())
+                tracing::info!(look = name, took = ?begun.elapsed(), "the host was looked at for residue");
+                // Nobody may wait any more.
+                _ = tell.send(found);
+            };
+            std::thread::Builder::new().name(name.into()).spawn(looking).map_err(|error| error.to_string())?;
+            told.await.map_err(|error| error.to_string())
         };
-        let looked = tokio::time::timeout(HANGS_AFTER, look).await;
-        let snapshot = looked.unwrap_or_else(|_| Err(format!("the look did not end within {HANGS_AFTER:?}")))?;
+        let looked = tokio::time::timeout(HANGS_AFTER, looked).await;
+        looked.unwrap_or_else(|_| Err(format!("the look did not end within {HANGS_AFTER:?}")))
+    }
+
+    fn tell_what_is_unseen(&self, snapshot: &Snapshot) {
         for (kind, area, why) in Kind::ALL
             .iter()
             .flat_map(|&kind| snapshot.unseen(kind).iter().map(move |(area, why)| (kind, area, why)))
@@ -94,47 +115,42 @@ impl Residue {
         {
             tracing::warn!(%kind, %area, %why, "the residue report does not cover a part of the host");
         }
+    }
+
+    /// The second look: all of the host at once.
+    async fn look_again(&self, homes: Homes) -> Result<Snapshot, String> {
+        let look = move || {
+            let (mut snapshot, files) = look::lists(&homes).into_parts();
+            snapshot.take_kind(Kind::SetuidFile, &look::walk(files));
+            snapshot
+        };
+        let snapshot = Self::on_thread("residue-again", &self.walk_turn, look).await?;
+        self.tell_what_is_unseen(&snapshot);
         Ok(snapshot)
     }
 }
 
-/// Takes and stores the snapshot of those of the grants that have none, before sudo opens by them. Comes back after five
-/// seconds at the latest: a look that takes longer goes on.
-pub async fn before_sudo(agent: &Rc<Agent>, ids: &[String]) {
-    let ids: Vec<String> = ids.iter().filter(|id| agent.residue.lacks(id)).cloned().collect();
-    if ids.is_empty() || !agent.config.borrow().residue_report {
-        return;
-    }
-    let late = Rc::new(Cell::new(false));
-    let first = tokio::task::spawn_local(first_look(Rc::clone(agent), ids, Rc::clone(&late)));
-    if tokio::time::timeout(SUDO_WAITS, first).await.is_err() {
-        late.set(true);
-        tracing::warn!("sudo opens before the host was looked at for residue: that takes longer than {SUDO_WAITS:?}");
-    }
+/// Whether one of these grants has no first look yet, and should.
+pub fn is_wanted(agent: &Agent, ids: &[String]) -> bool {
+    agent.config.borrow().residue_report && ids.iter().any(|id| agent.residue.lacks(id))
 }
 
-async fn first_look(agent: Rc<Agent>, ids: Vec<String>, late: Rc<Cell<bool>>) {
-    let residue = &agent.residue;
-    residue.opening.borrow_mut().extend(ids.iter().cloned());
-    let stored = match residue.look(people(&agent, &ids)).await {
-        Ok(mut snapshot) => {
-            snapshot.late = late.get();
-            let (store, to_store) = (residue.store.clone(), ids.clone());
-            let storing =
-                tokio::task::spawn_blocking(move || to_store.iter().try_for_each(|id| store.put(id, &snapshot)));
-            storing
-                .await
-                .map_err(|error| error.to_string())
-                .and_then(|stored| stored.map_err(|error| error.to_string()))
-        }
-        Err(why) => Err(why),
+/// The home of somebody, for a look; else their name, and why it is not known.
+pub async fn home_of(user: &str) -> Result<PathBuf, (String, String)> {
+    let home = match peer::home(user).await {
+        Ok(Some(home)) => Ok(home),
+        Ok(None) => Err("there is no such user".into()),
+        Err(problem) => Err(problem),
     };
-    if let Err(why) = stored {
-        tracing::error!(grants = %ids.join(" "), "the host was not looked at for residue: {why}");
-        residue.given_up.borrow_mut().extend(ids.iter().map(|id| (id.clone(), why.clone())));
-    }
-    residue.opening.borrow_mut().retain(|id| !ids.contains(id));
-    agent.changed.notify_one();
+    home.map_err(|why| (user.to_owned(), why))
+}
+
+/// Begins the first look of grants that gave sudo before there was one.
+async fn first_look_late(agent: Rc<Agent>, id: String) {
+    let user = agent.grants.borrow().find(&id).map(|held| held.grant.user.to_string()).unwrap_or_default();
+    let home = home_of(&user).await;
+    agent.residue.first.awaited(&id, false);
+    first::begin(&agent, &[id], &home);
 }
 
 /// Compares what is stored with what should be, and begins what is missing: the second look for grants that give no sudo any more,
@@ -155,7 +171,9 @@ pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
     let missing = live.iter().filter(|&&id| !stored.contains(id) && residue.lacks(id));
     let late: Vec<String> =
         missing.filter(|id| Path::new(sudoers::FOLDER).join(id).exists()).map(|&id| id.to_owned()).collect();
-    let over: Vec<String> = stored.iter().filter(|id| !live.contains(id.as_str())).cloned().collect();
+    // A first look that goes on is stored once more.
+    let over = stored.iter().filter(|id| !live.contains(id.as_str()) && !residue.first.has(id));
+    let over: Vec<String> = over.cloned().collect();
     residue.given_up.borrow_mut().retain(|id, why| {
         let open = live.contains(id.as_str());
         if !open {
@@ -163,9 +181,9 @@ pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
         }
         open
     });
-    if !late.is_empty() {
-        residue.opening.borrow_mut().extend(late.iter().cloned());
-        tokio::task::spawn_local(first_look(Rc::clone(agent), late, Rc::new(Cell::new(true))));
+    for id in late {
+        residue.first.awaited(&id, true);
+        tokio::task::spawn_local(first_look_late(Rc::clone(agent), id));
     }
     if !over.is_empty() {
         residue.comparing.set(true);
@@ -179,7 +197,8 @@ async fn compare(agent: Rc<Agent>, ids: Vec<String>) {
     while !agent.ending.borrow().is_empty() && Instant::now() < patience {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let after = agent.residue.look(people(&agent, &ids)).await.map(Arc::new);
+    let homes = homes(people(&agent, &ids)).await;
+    let after = agent.residue.look_again(homes).await.map(Arc::new);
     for id in &ids {
         let found = match &after {
             Ok(after) => changes(&agent, id, Arc::clone(after)).await,
@@ -212,6 +231,22 @@ fn report(agent: &Agent, id: &str, found: Vec<String>) {
 fn people(agent: &Agent, ids: &[String]) -> BTreeSet<String> {
     let grants = agent.grants.borrow();
     ids.iter().filter_map(|id| grants.find(id)).map(|held| held.grant.user.to_string()).collect()
+}
+
+async fn homes(people: BTreeSet<String>) -> Homes {
+    let mut lookups = JoinSet::new();
+    for user in people {
+        lookups.spawn_local(async move { home_of(&user).await });
+    }
+    let mut homes = Homes::default();
+    while let Some(home) = lookups.join_next().await {
+        match home {
+            Ok(Ok(home)) => drop(homes.known.insert(home)),
+            Ok(Err(unknown)) => homes.unknown.push(unknown),
+            Err(_) => {}
+        }
+    }
+    homes
 }
 
 fn remove(agent: &Agent, id: &str) {

@@ -19,6 +19,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tokio::sync::Semaphore;
 
 /// Where the drop-ins are.
 pub const FOLDER: &str = "/run/curfew/sudoers.d";
@@ -32,6 +33,9 @@ const CONTENT: &str = "# Content ";
 
 /// The largest user id that sudo-rs 0.2.5 reads: a rule with a longer one is for nobody, and its visudo has no objection.
 const LARGEST_UID_OF_RS: u32 = 999_999_999;
+
+/// How many visudo run at a time.
+static VISUDO: Semaphore = Semaphore::const_new(4);
 
 /// Why a drop-in was not written; sudo gives nothing by this grant then.
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +198,12 @@ fn fit_to_contents(agent: &Agent, folder: &Path) {
 /// Whether the drop-in of a grant is there, and was written for what the grant says now.
 pub fn is_current(agent: &Agent, held: &HeldGrant) -> bool {
     let id = held.grant.id.as_str();
-    agent.written.borrow().get(id) == Some(&held.content) && Path::new(FOLDER).join(id).exists()
+    agent.written.borrow().get(id) == Some(&held.content) && is_in_place(id)
+}
+
+/// Whether the grant has a drop-in, whatever it was written for.
+pub fn is_in_place(id: &str) -> bool {
+    Path::new(FOLDER).join(id).exists()
 }
 
 /// Removes the drop-in of a grant that gives other sudo, or none, from now on.
@@ -259,7 +268,10 @@ pub async fn check(
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
     new.write_all(rules.as_bytes()).map_err(file)?;
-    ask_visudo(&sudo.visudo(flavour).map_err(SudoersError::Visudo)?, new.path()).await?;
+    let visudo = sudo.visudo(flavour).map_err(SudoersError::Visudo)?;
+    // Ten thousand grants may open at once; people's lookups do not stand here.
+    let _turn = VISUDO.acquire().await.map_err(|error| SudoersError::Visudo(error.to_string()))?;
+    ask_visudo(&visudo, new.path()).await?;
     Ok(Checked { new, path })
 }
 

@@ -4,8 +4,8 @@ use super::anybody::Question;
 use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use super::endpoint;
 use super::messages::{
-    AcceptClock, AuditPage, GrantOrder, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status, WhyAnswer,
-    WhyQuestion,
+    AcceptClock, AuditPage, GrantOrder, Granted, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status,
+    WhyAnswer, WhyQuestion,
 };
 use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
@@ -14,6 +14,8 @@ use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
 use crate::enforce::accounts;
+use crate::enforce::reconcile::settle;
+use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
 use crate::wiring::doors;
@@ -108,10 +110,8 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
             }
             why(agent, &question).map(Answer::Why)
         }
-        "io.curfew.Agent.Grant" => {
-            grant(agent, peer, parameters(call)?).await.map(|grant| json!({"grant": grant}).into())
-        }
-        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).map(|revoked| json!(revoked).into()),
+        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|granted| json!(granted).into()),
+        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).await.map(|revoked| json!(revoked).into()),
         "io.curfew.Agent.Audit" => {
             let query = parameters(call)?;
             let page = tokio::task::spawn_blocking(move || audit_page(&query)).await;
@@ -307,7 +307,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
     }
 }
 
-async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, ErrorReply> {
+async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
     match accounts::look_up(agent, order.user.as_str()).await {
         Ok(Some(_)) => {}
         Ok(None) => {
@@ -328,8 +328,9 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Grant, E
     let held = HeldGrant::new(grant.clone(), Source::Local);
     agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
     agent.audit.write(held.entry(Event::GrantReceived));
-    agent.changed.notify_one();
-    Ok(grant)
+    // Whoever reads the answer uses what was granted.
+    let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
+    Ok(Granted { grant, no_sudo_yet })
 }
 
 /// Makes a grant of an order; the same checks as for any other grant.
@@ -364,7 +365,7 @@ fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, Err
     Grant::from_value(&grant).map_err(|error| ErrorReply::bad_parameter("grant", &error.to_string()))
 }
 
-fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
+async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
     let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
@@ -374,8 +375,12 @@ fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorRep
     entry.fields.remove(&Field::Reason);
     let reason = order.reason.map(|reason| reason.as_str().to_owned());
     agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
-    agent.changed.notify_one();
-    Ok(Revoked { grant: revoked.grant, unstored: agent.grants.borrow().unstored().map(str::to_owned) })
+    // Its sudo rule goes with the look, and what it had opened is struck.
+    let id = revoked.grant.id.as_str();
+    settle(agent, &[]).await;
+    let rule_stays = sudoers::is_in_place(id).then(|| format!("its sudo rule is still in {}", sudoers::FOLDER));
+    let unstored = agent.grants.borrow().unstored().map(str::to_owned);
+    Ok(Revoked { grant: revoked.grant, unstored, rule_stays })
 }
 
 fn clock(agent: &Agent) -> ShownClock {

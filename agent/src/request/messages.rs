@@ -198,6 +198,16 @@ pub struct GrantOrder {
     pub ticket: Option<Text>,
 }
 
+/// What `io.curfew.Agent.Grant` answers.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Granted {
+    /// The grant, which holds from now on.
+    pub grant: Grant,
+    /// Why sudo does not work by it yet, where it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_sudo_yet: Option<String>,
+}
+
 /// What `io.curfew.Agent.Revoke` is asked.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +227,9 @@ pub struct Revoked {
     /// Why that could not be stored, where it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstored: Option<String>,
+    /// That its sudo rule could not be removed, where it could not. sudo asks PAM all the same, which refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_stays: Option<String>,
 }
 
 /// What `io.curfew.Agent.Clock` answers, and `curfew clock --json` prints.

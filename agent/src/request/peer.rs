@@ -1,14 +1,12 @@
 //! Who is at the other end of a socket, by the kernel's word (unix(7), `SO_PEERCRED`).
 
 use crate::enforce::processes;
+use crate::user_database::{self, Unanswered, ask};
 use nix::unistd::{Group, Uid, User};
-use std::time::Duration;
+use std::path::PathBuf;
 
 /// Groups whose members may read the audit.
 const AUDITORS: [&str; 2] = ["systemd-journal", "adm"];
-
-/// How long the user database may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The process at the other end, as it was when it connected.
 #[derive(Clone, Debug)]
@@ -61,10 +59,26 @@ pub fn name_of(uid: u32) -> Option<String> {
 
 /// The name of the user `uid`.
 pub async fn user_name(uid: u32) -> Option<String> {
-    in_time(move || name_of(uid)).await.flatten()
+    match ask(uid.to_string(), move || name_of(uid)).await {
+        Err(Unanswered::Busy) => user_database::local(2, &uid.to_string()).and_then(|line| line.into_iter().next()),
+        answer => answer.ok().flatten(),
+    }
 }
 
-/// Asks the user database on another thread: it may go over the network.
-async fn in_time<T: Send + 'static>(question: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(question)).await.ok()?.ok()
+/// The home of the user `name`.
+///
+/// # Errors
+///
+/// What the user database says, or that it took too long.
+pub async fn home(name: &str) -> Result<Option<PathBuf>, String> {
+    let wanted = name.to_owned();
+    match ask(name.to_owned(), move || User::from_name(&wanted)).await {
+        Ok(Ok(user)) => Ok(user.map(|user| user.dir)),
+        Ok(Err(errno)) => Err(errno.to_string()),
+        Err(busy @ Unanswered::Busy) => {
+            let line = user_database::local(0, name).ok_or_else(|| busy.to_string())?;
+            Ok(line.get(5).map(PathBuf::from))
+        }
+        Err(late) => Err(late.to_string()),
+    }
 }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
     let mut snapshot = Snapshot::default();
-    lines::keys(&mut snapshot, "/root/.ssh/authorized_keys", text);
+    lines::keys(&mut snapshot, "/root/.ssh/authorized_keys", 0, text);
     lines::accounts(&mut snapshot, text);
     lines::passwords(&mut snapshot, text);
     lines::groups(&mut snapshot, text);

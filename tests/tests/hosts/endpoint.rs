@@ -261,7 +261,10 @@ fn a_grant_for_sudo_comes_and_goes_with_the_set(release: Release) {
     let sudo = |commands: &[&str]| grant("s", "alice", 600, &json!({"login": {}, "sudo": {"commands": commands}}));
     endpoint.grants(&[sudo(&["/usr/bin/id"])]);
     permitted(&host, "alice");
-    host.drop_in();
+    // A set is told to be applied when what it grants works.
+    let applied = host.audited("set.applied", |it| it["set_version"] == json!(endpoint.version()));
+    let written = host.audited("sudoers.written", |it| it["grant"] == "s");
+    assert!(written["seq"].as_u64() < applied["seq"].as_u64(), "{written} {applied}");
     let mut alice = host.login("alice");
     assert!(alice.sudo("/usr/bin/id -u").contains("status:0"));
     assert!(!alice.sudo("/usr/bin/whoami").contains("status:0"));
@@ -274,5 +277,7 @@ fn a_grant_for_sudo_comes_and_goes_with_the_set(release: Release) {
     wait_for("no rule", SOON, || host.drop_ins().is_empty().then_some(()));
     assert!(!alice.sudo("/usr/bin/whoami").contains("status:0"));
     assert!(alice.run("echo in").contains("in"), "the login goes on by the other grant");
-    host.audited("sudoers.removed", |it| it["grant"] == "s");
+    let removed = host.audit("--event sudoers.removed").pop().expect("a record");
+    let applied = host.audited("set.applied", |it| it["set_version"] == json!(endpoint.version()));
+    assert!(removed["seq"].as_u64() < applied["seq"].as_u64(), "{removed} {applied}");
 }

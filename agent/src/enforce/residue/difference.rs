@@ -1,5 +1,6 @@
 //! What changed between two looks, in short sentences.
 
+use super::places::TABLE;
 use super::snapshot::{Fingerprint, Kind, Snapshot, beginning};
 
 /// The most sentences about what changed.
@@ -7,6 +8,9 @@ const MOST: usize = 100;
 
 /// The longest sentence, in bytes.
 const LONGEST: usize = 250;
+
+/// How many places that were looked at neither time are shown of each kind.
+const SHOWN_UNSEEN: usize = 5;
 
 /// What changed, sorted within each kind. Nothing where nothing changed, even where something could be seen neither time.
 pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
@@ -27,10 +31,28 @@ pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     said.sort();
     said.append(&mut rest);
     said.extend(Kind::ALL.iter().filter_map(|&kind| never_seen(kind, before, after)));
-    if before.late {
-        said.push("the first look came only when sudo was open already: what changed before it is not here".into());
-    }
+    said.extend(doubts(before).map(str::to_owned));
     said.into_iter().map(clip).collect()
+}
+
+/// What the first look could not know.
+fn doubts(before: &Snapshot) -> impl Iterator<Item = &'static str> {
+    let doubts = [
+        (
+            before.late,
+            "the first look came only when sudo was open already: what was removed before it is not here, and what was \
+             added only where its change time tells",
+        ),
+        (
+            before.clock_was_set,
+            "the clock was set while sudo was open and the first look went on: what was added meanwhile may not be here",
+        ),
+        (
+            before.table != TABLE,
+            "the first look was taken by another version of Curfew: what it did not look at is told by change times alone",
+        ),
+    ];
+    doubts.into_iter().filter(|(holds, _)| *holds).map(|(_, doubt)| doubt)
 }
 
 /// How many sentences each kind gets: a flood of one kind must not hide another.
@@ -50,8 +72,13 @@ fn changes(kind: Kind, before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut changes = Vec::new();
     for (name, now) in new.iter().filter(|(name, _)| in_both_looks(name)) {
         match old.get(name) {
-            Some(was) if was == now => {}
+            Some(was) if was.is_same(now) && before.may_be_new(was) => {
+                let shown = in_brackets(&now.shown);
+                changes.push(format!("added or changed {kind} {name}{shown} right after sudo opened"));
+            }
+            Some(was) if was.is_same(now) => {}
             Some(was) => changes.push(changed(kind, name, was, now)),
+            None if before.may_hide(kind, name) && before.is_old(now) => {}
             None if before.may_hide(kind, name) => {
                 changes.push(format!("found {kind} {name} where nobody looked before{}", in_brackets(&now.shown)));
             }
@@ -75,9 +102,14 @@ fn changed(kind: Kind, name: &str, was: &Fingerprint, now: &Fingerprint) -> Stri
 
 /// What was looked at neither time belongs to a report that there is, and makes none.
 fn never_seen(kind: Kind, before: &Snapshot, after: &Snapshot) -> Option<String> {
-    let areas = after.unseen(kind).keys().filter(|area| before.unseen(kind).contains_key(*area));
-    let areas: Vec<&str> = areas.map(String::as_str).take(5).collect();
-    (!areas.is_empty()).then(|| format!("not looked at, before and after: {kind} {}", areas.join(" ")))
+    let areas = after.unseen(kind).iter().filter(|(area, _)| before.unseen(kind).contains_key(*area));
+    let areas: Vec<String> = areas.map(|(area, why)| format!("{area}{}", in_brackets(why))).collect();
+    let shown = areas.iter().take(SHOWN_UNSEEN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let more = match areas.len().saturating_sub(SHOWN_UNSEEN) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    (!areas.is_empty()).then(|| format!("not looked at, before and after: {kind} {shown}{more}"))
 }
 
 fn in_brackets(text: &str) -> String {
@@ -95,9 +127,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn snapshot(items: &[(Kind, &str, &str)]) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot::new();
         for &(kind, name, shown) in items {
-            snapshot.add(kind, name.into(), Fingerprint { shown: shown.into(), compared: String::new() });
+            snapshot.add(kind, name.into(), Fingerprint { shown: shown.into(), ..Fingerprint::default() });
         }
         snapshot
     }
@@ -141,24 +173,86 @@ mod tests {
         after.add(Kind::Linger, "alice".into(), Fingerprint::default());
         assert_eq!(
             difference(&before, &after),
-            ["added linger alice", "not looked at, before and after: setuid file /srv"]
+            ["added linger alice", "not looked at, before and after: setuid file /srv (too much)"]
         );
     }
 
     #[test]
     fn a_home_that_was_looked_at_once_only_makes_no_difference() {
-        let mut before = Snapshot::default();
+        let mut before = snapshot(&[]);
         before.homes.insert("/home/far".into());
         before.add(Kind::AuthorizedKeys, "/home/far/.ssh/authorized_keys: key".into(), Fingerprint::default());
-        assert!(difference(&before, &Snapshot::default()).is_empty());
+        assert!(difference(&before, &snapshot(&[])).is_empty());
     }
 
     #[test]
     fn a_late_first_look_is_said() {
-        let mut before = Snapshot::default();
+        let mut before = snapshot(&[]);
         before.late = true;
         let said = difference(&before, &snapshot(&[(Kind::Linger, "alice", "")]));
         assert!(said.last().unwrap().contains("only when sudo was open already"), "{said:?}");
+    }
+
+    fn changed_at(kind: Kind, name: &str, changed: i64) -> (Kind, String, Fingerprint) {
+        (kind, name.into(), Fingerprint { changed, ..Fingerprint::default() })
+    }
+
+    #[test]
+    fn what_the_first_look_found_and_may_have_come_after_the_opening_is_named() {
+        let found = |changed| {
+            let mut found = snapshot(&[]);
+            let (kind, name, fingerprint) = changed_at(Kind::SetuidFile, "/etc/rootsh", changed);
+            found.add(kind, name, fingerprint);
+            found.finished = 50;
+            found
+        };
+        let named = ["added or changed setuid file /etc/rootsh right after sudo opened"];
+        for (opened, changed, expected) in [
+            (Some(20), 20, &named[..]),
+            (Some(20), 50, &named),
+            (Some(20), 19, &[]),
+            // It comes from a clock that stood wrong before all of this.
+            (Some(20), 51, &[]),
+            // Sudo opened after the look.
+            (None, 30, &[]),
+        ] {
+            let mut before = found(changed);
+            before.opened = opened;
+            assert_eq!(difference(&before, &found(changed)), expected, "{opened:?} {changed}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_looked_at_before_is_told_by_its_change_time() {
+        let mut before = snapshot(&[]);
+        (before.begun, before.opened, before.finished) = (10, Some(20), 50);
+        before.not_looked_at(Kind::SetuidFile, "", "the agent ended");
+        let mut after = snapshot(&[]);
+        for (name, changed) in [("/usr/bin/sudo", 19), ("/etc/rootsh", 20), ("/etc/unknown", 0)] {
+            let (kind, name, fingerprint) = changed_at(Kind::SetuidFile, name, changed);
+            after.add(kind, name, fingerprint);
+        }
+        let found = |name: &str| format!("found setuid file {name} where nobody looked before");
+        assert_eq!(difference(&before, &after), [found("/etc/rootsh"), found("/etc/unknown")]);
+        before.clock_was_set = true;
+        let said = difference(&before, &after);
+        assert!(said.contains(&found("/usr/bin/sudo")) && said.iter().any(|it| it.starts_with("the clock was set")));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_version_names_only_what_is_new_by_its_change_time() {
+        let mut before = snapshot(&[(Kind::Linger, "alice", "")]);
+        before.table = 0;
+        before.begun = 10;
+        let mut after = snapshot(&[]);
+        for (name, changed) in [("/etc/profile", 9), ("/etc/profile.d/x.sh", 11)] {
+            let (kind, name, fingerprint) = changed_at(Kind::Profile, name, changed);
+            after.add(kind, name, fingerprint);
+        }
+        let said = difference(&before, &after);
+        assert!(said.iter().any(|it| it == "found profile /etc/profile.d/x.sh where nobody looked before"), "{said:?}");
+        assert!(!said.iter().any(|it| it.contains("/etc/profile ")), "{said:?}");
+        assert!(said.iter().any(|it| it.contains("another version")), "{said:?}");
     }
 
     proptest! {
@@ -169,7 +263,7 @@ mod tests {
                 let name = format!("/root/{}{number}", "ä".repeat(length));
                 after.add(Kind::AuthorizedKeys, name, Fingerprint::default());
             }
-            let said = difference(&Snapshot::default(), &after);
+            let said = difference(&snapshot(&[]), &after);
             prop_assert!(said.len() <= MOST + Kind::ALL.len());
             prop_assert!(said.iter().all(|sentence| sentence.len() <= LONGEST + 3));
             prop_assert!(said.iter().any(|sentence| sentence == "added setuid file /usr/local/bin/x"));

@@ -1,20 +1,27 @@
 //! Opening what hostile people may have put there: nothing is opened for reading before it is known to be a regular file of a
-//! local filesystem, nothing is read beyond a limit, and no folder is listed beyond one.
+//! local filesystem, nothing is read beyond a limit, and no folder is listed beyond one. No step of a path, nor what a link leads to, goes onto a
+//! filesystem that could hang.
 
 use super::mounts::Mounts;
 use super::snapshot::printable;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// How many links a path may lead through (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// What is said of what is not looked at since it could hang.
+const NOT_LOCAL: &str = "it is on no local filesystem";
 
 /// Whether the last part of a path may be a link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,7 +108,13 @@ impl Meta {
         format!("mode {:o} owner {}:{}", self.mode(), self.statx.stx_uid, self.statx.stx_gid)
     }
 
-    /// What changes with its content: size and times. Only root can set a change time back, by the clock.
+    /// When it was last changed in any way, in nanoseconds since 1970. Root alone can set that back, and only by the clock.
+    pub fn changed(&self) -> i64 {
+        let at = self.statx.stx_ctime;
+        at.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(at.tv_nsec))
+    }
+
+    /// What changes with its content: size and times.
     pub fn times(&self) -> String {
         let (changed, modified) = (self.statx.stx_ctime, self.statx.stx_mtime);
         format!(
@@ -114,8 +127,9 @@ impl Meta {
 /// The host's files, for the time of one look.
 #[derive(Debug)]
 pub struct Files {
-    root: PathBuf,
-    mounts: Mounts,
+    root: io::Result<Found>,
+    /// What is mounted, as of the beginning: what comes later is not looked at.
+    pub mounts: Mounts,
     until: Instant,
 }
 
@@ -124,6 +138,8 @@ pub struct Files {
 pub struct Found {
     /// It, as a place only: nothing can be read by it.
     place: OwnedFd,
+    /// Where it is, without links.
+    path: PathBuf,
     /// What it is.
     pub meta: Meta,
 }
@@ -131,12 +147,12 @@ pub struct Found {
 impl Files {
     /// The files below `root`, for at most `patience`.
     pub fn below(root: &Path, patience: Duration) -> Self {
-        Self { root: root.into(), mounts: Mounts::read(), until: Instant::now() + patience }
+        Self { root: Found::folder_at(root), mounts: Mounts::read(), until: Instant::now() + patience }
     }
 
-    /// Whether a mount may be looked at.
-    pub fn on_local(&self, meta: &Meta) -> bool {
-        meta.mount().is_some_and(|number| self.mounts.has(number))
+    /// The same for as long again.
+    pub fn for_another(self, patience: Duration) -> Self {
+        Self { until: Instant::now() + patience, ..self }
     }
 
     /// That there is time left.
@@ -150,24 +166,87 @@ impl Files {
     ///
     /// Why it was not looked at.
     pub fn find(&self, path: &Path, links: Links) -> Result<Option<Found>, String> {
+        let root = self.root.as_ref().map_err(io::Error::to_string)?;
+        self.find_in(root, path.strip_prefix("/").unwrap_or(path), links)
+    }
+
+    /// Finds what is at `path` in a folder, if anything is.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not looked at.
+    pub fn find_in(&self, folder: &Found, path: &Path, links: Links) -> Result<Option<Found>, String> {
         self.time()?;
-        let nofollow = if links == Links::Stay { OFlags::NOFOLLOW } else { OFlags::empty() };
-        let path = self.root.join(path.strip_prefix("/").unwrap_or(path));
-        let place = match rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC | nofollow, Mode::empty()) {
-            Ok(place) => place,
+        let mut here = folder.again()?;
+        let mut waiting: Vec<OsString> = steps(path);
+        let mut links_left = MOST_LINKS;
+        while let Some(step) = waiting.pop() {
+            let Some(next) = self.step(&here, &step)? else { return Ok(None) };
+            if next.meta.kind() != Type::Link || (waiting.is_empty() && links == Links::Stay) {
+                here = next;
+                continue;
+            }
             // A link that leads nowhere or in circles is nothing to read; the link itself is found by `Links::Stay`.
+            let (Some(less), Ok(target)) = (links_left.checked_sub(1), next.link()) else { return Ok(None) };
+            links_left = less;
+            if target.is_absolute() {
+                here = Found::folder_at(Path::new("/")).map_err(|error| error.to_string())?;
+            }
+            waiting.extend(steps(&target));
+        }
+        Ok(Some(here))
+    }
+
+    /// One step of a path: never onto a filesystem that could hang.
+    fn step(&self, here: &Found, name: &OsStr) -> Result<Option<Found>, String> {
+        let path = match name.as_encoded_bytes() {
+            b".." => here.path.parent().unwrap_or(&here.path).to_owned(),
+            _ => here.path.join(name),
+        };
+        // Known by its place: to open what is mounted there can hang, also where nothing is read. (openat2(2) would tell, and is not allowed to
+        // a service that may make no set-user-ID files.)
+        if self.mounts.hangs_at(&path) {
+            return Err(NOT_LOCAL.into());
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let place = match rustix::fs::openat(&here.place, name, flags, Mode::empty()) {
+            Ok(place) => place,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
         let meta = Meta::of_open(&place).map_err(|error| error.to_string())?;
-        if !self.on_local(&meta) {
-            return Err("it is on no local filesystem".into());
+        // What was mounted since.
+        if meta.mount().is_none_or(|number| !self.mounts.has(number)) {
+            return Err(NOT_LOCAL.into());
         }
-        Ok(Some(Found { place, meta }))
+        Ok(Some(Found { place, path, meta }))
     }
 }
 
+/// The steps of a path, the last first.
+fn steps(path: &Path) -> Vec<OsString> {
+    let steps = path.components().rev().filter_map(|it| match it {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    steps.collect()
+}
+
 impl Found {
+    /// A folder that is there for certain.
+    fn folder_at(path: &Path) -> io::Result<Self> {
+        let path = path.canonicalize()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let place = rustix::fs::open(&path, flags, Mode::empty())?;
+        Ok(Self { meta: Meta::of_open(&place)?, place, path })
+    }
+
+    fn again(&self) -> Result<Self, String> {
+        let place = self.place.try_clone().map_err(|error| error.to_string())?;
+        Ok(Self { place, path: self.path.clone(), meta: self.meta })
+    }
+
     /// Its content, if it is a regular file of at most `most` bytes.
     ///
     /// # Errors
@@ -187,8 +266,12 @@ impl Found {
 
     /// Where it points to, if it is a link.
     pub fn target(&self) -> Option<String> {
-        let target = rustix::fs::readlinkat(&self.place, c"", Vec::new()).ok()?;
-        Some(printable(target.as_bytes()))
+        self.link().ok().map(|target| printable(target.as_os_str().as_encoded_bytes()))
+    }
+
+    fn link(&self) -> io::Result<PathBuf> {
+        let target = rustix::fs::readlinkat(&self.place, c"", Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
     /// The names in it, sorted, at most `most`, and whether these are all.

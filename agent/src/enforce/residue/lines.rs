@@ -9,14 +9,16 @@ const SHOWN: usize = 120;
 
 /// Adds the keys of an authorized_keys file (sshd(8)), by type, fingerprint and comment. Any other line may be a secret that a link
 /// leads to: it is named by its hash alone.
-pub fn keys(snapshot: &mut Snapshot, path: &str, text: &[u8]) {
+///
+/// `changed` is when the file was: each of its keys may have come then.
+pub fn keys(snapshot: &mut Snapshot, path: &str, changed: i64, text: &[u8]) {
     for line in lines(text).filter(|line| !line.starts_with(b"#")) {
         let name = match key(line) {
             Some(key) => format!("{path}: {key}"),
             None => format!("{path}: a line that is no key (sha256 {:.16})", sha256(line)),
         };
         // Options count, too: without its `command=` a key gives a shell.
-        snapshot.add(Kind::AuthorizedKeys, name, Fingerprint { shown: String::new(), compared: sha256(line) });
+        snapshot.add(Kind::AuthorizedKeys, name, Fingerprint { shown: String::new(), compared: sha256(line), changed });
     }
 }
 
@@ -37,7 +39,7 @@ pub fn accounts(snapshot: &mut Snapshot, text: &[u8]) {
         let mut field = || fields.next().unwrap_or_default();
         let (name, _, uid, gid, _, home, shell) = (field(), field(), field(), field(), field(), field(), field());
         let shown = format!("uid {uid} gid {gid} home {home} shell {shell}");
-        snapshot.add(Kind::Account, name, Fingerprint { shown, compared: sha256(line) });
+        snapshot.add(Kind::Account, name, Fingerprint { shown, compared: sha256(line), changed: 0 });
     }
 }
 
@@ -45,7 +47,7 @@ pub fn accounts(snapshot: &mut Snapshot, text: &[u8]) {
 pub fn passwords(snapshot: &mut Snapshot, text: &[u8]) {
     for line in lines(text) {
         let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        let fingerprint = Fingerprint { shown: String::new(), compared: sha256(line) };
+        let fingerprint = Fingerprint { shown: String::new(), compared: sha256(line), changed: 0 };
         snapshot.add(Kind::Account, format!("password of {}", clipped(&printable(name))), fingerprint);
     }
 }
@@ -59,7 +61,7 @@ pub fn groups(snapshot: &mut Snapshot, text: &[u8]) {
         let members = fields.next().unwrap_or_default();
         let members = members.split(|&byte| byte == b',').map(printable).collect::<Vec<_>>().join(" ");
         let shown = format!("gid {} members {}", clipped(&printable(gid)), clipped(&members)).trim_end().to_owned();
-        snapshot.add(Kind::Group, clipped(&printable(name)), Fingerprint { shown, compared: sha256(line) });
+        snapshot.add(Kind::Group, clipped(&printable(name)), Fingerprint { shown, compared: sha256(line), changed: 0 });
     }
 }
 
@@ -115,7 +117,7 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIh8r2nMCZ2VdVUQLdMNlNMvpEe7CbnRHcZTW4gvBAhV";
 
     fn names(kind: Kind, add: impl Fn(&mut Snapshot)) -> Vec<String> {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot::new();
         add(&mut snapshot);
         snapshot.of(kind).iter().map(|(name, it)| format!("{name} {}", it.shown).trim_end().to_owned()).collect()
     }
@@ -124,8 +126,8 @@ mod tests {
     fn a_key_is_named_by_type_fingerprint_and_comment_as_ssh_keygen_does() {
         let text =
             format!("# mine\n\ncommand=\"a b\",no-pty {KEY} eve@far\n{KEY}\nroot:$6$secret:1:2\nssh-ed25519 short\n");
-        let mut snapshot = Snapshot::default();
-        keys(&mut snapshot, "/root/.ssh/authorized_keys", text.as_bytes());
+        let mut snapshot = Snapshot::new();
+        keys(&mut snapshot, "/root/.ssh/authorized_keys", 7, text.as_bytes());
         let names: Vec<&str> = snapshot.of(Kind::AuthorizedKeys).keys().map(String::as_str).collect();
         let key = "/root/.ssh/authorized_keys: ssh-ed25519 SHA256:YVmL3EJPPtwD";
         assert!(names.contains(&key), "{names:#?}");
@@ -167,8 +169,8 @@ mod tests {
             lines in prop::collection::vec(prop::collection::vec(prop_oneof![Just(b':'), Just(b' '), any::<u8>()], 0..400), 0..9)
         ) {
             let text = lines.join(&b'\n');
-            let mut snapshot = Snapshot::default();
-            keys(&mut snapshot, "/k", &[b"ssh-rsa ", KEY.as_bytes(), b"\n", &text].concat());
+            let mut snapshot = Snapshot::new();
+            keys(&mut snapshot, "/k", 0, &[b"ssh-rsa ", KEY.as_bytes(), b"\n", &text].concat());
             accounts(&mut snapshot, &text);
             passwords(&mut snapshot, &text);
             groups(&mut snapshot, &text);

@@ -1,9 +1,11 @@
-//! Programs that give rights to whoever starts them, in the places where programs are or where anybody can put one.
+//! Programs that give rights to whoever starts them, on every local filesystem on which they do.
 //!
-//! The walk goes breadth first, so that what stands openly is seen before what is buried, and each folder at the top of a place has
-//! a share: nobody hides anything by filling their own home. It holds names and no descriptors, and follows no link.
+//! The places where programs are, and those where anybody can put one, come first; then each mount as a whole. A place is walked breadth
+//! first, so that what stands openly is seen before what is buried, and each folder at its top has
+//! a share: nobody hides anything by filling their own home. The walk holds names and no descriptors, follows no link, leaves no mount, and
+//! rests as long as it works: nobody waits for it.
 
-use super::file::{Files, Links, Meta, Type, each_entry};
+use super::file::{Files, Found, Links, Meta, Type, each_entry};
 use super::snapshot::{Fingerprint, Kind, Snapshot, printable};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -13,38 +15,62 @@ use std::fmt::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// Where it looks. What other people can fill comes last.
-const PLACES: [&str; 15] = [
+/// Where it looks first. What other people can fill comes last.
+const PLACES: [&str; 20] = [
     "/usr/bin",
     "/usr/sbin",
     "/usr/local",
     "/usr/libexec",
     "/usr/lib",
+    "/usr",
     "/bin",
     "/sbin",
     "/lib",
+    "/etc",
     "/opt",
     "/root",
     "/srv",
+    "/var/lib",
+    "/var",
+    "/dev/shm",
     "/tmp",
     "/var/tmp",
-    "/dev/shm",
     "/home",
+    // With a share for each folder at the host's top.
+    "/",
 ];
 
 /// The most entries that it looks at.
-const MOST: usize = 300_000;
+const MOST: usize = 4_000_000;
 
 /// The most of them below one folder at the top of a place. The test need not make as many.
-const SHARE: usize = if cfg!(test) { 600 } else { 60_000 };
+const SHARE: usize = if cfg!(test) { 600 } else { 200_000 };
+
+/// How long it works before it rests for as long.
+const WORKS_FOR: Duration = Duration::from_millis(4);
 
 /// Adds the setuid, setgid and capable files.
 pub fn look(files: &Files, snapshot: &mut Snapshot) {
-    let mut walk = Walk { files, snapshot, left: MOST, places: HashSet::new() };
-    for place in PLACES {
-        if let Err(why) = walk.place(Path::new(place)) {
-            walk.snapshot.not_looked_at(Kind::SetuidFile, place, &why);
+    let unseen = |snapshot: &mut Snapshot, place: &Path, why: &str| {
+        snapshot.not_looked_at(Kind::SetuidFile, &printable(place.as_os_str().as_bytes()), why);
+    };
+    files.mounts.suid_unseen().for_each(|(point, why)| unseen(snapshot, point, why));
+    let mut walk = Walk { files, snapshot, left: MOST, places: HashSet::new(), since: Instant::now() };
+    let mut places = Vec::new();
+    for place in PLACES.map(Path::new).into_iter().chain(files.mounts.suid()) {
+        match files.find(place, Links::Follow) {
+            Ok(Some(found)) if found.meta.kind() == Type::Folder && walk.places.insert(found.meta.identity()) => {
+                places.push((place, found));
+            }
+            Ok(_) => {}
+            Err(why) => unseen(walk.snapshot, place, &why),
+        }
+    }
+    for (place, found) in places {
+        if let Err(why) = walk.place(place, &found) {
+            unseen(walk.snapshot, place, &why);
         }
     }
 }
@@ -53,8 +79,10 @@ struct Walk<'a> {
     files: &'a Files,
     snapshot: &'a mut Snapshot,
     left: usize,
-    /// The places that were walked: /bin may be /usr/bin.
+    /// The places: /bin may be /usr/bin, and all are below /.
     places: HashSet<(u32, u32, u64)>,
+    /// Since when it works without a rest.
+    since: Instant,
 }
 
 /// A folder that is found, by the number of its parent.
@@ -69,18 +97,19 @@ struct Folder {
 }
 
 impl Walk<'_> {
-    fn place(&mut self, place: &Path) -> Result<(), String> {
-        let Some(found) = self.files.find(place, Links::Follow)? else { return Ok(()) };
-        if found.meta.kind() != Type::Folder || !self.places.insert(found.meta.identity()) {
-            return Ok(());
-        }
-        let open = found.folder().map_err(|error| error.to_string())?;
+    fn place(&mut self, place: &Path, found: &Found) -> Result<(), String> {
+        let open = match found.folder() {
+            Ok(open) => open,
+            // A mount whose folder was removed: nothing is there any more.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        };
         let identity = found.meta.identity();
         let mut folders = vec![Folder { parent: 0, top: 0, name: place.as_os_str().into(), identity, share: 0 }];
         self.folder(&open, &mut folders, 0)?;
         let mut next = 1;
         while next < folders.len() {
-            match self.reopen(&open, &folders, next) {
+            match self.open(&open, &folders, next) {
                 Ok(Some(folder)) => self.folder(&folder, &mut folders, next)?,
                 Ok(None) => {}
                 Err(why) => self.unseen(&folders, next, &why),
@@ -90,13 +119,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Opens a folder that was found before, if it is still that folder.
-    fn reopen(&self, place: &OwnedFd, folders: &[Folder], number: usize) -> Result<Option<OwnedFd>, String> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    /// Opens a folder that was found, if it is still that folder.
+    fn open(&self, place: &OwnedFd, folders: &[Folder], number: usize) -> Result<Option<OwnedFd>, String> {
         let (Some(folder), path) = (folders.get(number), path(folders, number, false)) else { return Ok(None) };
         if folders.get(folder.top).is_none_or(|top| top.share >= SHARE) {
             return Ok(None);
         }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(place, &path, flags, Mode::empty()) {
             Ok(open) => match Meta::of_open(&open) {
                 Ok(meta) if meta.identity() == folder.identity => Ok(Some(open)),
@@ -114,7 +143,10 @@ impl Walk<'_> {
     /// Why nothing more of this place is looked at.
     fn folder(&mut self, open: &OwnedFd, folders: &mut Vec<Folder>, number: usize) -> Result<(), String> {
         self.files.time()?;
+        self.rest();
         let top = folders.get(number).map_or(0, |folder| folder.top);
+        // Other mounts are places of their own, and could hang whoever asks.
+        let mounted = self.files.mounts.in_folder(&path(folders, number, true));
         let mut stopped = Ok(());
         let listed = each_entry(open, |name, kind| {
             let share = folders.get_mut(top).map_or(SHARE, |top| {
@@ -126,16 +158,19 @@ impl Walk<'_> {
                 stopped = Err(format!("more than {MOST} entries in all"));
                 return false;
             }
-            if share.is_multiple_of(256) && self.files.time().is_err() {
-                stopped = self.files.time();
-                return false;
+            if share.is_multiple_of(256) {
+                self.rest();
+                if self.files.time().is_err() {
+                    stopped = self.files.time();
+                    return false;
+                }
             }
             if share >= SHARE {
                 self.unseen(folders, top, &format!("more than {SHARE} entries"));
                 return false;
             }
-            if matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Unknown) {
-                self.entry(open, name, folders, number);
+            if !mounted.contains(&OsStr::from_bytes(name.to_bytes())) {
+                self.entry(open, name, kind, folders, number);
             }
             true
         });
@@ -146,17 +181,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, open: &OwnedFd, name: &CStr, folders: &mut Vec<Folder>, parent: usize) {
+    fn entry(&mut self, open: &OwnedFd, name: &CStr, kind: FileType, folders: &mut Vec<Folder>, parent: usize) {
+        if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Unknown) {
+            return;
+        }
         // What is gone again is nothing that was left.
         let Ok(meta) = Meta::of(open, name) else { return };
         let name_of = || OsStr::from_bytes(name.to_bytes());
         match meta.kind() {
-            Type::Folder if self.files.on_local(&meta) => {
+            Type::Folder if !self.places.contains(&meta.identity()) => {
                 let top = folders.get(parent).map_or(0, |parent| parent.top);
                 // Below the place itself each folder is a top.
                 let top = if parent == 0 { folders.len() } else { top };
-                let name = name_of().into();
-                folders.push(Folder { parent, top, name, identity: meta.identity(), share: 0 });
+                folders.push(Folder { parent, top, name: name_of().into(), identity: meta.identity(), share: 0 });
             }
             Type::Regular => {
                 let capabilities = capabilities(open, name);
@@ -164,12 +201,19 @@ impl Walk<'_> {
                     let path = path(folders, parent, true).join(name_of());
                     let mut shown = meta.rights();
                     capabilities.iter().for_each(|it| _ = write!(shown, " capabilities {it}"));
-                    let fingerprint = Fingerprint { shown, compared: meta.times() };
+                    let fingerprint = Fingerprint { shown, compared: meta.times(), changed: meta.changed() };
                     self.snapshot.add(Kind::SetuidFile, printable(path.as_os_str().as_bytes()), fingerprint);
                 }
             }
-            // Another kind of filesystem: by design none of the look's.
             Type::Folder | Type::Link | Type::Other => {}
+        }
+    }
+
+    fn rest(&mut self) {
+        let worked = self.since.elapsed();
+        if worked >= WORKS_FOR {
+            std::thread::sleep(worked.min(10 * WORKS_FOR));
+            self.since = Instant::now();
         }
     }
 
@@ -189,7 +233,7 @@ fn path(folders: &[Folder], mut number: usize, whole: bool) -> PathBuf {
     let place = folders.first().filter(|_| whole).map(|place| &place.name);
     let mut path = Vec::new();
     for name in place.into_iter().chain(names.into_iter().rev()) {
-        if !path.is_empty() {
+        if !path.is_empty() && !path.ends_with(b"/") {
             path.push(b'/');
         }
         path.extend_from_slice(name.as_bytes());
@@ -221,7 +265,7 @@ mod tests {
     use std::time::Duration;
 
     fn found(root: &Path, patience: Duration) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot::new();
         look(&Files::below(root, patience), &mut snapshot);
         snapshot
     }
@@ -238,14 +282,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         plant(root.path(), "usr/bin/sudo");
         plant(root.path(), "home/alice/a/b/c/d/x,y\n");
-        plant(root.path(), "var/lib/elsewhere");
+        ["var/lib/elsewhere", "etc/x", "x"].iter().for_each(|path| plant(root.path(), path));
         fs::create_dir_all(root.path().join("tmp")).unwrap();
         symlink("..", root.path().join("tmp/loop")).unwrap();
         symlink("usr/bin", root.path().join("bin")).unwrap();
         let snapshot = found(root.path(), Duration::from_secs(10));
         let names: Vec<&String> = snapshot.of(Kind::SetuidFile).keys().collect();
-        assert_eq!(names, ["/home/alice/a/b/c/d/x\\x2cy\\u{a}", "/usr/bin/sudo"]);
-        assert!(snapshot.unseen(Kind::SetuidFile).is_empty());
+        assert_eq!(names, ["/etc/x", "/home/alice/a/b/c/d/x\\x2cy\\u{a}", "/usr/bin/sudo", "/var/lib/elsewhere", "/x"]);
+        assert!(["/etc/", "/home/", "/usr/"].iter().all(|place| !snapshot.may_hide(Kind::SetuidFile, place)));
     }
 
     #[test]
@@ -258,7 +302,8 @@ mod tests {
         plant(root.path(), "home/zoe/a/x");
         let snapshot = found(root.path(), Duration::from_secs(30));
         assert_eq!(snapshot.of(Kind::SetuidFile).len(), 2);
-        assert_eq!(snapshot.unseen(Kind::SetuidFile).keys().collect::<Vec<_>>(), ["/home/bob"]);
+        let unseen = snapshot.unseen(Kind::SetuidFile).keys().filter(|area| area.starts_with("/home"));
+        assert_eq!(unseen.collect::<Vec<_>>(), ["/home/bob"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Names come from hostile files: they are made printable here, and how much a snapshot holds has an end.
 
+use super::places::TABLE;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -44,13 +45,19 @@ pub enum Kind {
     Linger,
     /// A unit that exists until the next boot (systemd-run(1)).
     TransientUnit,
-    /// pam.d(5), sshd_config(5), ld.so(8).
+    /// What runs at boot beside units.
+    StartupScript,
+    /// What each login runs or reads, such as `/etc/profile`.
+    Profile,
+    /// What root's own programs start or load when something happens, such as udev(7)'s rules.
+    SystemHook,
+    /// What decides who gets in, and what each program loads: pam.d(5), sshd_config(5), ld.so(8).
     AccessFile,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::AuthorizedKeys,
         Self::Crontab,
         Self::AtJob,
@@ -62,6 +69,9 @@ impl Kind {
         Self::SystemUnit,
         Self::Linger,
         Self::TransientUnit,
+        Self::StartupScript,
+        Self::Profile,
+        Self::SystemHook,
         Self::AccessFile,
     ];
 }
@@ -80,6 +90,9 @@ impl fmt::Display for Kind {
             Self::SystemUnit => "system unit",
             Self::Linger => "linger",
             Self::TransientUnit => "transient unit",
+            Self::StartupScript => "startup script",
+            Self::Profile => "profile",
+            Self::SystemHook => "system hook",
             Self::AccessFile => "access file",
         })
     }
@@ -92,14 +105,39 @@ pub struct Fingerprint {
     pub shown: String,
     /// What is compared beside that: a hash, times.
     pub compared: String,
+    /// When its file was last changed in any way, in nanoseconds since 1970; 0 where that says nothing of it.
+    #[serde(default)]
+    pub changed: i64,
+}
+
+impl Fingerprint {
+    /// Whether it is the same thing, whenever it was touched.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.shown, &self.compared) == (&other.shown, &other.compared)
+    }
 }
 
 /// What one look at the host found.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
-    /// Whether sudo was open already when it was taken.
+    /// Whether sudo was open already when the lists were read.
     pub late: bool,
+    /// The tables that it was taken by ([`TABLE`](super::places::TABLE)).
+    #[serde(default)]
+    pub table: u32,
+    /// When it was begun, in nanoseconds since 1970.
+    #[serde(default)]
+    pub begun: i64,
+    /// When it was finished.
+    #[serde(default)]
+    pub finished: i64,
+    /// When sudo opened, where that was before it was finished: what was changed from then on may not have been there before.
+    #[serde(default)]
+    pub opened: Option<i64>,
+    /// Whether the clock was set between the opening and the end of this look: change times tell nothing then.
+    #[serde(default)]
+    pub clock_was_set: bool,
     /// Homes that were looked at for people of this grant who are not in /etc/passwd.
     pub homes: BTreeSet<String>,
     items: BTreeMap<Kind, BTreeMap<String, Fingerprint>>,
@@ -109,6 +147,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// One by the tables of today, with nothing in it.
+    pub fn new() -> Self {
+        Self { table: TABLE, ..Self::default() }
+    }
+
     /// Adds an item. One of the same name, such as a second line for the same account, gets a number.
     pub fn add(&mut self, kind: Kind, name: String, fingerprint: Fingerprint) {
         self.bytes += ITEM + name.len() + fingerprint.shown.len() + fingerprint.compared.len();
@@ -123,6 +166,23 @@ impl Snapshot {
             unique = format!("{name} (number {count})");
         }
         items.insert(unique, fingerprint);
+    }
+
+    /// Takes the items of a kind, and what of it was not looked at, from another.
+    pub fn take_kind(&mut self, kind: Kind, other: &Self) {
+        self.unseen.remove(&kind);
+        self.unseen.extend(other.unseen.get(&kind).map(|areas| (kind, areas.clone())));
+        other.of(kind).iter().for_each(|(name, fingerprint)| self.add(kind, name.clone(), fingerprint.clone()));
+    }
+
+    /// Whether an item in it may have come after sudo opened.
+    pub fn may_be_new(&self, item: &Fingerprint) -> bool {
+        self.opened.is_some_and(|opened| (opened..=self.finished).contains(&item.changed))
+    }
+
+    /// Whether an item that is not in it was there before all the same, by its change time.
+    pub fn is_old(&self, item: &Fingerprint) -> bool {
+        item.changed != 0 && item.changed < self.opened.unwrap_or(self.begun) && !self.clock_was_set
     }
 
     /// Notes that what lies below `area` (a path, printable; all of the kind where it is empty) was not looked at.
@@ -149,7 +209,9 @@ impl Snapshot {
     pub fn may_hide(&self, kind: Kind, name: &str) -> bool {
         // Accounts and groups are not named by the file that was not looked at.
         let by_path = !matches!(kind, Kind::Account | Kind::Group);
-        self.unseen(kind).keys().any(|area| !by_path || name.starts_with(area.as_str()))
+        let unseen = self.unseen(kind).keys().any(|area| !by_path || name.starts_with(area.as_str()));
+        // By other tables, it looked elsewhere.
+        unseen || self.table != TABLE
     }
 
     /// How many items there are.
@@ -209,9 +271,9 @@ mod tests {
 
     #[test]
     fn a_snapshot_comes_back_from_its_json_and_a_second_line_of_one_name_is_an_item_of_its_own() {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot::new();
         for shown in ["uid 0", "uid 1"] {
-            let fingerprint = Fingerprint { shown: shown.into(), compared: String::new() };
+            let fingerprint = Fingerprint { shown: shown.into(), ..Fingerprint::default() };
             snapshot.add(Kind::Account, "eve".into(), fingerprint);
         }
         snapshot.not_looked_at(Kind::SetuidFile, "/srv", "too much");

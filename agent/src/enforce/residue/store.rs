@@ -5,7 +5,7 @@ use crate::durable;
 use curfew_protocol::grant::GrantId;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Where they are.
@@ -24,14 +24,24 @@ impl Store {
         Self(folder.into())
     }
 
-    /// Stores the snapshot of a grant durably, for root alone.
+    /// Stores the snapshot of some grants durably, for root alone: once on the disk, however many they are.
     ///
     /// # Errors
     ///
     /// What the disk says.
-    pub fn put(&self, id: &str, snapshot: &Snapshot) -> io::Result<()> {
+    pub fn put(&self, ids: &[String], snapshot: &Snapshot) -> io::Result<()> {
+        let Some((first, others)) = ids.split_first() else { return Ok(()) };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-        durable::write(&self.0.join(id), &serde_json::to_vec(snapshot)?)
+        let (place, bytes) = (self.0.join(first), serde_json::to_vec(snapshot)?);
+        durable::write(&place, &bytes)?;
+        for other in others {
+            self.remove(other)?;
+            // A file has so many names and no more.
+            if fs::hard_link(&place, self.0.join(other)).is_err() {
+                durable::write(&self.0.join(other), &bytes)?;
+            }
+        }
+        File::open(&self.0)?.sync_all()
     }
 
     /// Whether the grant has a snapshot.
@@ -53,8 +63,15 @@ impl Store {
     /// That it can't be read, or is none.
     pub fn get(&self, id: &str) -> io::Result<Snapshot> {
         let mut bytes = Vec::new();
-        File::open(self.0.join(id))?.take(LONGEST).read_to_end(&mut bytes)?;
-        Ok(serde_json::from_slice(&bytes)?)
+        let file = File::open(self.0.join(id))?;
+        let stored = file.metadata()?;
+        file.take(LONGEST).read_to_end(&mut bytes)?;
+        let mut snapshot: Snapshot = serde_json::from_slice(&bytes)?;
+        if snapshot.begun == 0 {
+            // Versions that did not note it stored it before sudo opened.
+            snapshot.begun = stored.mtime().saturating_mul(1_000_000_000);
+        }
+        Ok(snapshot)
     }
 
     /// Removes the snapshot of a grant.
@@ -75,8 +92,6 @@ impl Store {
 mod tests {
     use super::super::snapshot::{Fingerprint, Kind};
     use super::*;
-    use std::os::unix::fs::MetadataExt;
-
     #[test]
     fn a_snapshot_is_kept_for_root_alone_until_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
@@ -84,7 +99,10 @@ mod tests {
         assert!(store.ids().is_empty());
         let mut snapshot = Snapshot::default();
         snapshot.add(Kind::Linger, "alice".into(), Fingerprint::default());
-        store.put("g1", &snapshot).unwrap();
+        store.put(&["g1".into(), "g2".into()], &snapshot).unwrap();
+        store.put(&["g2".into(), "g1".into()], &snapshot).unwrap();
+        assert_eq!(store.get("g2").unwrap().of(Kind::Linger), snapshot.of(Kind::Linger));
+        store.remove("g2").unwrap();
         fs::write(folder.path().join("residue/no id.tmp"), "").unwrap();
         assert_eq!(store.ids(), ["g1"]);
         assert_eq!(store.get("g1").unwrap().of(Kind::Linger), snapshot.of(Kind::Linger));

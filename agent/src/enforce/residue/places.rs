@@ -1,0 +1,337 @@
+//! What is looked at: each kind of thing that can be left for later, and where it is.
+//!
+//! A place is a file, or a folder with all that is in it. What is not in these tables is not looked at, but for set-user-ID files, which are
+//! looked for everywhere (`setuid`).
+
+use super::snapshot::Kind;
+
+/// The number of these tables: a snapshot by another says what it could not have seen.
+pub const TABLE: u32 = 1;
+
+/// Places of the host.
+pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
+    (
+        Kind::Sudoers,
+        &[
+            "/etc/sudoers",
+            "/etc/sudoers.d",
+            "/etc/sudoers-rs",
+            "/etc/sudo.conf",
+            "/etc/sudo_logsrvd.conf",
+            "/etc/doas.conf",
+        ],
+    ),
+    (
+        Kind::Crontab,
+        &[
+            "/etc/crontab",
+            "/etc/anacrontab",
+            "/etc/cron.d",
+            "/etc/cron.hourly",
+            "/etc/cron.daily",
+            "/etc/cron.weekly",
+            "/etc/cron.monthly",
+            "/etc/cron.yearly",
+            "/var/spool/cron",
+        ],
+    ),
+    (Kind::AtJob, &["/var/spool/cron/atjobs", "/var/spool/at"]),
+    // The load path of systemd.unit(5), the transient ones aside, and what a manager runs before any unit (systemd.generator(7)).
+    (
+        Kind::SystemUnit,
+        &[
+            "/etc/systemd/system.control",
+            "/run/systemd/system.control",
+            "/run/systemd/generator.early",
+            "/etc/systemd/system",
+            "/etc/systemd/system.attached",
+            "/run/systemd/system",
+            "/run/systemd/system.attached",
+            "/run/systemd/generator",
+            "/usr/local/lib/systemd",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+            "/run/systemd/generator.late",
+            "/etc/systemd/system.conf",
+            "/etc/systemd/system.conf.d",
+            "/run/systemd/system.conf.d",
+            "/usr/lib/systemd/system.conf.d",
+            "/etc/systemd/system-generators",
+            "/run/systemd/system-generators",
+            "/usr/lib/systemd/system-generators",
+            "/etc/systemd/system-environment-generators",
+            "/run/systemd/system-environment-generators",
+            "/usr/lib/systemd/system-environment-generators",
+            "/etc/systemd/system-shutdown",
+            "/usr/lib/systemd/system-shutdown",
+            "/etc/systemd/system-sleep",
+            "/usr/lib/systemd/system-sleep",
+        ],
+    ),
+    (
+        Kind::UserUnit,
+        &[
+            "/etc/xdg/systemd/user",
+            "/etc/systemd/user",
+            "/run/systemd/user",
+            "/usr/local/share/systemd/user",
+            "/usr/share/systemd/user",
+            "/usr/lib/systemd/user",
+            "/etc/systemd/user.conf",
+            "/etc/systemd/user.conf.d",
+            "/etc/systemd/user-generators",
+            "/run/systemd/user-generators",
+            "/usr/lib/systemd/user-generators",
+            "/etc/systemd/user-environment-generators",
+            "/run/systemd/user-environment-generators",
+            "/usr/lib/systemd/user-environment-generators",
+            "/etc/xdg/autostart",
+        ],
+    ),
+    (Kind::TransientUnit, &["/run/systemd/transient"]),
+    (Kind::Linger, &["/var/lib/systemd/linger"]),
+    // What runs at boot beside units.
+    (
+        Kind::StartupScript,
+        &[
+            "/etc/rc.local",
+            "/etc/rc.d",
+            "/etc/init.d",
+            "/etc/rcS.d",
+            "/etc/rc0.d",
+            "/etc/rc1.d",
+            "/etc/rc2.d",
+            "/etc/rc3.d",
+            "/etc/rc4.d",
+            "/etc/rc5.d",
+            "/etc/rc6.d",
+            "/etc/inittab",
+            "/etc/default",
+            "/etc/sysconfig",
+            "/etc/initramfs-tools",
+            "/usr/share/initramfs-tools",
+            "/etc/dracut.conf",
+            "/etc/dracut.conf.d",
+            "/etc/kernel",
+            "/usr/lib/kernel",
+            "/etc/grub.d",
+        ],
+    ),
+    // What each login runs or reads.
+    (
+        Kind::Profile,
+        &[
+            "/etc/profile",
+            "/etc/profile.d",
+            "/etc/bash.bashrc",
+            "/etc/bash.bash_logout",
+            "/etc/bashrc",
+            "/etc/inputrc",
+            "/etc/environment",
+            "/etc/environment.d",
+            "/run/environment.d",
+            "/usr/lib/environment.d",
+            "/etc/zsh",
+            "/etc/zshenv",
+            "/etc/zprofile",
+            "/etc/zshrc",
+            "/etc/zlogin",
+            "/etc/csh",
+            "/etc/csh.cshrc",
+            "/etc/csh.login",
+            "/etc/fish",
+            "/etc/skel",
+            "/etc/update-motd.d",
+            "/etc/X11/Xsession.d",
+        ],
+    ),
+    // What root's own programs start or load when something happens.
+    (
+        Kind::SystemHook,
+        &[
+            "/etc/udev",
+            "/run/udev/rules.d",
+            "/usr/local/lib/udev",
+            "/usr/lib/udev/rules.d",
+            "/etc/modprobe.d",
+            "/run/modprobe.d",
+            "/usr/local/lib/modprobe.d",
+            "/usr/lib/modprobe.d",
+            "/etc/modules",
+            "/etc/modules-load.d",
+            "/run/modules-load.d",
+            "/usr/lib/modules-load.d",
+            "/etc/sysctl.conf",
+            "/etc/sysctl.d",
+            "/run/sysctl.d",
+            "/usr/lib/sysctl.d",
+            "/etc/binfmt.d",
+            "/run/binfmt.d",
+            "/usr/lib/binfmt.d",
+            "/etc/tmpfiles.d",
+            "/run/tmpfiles.d",
+            "/usr/lib/tmpfiles.d",
+            "/etc/sysusers.d",
+            "/run/sysusers.d",
+            "/usr/lib/sysusers.d",
+            "/etc/dbus-1",
+            "/run/dbus-1",
+            "/usr/local/share/dbus-1",
+            "/usr/share/dbus-1",
+            "/etc/NetworkManager",
+            "/usr/lib/NetworkManager/dispatcher.d",
+            "/etc/networkd-dispatcher",
+            "/usr/lib/networkd-dispatcher",
+            "/etc/network",
+            "/etc/dhcp",
+            "/etc/ppp",
+            "/etc/logrotate.conf",
+            "/etc/logrotate.d",
+            "/etc/apt/apt.conf",
+            "/etc/apt/apt.conf.d",
+            "/etc/dpkg",
+            "/etc/dnf/plugins",
+            "/etc/dnf/dnf.conf",
+            "/etc/yum.conf",
+            "/etc/acpi",
+            "/etc/ca-certificates/update.d",
+            "/etc/inetd.conf",
+            "/etc/xinetd.conf",
+            "/etc/xinetd.d",
+            "/etc/rsyslog.conf",
+            "/etc/rsyslog.d",
+            "/etc/aliases",
+        ],
+    ),
+    // What decides who gets in, and what each program loads.
+    (
+        Kind::AccessFile,
+        &[
+            "/etc/pam.d",
+            "/etc/pam.conf",
+            "/usr/lib/pam.d",
+            "/etc/security",
+            "/usr/lib/security",
+            "/usr/lib64/security",
+            "/usr/lib/x86_64-linux-gnu/security",
+            "/usr/lib/aarch64-linux-gnu/security",
+            "/usr/lib/arm-linux-gnueabihf/security",
+            "/usr/lib/i386-linux-gnu/security",
+            "/usr/lib/powerpc64le-linux-gnu/security",
+            "/usr/lib/riscv64-linux-gnu/security",
+            "/usr/lib/s390x-linux-gnu/security",
+            "/etc/ssh",
+            "/etc/hosts.equiv",
+            "/etc/nsswitch.conf",
+            "/etc/userdb",
+            "/run/userdb",
+            "/usr/lib/userdb",
+            "/etc/gshadow",
+            "/etc/login.defs",
+            "/etc/shells",
+            "/etc/securetty",
+            "/etc/krb5.conf",
+            "/etc/krb5.conf.d",
+            "/etc/krb5.keytab",
+            "/etc/sssd",
+            "/etc/polkit-1",
+            "/run/polkit-1",
+            "/usr/local/share/polkit-1",
+            "/usr/share/polkit-1",
+            "/var/lib/polkit-1",
+            "/etc/ld.so.preload",
+            "/etc/ld.so.conf",
+            "/etc/ld.so.conf.d",
+            "/etc/curfew",
+        ],
+    ),
+];
+
+/// Places in each home.
+pub const OF_A_HOME: &[(Kind, &[&str])] = &[
+    (
+        Kind::UserUnit,
+        &[
+            ".config/systemd/user",
+            ".config/systemd/user.control",
+            ".config/systemd/user.conf",
+            ".config/systemd/user-generators",
+            ".local/share/systemd/user",
+            ".config/autostart",
+        ],
+    ),
+    (
+        Kind::Profile,
+        &[
+            ".profile",
+            ".bashrc",
+            ".bash_profile",
+            ".bash_login",
+            ".bash_logout",
+            ".bash_aliases",
+            ".inputrc",
+            ".zshenv",
+            ".zprofile",
+            ".zshrc",
+            ".zlogin",
+            ".zlogout",
+            ".cshrc",
+            ".tcshrc",
+            ".login",
+            ".kshrc",
+            ".pam_environment",
+            ".config/environment.d",
+            ".config/fish",
+            ".xprofile",
+            ".xsession",
+            ".xsessionrc",
+            ".xinitrc",
+        ],
+    ),
+    (
+        Kind::AccessFile,
+        &[
+            ".ssh/rc",
+            ".ssh/environment",
+            ".ssh/config",
+            ".rhosts",
+            ".shosts",
+            ".k5login",
+            ".k5users",
+            ".forward",
+            ".procmailrc",
+        ],
+    ),
+];
+
+/// Places in each `/run/user/UID`.
+pub const OF_A_RUNTIME_FOLDER: &[(Kind, &[&str])] = &[
+    (
+        Kind::UserUnit,
+        &[
+            "systemd/user.control",
+            "systemd/user",
+            "systemd/generator.early",
+            "systemd/generator",
+            "systemd/generator.late",
+        ],
+    ),
+    (Kind::TransientUnit, &["systemd/transient"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_place_is_looked_at_twice() {
+        for table in [OF_THE_HOST, OF_A_HOME, OF_A_RUNTIME_FOLDER] {
+            let mut seen = BTreeSet::new();
+            for place in table.iter().flat_map(|(_, places)| places.iter()) {
+                assert!(seen.insert(*place), "{place}");
+                assert_eq!(place.starts_with('/'), std::ptr::eq(table, OF_THE_HOST), "{place}");
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Questions to the user database (nsswitch.conf(5)), which may go over the network, and hang for some people and not for others.
+//!
+//! Each is asked on a thread of its own, not on one that the agent needs for anything else. About one person there is one question at a time,
+//! and in all there are few: one that hangs can't be called back. When they are all in use, /etc/passwd alone is asked: whoever stands there waits
+//! for no directory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+
+/// How long the answer may take.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most questions that stand at the same time, those that hang included.
+const MOST: usize = 32;
+
+/// The local accounts (passwd(5)).
+const LOCAL: &str = "/etc/passwd";
+
+static ALL: Semaphore = Semaphore::const_new(MOST);
+
+/// Whom the questions are about.
+static ABOUT: Mutex<Option<HashMap<String, Weak<Semaphore>>>> = Mutex::new(None);
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unanswered {
+    /// It did not come in time; nor may one before it, about the same person.
+    #[error("the user database did not answer within {PATIENCE:?}")]
+    Late,
+    /// Too many questions hang.
+    #[error("the user database leaves {MOST} questions unanswered, and no more are asked")]
+    Busy,
+}
+
+/// Asks `question`, which is `about` one person.
+///
+/// # Errors
+///
+/// [`Unanswered`]; the question may stand for longer then.
+pub async fn ask<T: Send + 'static>(
+    about: String,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unanswered> {
+    let one = one_about(about);
+    let answer = async move {
+        let one = one.acquire_owned().await.map_err(|_| Unanswered::Late)?;
+        let all = tokio::time::timeout(PATIENCE / 4, ALL.acquire()).await;
+        let all = all.ok().and_then(Result::ok).ok_or(Unanswered::Busy)?;
+        let (tell, told) = oneshot::channel();
+        let asking = move || {
+            let answer = question();
+            drop((all, one));
+            // Nobody may wait any more.
+            _ = tell.send(answer);
+        };
+        std::thread::Builder::new().name("user-database".into()).spawn(asking).map_err(|_| Unanswered::Busy)?;
+        told.await.map_err(|_| Unanswered::Late)
+    };
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or(Err(Unanswered::Late))
+}
+
+fn one_about(about: String) -> Arc<Semaphore> {
+    let mut all = ABOUT.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_default();
+    if let Some(known) = all.get(&about).and_then(Weak::upgrade) {
+        return known;
+    }
+    all.retain(|_, it| it.strong_count() > 0);
+    let one = Arc::new(Semaphore::new(1));
+    all.insert(about, Arc::downgrade(&one));
+    one
+}
+
+/// The line of /etc/passwd that has `value` as its field of the number `field`, from 0.
+pub fn local(field: usize, value: &str) -> Option<Vec<String>> {
+    let text = std::fs::read(LOCAL).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let line = fields.into_iter().find(|fields| fields.get(field) == Some(&value) && fields.len() >= 7)?;
+    Some(line.into_iter().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn block_on<T>(answer: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(answer)
+    }
+
+    #[test]
+    fn a_question_that_hangs_occupies_one_place_however_often_it_is_asked_and_no_others() {
+        let (release, hung) = mpsc::channel::<()>();
+        block_on(async {
+            let first = ask("bob".into(), move || hung.recv().is_ok());
+            assert_eq!(first.await, Err(Unanswered::Late));
+            let free = ALL.available_permits();
+            let (second, third) = tokio::join!(ask("bob".into(), || true), ask("bob".into(), || true));
+            assert_eq!((second, third), (Err(Unanswered::Late), Err(Unanswered::Late)));
+            assert!(ALL.available_permits() >= free, "they wait for the first, and ask nothing");
+            assert_eq!(ask("alice".into(), || 1).await, Ok(1));
+            release.send(()).unwrap();
+            assert_eq!(ask("bob".into(), || 2).await, Ok(2));
+        });
+    }
+
+    #[test]
+    fn a_local_account_is_found_without_the_database() {
+        let root = local(0, "root").unwrap();
+        assert_eq!(root.get(2).map(String::as_str), Some("0"));
+        assert_eq!(local(2, "0").unwrap().first().map(String::as_str), Some("root"));
+        assert_eq!(local(0, "nobody-of-this-name"), None);
+    }
+}
