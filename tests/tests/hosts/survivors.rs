@@ -171,7 +171,9 @@ fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Rel
     std::thread::sleep(Duration::from_millis(1100));
     let mut login = host.ssh_stay("alice", "-T");
     login.send("sudo -n sh -c 'cp /usr/bin/sleep /usr/local/bin/planted && chmod 4755 /usr/local/bin/planted; exec sleep 861' </dev/null &\n");
-    wait_for_start(&host, &["sleep 861"]);
+    wait_for("what root runs", SOON, || {
+        host.elevated_processes("alice").iter().any(|it| it.command == "sleep 861").then_some(())
+    });
     login.send("/usr/local/bin/napper 862 & /usr/local/bin/planted 863 & unshare --user --map-root-user sleep 864 &\n");
     let started = ["/usr/local/bin/napper 862", "/usr/local/bin/planted 863", "sleep 864"];
     for program in started {
