@@ -71,6 +71,7 @@ mod hosts {
     mod end;
     mod endpoint;
     mod endpoint_faults;
+    mod guards;
     mod hardening;
     mod harness;
     mod hostile_grant;
