@@ -5,15 +5,20 @@
 //! the next one, and nothing is started. It rings by the wall clock and, where that is set back, by CLOCK_MONOTONIC, which does not count
 //! suspend: an agent that is dead while its host sleeps and while the clock stands back, too, ends that much later. `curfew-clock.timer`
 //! has the sweep look at each step of the clock.
+//!
+//! What was armed is looked at again at each of the agent's looks, which costs one stat(2): a timer that somebody
+//! stopped is back within 30 s.
 
 use crate::agent::Agent;
 use crate::clock::belief::NO_STEP;
 use crate::clock::{self, Reading};
+use crate::guard_timer::{self, Rings};
 use crate::program::{self, Said};
 use jiff::{SignedDuration, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -37,11 +42,19 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 
+/// Where PID 1 keeps the files of transient units, for as long as it knows them (systemd.unit(5)).
+const TRANSIENT: &str = "/run/systemd/transient";
+
+/// Where a unit is masked, with a link to /dev/null.
+const MASKS: [&str; 2] = ["/etc/systemd/system", "/run/systemd/system"];
+
 /// The next end, for PID 1 to keep.
 #[derive(Debug, Default)]
 pub struct Deadline {
     wanted: Cell<Wanted>,
     changed: Notify,
+    /// The file of the timer that was armed last, and that has not rung.
+    armed: RefCell<Option<PathBuf>>,
     /// Why PID 1 does not keep it.
     problem: RefCell<Option<String>>,
 }
@@ -79,17 +92,24 @@ impl End {
 }
 
 impl Deadline {
-    /// Has PID 1 keep `next_end`. The timers of earlier ends go once everything is `settled`.
+    /// Has PID 1 keep `next_end`, also where it was told already and the timer was stopped since. The timers of earlier
+    /// ends go once everything is `settled`.
     pub fn set(&self, next_end: Option<End>, settled: bool) {
         let wanted = Wanted { next_end, settled };
-        if self.wanted.replace(wanted) != wanted {
+        let stopped = self.armed.borrow().as_deref().is_some_and(|timer| !timer.exists());
+        let known = self.wanted.replace(wanted) == wanted;
+        if known && stopped {
+            tracing::warn!("the timer of the next end was stopped, and is armed again");
+        }
+        if !known || stopped {
+            self.armed.take();
             self.changed.notify_one();
         }
     }
 
     /// Why PID 1 does not keep the next end, where it does not.
     pub fn problem(&self) -> Option<String> {
-        self.problem.borrow().clone()
+        self.problem.borrow().clone().or_else(|| is_masked(SWEEP).then(|| format!("{SWEEP} is masked")))
     }
 
     /// Arms what is wanted now.
@@ -104,6 +124,9 @@ impl Deadline {
             tracing::error!("PID 1 could not be told of the next end: {problem}");
         }
         let done = problem.is_none();
+        let timer =
+            wanted.next_end.filter(|_| done).map(|end| Path::new(TRANSIENT).join(format!("{}.timer", end.name())));
+        *self.armed.borrow_mut() = timer;
         *self.problem.borrow_mut() = problem;
         done
     }
@@ -125,10 +148,15 @@ async fn arm(wanted: Wanted) -> Result<(), String> {
     let there: Vec<&str> = listed.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     let name = wanted.next_end.map(End::name);
     let timer = name.as_ref().map(|name| format!("{name}.timer"));
-    if let (Some(name), Some(end)) = (&name, wanted.next_end)
-        && !there.iter().any(|it| timer.as_deref() == Some(it))
-    {
-        start(name, end).await?;
+    if let (Some(name), Some(timer), Some(end)) = (&name, &timer, wanted.next_end) {
+        let armed = there.contains(&timer.as_str());
+        let stays = armed && stays(timer);
+        if armed && !stays {
+            ask(SYSTEMCTL, &["stop", timer]).await?;
+        }
+        if !stays {
+            start(name, end).await?;
+        }
     }
     for old in there.into_iter().filter(|it| wanted.settled && timer.as_deref() != Some(it)) {
         // One that has just rung is gone by itself.
@@ -139,23 +167,28 @@ async fn arm(wanted: Wanted) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a timer is one that nothing but the host's end takes away, and not one of an earlier version's. One that
+/// can't be read does.
+fn stays(timer: &str) -> bool {
+    fs::read_to_string(Path::new(TRANSIENT).join(timer)).map_or(true, |text| text.contains(guard_timer::MARK))
+}
+
+fn is_masked(unit: &str) -> bool {
+    MASKS.iter().any(|folder| fs::read_link(Path::new(folder).join(unit)).is_ok_and(|to| to == Path::new("/dev/null")))
+}
+
 async fn start(name: &str, end: End) -> Result<(), String> {
     let End { at, by_boot, .. } = end;
-    let rings = at.checked_add(BEHIND_THE_END).unwrap_or(Timestamp::MAX);
-    let timer = [
-        "--quiet",
-        "--collect",
-        &format!("--unit={name}"),
-        &format!("--description=The end of access at {at}, kept by PID 1 should curfewd be away"),
-        &format!("--on-calendar={}", calendar(rings)),
-        "--timer-property=AccuracySec=1ms",
-        "--timer-property=RemainAfterElapse=no",
-    ];
     let left = by_boot.map(|end| end.saturating_sub(clock::boot_time()).saturating_add(BEHIND_THE_END.unsigned_abs()));
-    let left: Vec<String> = left.map(|left| format!("--on-active={}us", left.as_micros())).into_iter().collect();
-    let left: Vec<&str> = left.iter().map(String::as_str).collect();
-    let sweep = [SYSTEMCTL, "start", "--no-block", SWEEP];
-    ask(SYSTEMD_RUN, &[timer.as_slice(), left.as_slice(), sweep.as_slice()].concat()).await.map(drop)
+    let rings = Rings {
+        at: Some(calendar(at.checked_add(BEHIND_THE_END).unwrap_or(Timestamp::MAX))),
+        after_us: left.map(|left| left.as_micros()),
+        accuracy: "1ms",
+    };
+    let description = format!("The end of access at {at}, kept by PID 1 should curfewd be away");
+    let arguments = guard_timer::arguments(name, &description, &rings, SWEEP);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    ask(SYSTEMD_RUN, &arguments).await.map(drop)
 }
 
 /// Clears the mark of failure that a killed unit leaves.
@@ -209,6 +242,25 @@ mod tests {
         assert!(woken.as_mut().enable());
         let mut woken = std::pin::pin!(deadline.changed.notified());
         deadline.set(end, true);
+        assert!(!woken.as_mut().enable());
+    }
+
+    #[test]
+    fn a_timer_that_was_stopped_is_armed_again_and_one_that_is_there_wakes_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let timer = folder.path().join("curfew-end-x.timer");
+        fs::write(&timer, "").unwrap();
+        let deadline = Deadline::default();
+        *deadline.armed.borrow_mut() = Some(timer.clone());
+        let mut woken = std::pin::pin!(deadline.changed.notified());
+        deadline.set(None, false);
+        assert!(!woken.as_mut().enable());
+        fs::remove_file(&timer).unwrap();
+        deadline.set(None, false);
+        assert!(woken.as_mut().enable());
+        // Told once: it is at work already.
+        let mut woken = std::pin::pin!(deadline.changed.notified());
+        deadline.set(None, false);
         assert!(!woken.as_mut().enable());
     }
 }

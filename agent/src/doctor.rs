@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `agent` | the configuration, the agent, its module, the exempt list, the endpoint, the clock |
 //! | `units` | what systemd starts, and in which order |
-//! | `pam` | the wiring: is our line asked, and asked first? |
+//! | `pam` | the wiring: is our line asked, and asked first? Is our session line reached? |
 //! | `ssh` | whether sshd asks PAM, and lets root in |
 //! | `sudo`, `sudoers` | which sudo, whether it reads our rules and asks PAM |
 //! | `standing` | who has root's rights without a grant |

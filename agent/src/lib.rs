@@ -19,6 +19,7 @@ pub mod durable;
 pub mod endpoint;
 pub mod enforce;
 pub mod grant;
+pub mod guard_timer;
 pub mod human;
 pub mod journal;
 pub mod log;

@@ -11,6 +11,7 @@
 //! | `copy` | copies of files that the distribution keeps elsewhere |
 //! | `doors` | services in which PAM does not ask us |
 //! | `stack` | reads a service's rules: is our line the first to be asked? |
+//! | `session_order` | reads its session rules: is our line reached? |
 //! | `transaction`, `rehearsal` | real PAM transactions against what is wired |
 //! | `replacement` | what a change writes, file by file, and the way back |
 //! | `turn` | one change at a time |
@@ -22,6 +23,7 @@ mod lines;
 pub mod marks;
 pub mod rehearsal;
 pub mod replacement;
+pub mod session_order;
 pub mod stack;
 pub mod transaction;
 pub mod turn;

@@ -8,6 +8,7 @@
 //!   [`journal`] reads what it wrote down and [`curfew`] speaks to the product under test.
 //! - [`vm`] boots a whole virtual machine from the same files, for what takes a kernel of its own: clock steps, suspend,
 //!   a wrong hardware clock, power loss.
+//! - [`timing`] tells how long each test took.
 //! - [`package`] makes other versions of packages and kills dpkg in its work.
 //! - [`gate`] halts logins on their way through PAM, [`load`] sets people who mean harm on the agent, [`crash`] kills it at a
 //!   chosen step.
@@ -35,6 +36,7 @@ pub mod release;
 pub mod root;
 pub mod shell;
 pub mod ssh;
+pub mod timing;
 pub mod vm;
 pub mod wait;
 

@@ -1,9 +1,17 @@
-//! Whole hosts: real sshd, sudo, systemd, logind and journald, with the package that users install.
-//! Each module is a part of what Curfew promises; each test runs on every release.
+//! Whole hosts: real sshd, sudo, systemd, logind and journald, with the package that users install. Each module is a
+//! part of what Curfew promises. Every test is compiled for each release that it can run on, and `tests/run` picks: one
+//! release, in turn, for most; each, for what is about a release (`tests/selection.sh`); all of them with `--all`.
 
-/// Makes tests of these functions, one for each release: `module::name::bookworm`, `…::trixie` and `…::trixie_sudo_rs`.
+/// Makes tests of these functions, one for each release, of which one runs in its turn: `module::name::bookworm`,
+/// `…::trixie` and `…::trixie_sudo_rs`.
 macro_rules! on_every_release {
     ($($name:ident,)+) => { $(on! { $name: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs })+ };
+}
+
+/// As `on_every_release!`, and all of them run: for what is about the release itself, such as its sudo, its systemd,
+/// its packages. At most forty sentences are.
+macro_rules! on_each_release {
+    ($($name:ident,)+) => { on_every_release! { $($name,)+ } };
 }
 
 /// As `on_every_release!`, for what sudo-rs has no words or options for. Say which, where it is used.
@@ -16,12 +24,17 @@ macro_rules! on_two_releases {
     ($($name:ident,)+) => { $(on! { $name: bookworm Bookworm, trixie Trixie })+ };
 }
 
+/// As `on_each_release!`, for what has nothing to do with which sudo it is.
+macro_rules! on_both_releases {
+    ($($name:ident,)+) => { on_two_releases! { $($name,)+ } };
+}
+
 /// On the newest release alone, for what happens in the agent and nowhere else on the host.
 macro_rules! on_one_release {
     ($($name:ident,)+) => { $(on! { $name: trixie Trixie })+ };
 }
 
-/// As `on_every_release!`, for what takes a host with both sudos, or with sudo-rs.
+/// As `on_one_release!`, for what takes a host with both sudos, or with sudo-rs.
 macro_rules! on_sudo_rs {
     ($($name:ident,)+) => { $(on! { $name: trixie_sudo_rs TrixieSudoRs })+ };
 }
@@ -33,6 +46,7 @@ macro_rules! on {
                 #[test]
                 fn $test() {
                     curfew_tests::say_failures_at_once();
+                    let _timed = curfew_tests::timing::Timed::begin();
                     super::$name(curfew_tests::Release::$release);
                 }
             )+
@@ -59,6 +73,7 @@ mod hosts {
     mod endpoint;
     mod endpoint_faults;
     mod flood;
+    mod guards;
     mod hardening;
     mod harness;
     mod hostile_grant;

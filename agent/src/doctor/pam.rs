@@ -1,7 +1,7 @@
 //! The wiring of each service: there, asked first, and with the right argument.
 
 use super::{Check, Finding, Host};
-use crate::wiring::{self, Kind, stack};
+use crate::wiring::{self, Kind, session_order, stack};
 use std::fs;
 use std::path::Path;
 
@@ -34,10 +34,37 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
         }
         checks.push(Check::pass("wiring", detail));
     }
+    checks.push(session_rules(&services));
     checks.extend(outdated(&services));
     checks.extend(stray(&services));
     checks.extend(without_a_file(&services));
     checks
+}
+
+/// Services in which PAM may not come to our session line. They are judged all the same; that a session began is told
+/// there by the account alone.
+fn session_rules(services: &[(String, Kind)]) -> Check {
+    let read = |service: &str| {
+        let vendors = Path::new(wiring::VENDOR_FOLDER).join(service);
+        let text = fs::read(Path::new(wiring::PAM_FOLDER).join(service)).or_else(|_| fs::read(vendors));
+        text.ok().map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let weak = |(service, kind): &(String, Kind)| {
+        let weakness = session_order::weakness(&read(service)?, *kind);
+        weakness.map(|weakness| format!("{}/{service}: {weakness}", wiring::PAM_FOLDER))
+    };
+    let kept = |(service, _): &(String, Kind)| {
+        let hindrance = session_order::hindrance(service, &read)?;
+        Some(format!("{}/{hindrance}", wiring::PAM_FOLDER))
+    };
+    let found: Vec<String> = services.iter().filter_map(weak).chain(services.iter().filter_map(kept)).collect();
+    if found.is_empty() {
+        return Check::pass("session_rules", "PAM comes to our session line in every service that is judged");
+    }
+    let detail = format!("PAM may not tell us that a session began: {}", found.join("; "));
+    let mend = "make that rule optional or required instead of sufficient or requisite, or move our session block, \
+                from `# curfew begin` to `# curfew end`, above it; where our own line was changed: curfew enable";
+    Check::warn("session_rules", detail, mend)
 }
 
 /// Programs that ask PAM by a service which has no file: PAM takes `other` then, which does not ask us.

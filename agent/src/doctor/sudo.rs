@@ -37,6 +37,7 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
     let Sudoers { lines, folders, unread } = sudoers::read(&main);
     checks.push(included(&main, &folders, occasion));
     checks.push(account(&lines, flavour));
+    checks.push(session(&lines, flavour));
     checks.extend(services(&lines, &host.config().elevation_services));
     checks.extend((!unread.is_empty()).then(|| {
         let detail = format!("what else sudo reads is not known: {}", unread.join("; "));
@@ -66,13 +67,29 @@ fn bare(line: &str) -> String {
     line.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
+/// Where a setting is switched off, for whomever.
+fn switched_off(lines: &[Line], setting: &str) -> Vec<String> {
+    let settings = lines.iter().filter(|line| line.text.trim_start().starts_with("Defaults"));
+    settings
+        .filter(|line| bare(&line.text).contains(&format!("!{setting}")))
+        .map(|line| format!("{}, line {}", line.path.display(), line.number))
+        .collect()
+}
+
+/// `pam_session` can be switched off, and then PAM does not tell us that a run began or ended.
+fn session(lines: &[Line], flavour: Flavour) -> Check {
+    let off = switched_off(lines, "pam_session");
+    if off.is_empty() || flavour == Flavour::Rs {
+        Check::pass("pam_session", "sudo has PAM open a session for each run")
+    } else {
+        let detail = format!("sudo opens no PAM session, so nothing tells us that a run began: {}", off.join("; "));
+        Check::warn("pam_session", detail, "take !pam_session out, with visudo")
+    }
+}
+
 /// `pam_acct_mgmt` can be switched off, and then nobody's sudo is judged.
 fn account(lines: &[Line], flavour: Flavour) -> Check {
-    let off = lines.iter().filter(|line| line.text.trim_start().starts_with("Defaults"));
-    let off: Vec<String> = off
-        .filter(|line| bare(&line.text).contains("!pam_acct_mgmt"))
-        .map(|line| format!("{}, line {}", line.path.display(), line.number))
-        .collect();
+    let off = switched_off(lines, "pam_acct_mgmt");
     if off.is_empty() || flavour == Flavour::Rs {
         Check::pass("pam_acct_mgmt", "sudo asks PAM about the account")
     } else {
@@ -87,7 +104,7 @@ fn services(lines: &[Line], judged: &[String]) -> Option<Check> {
     let stray: Vec<String> = settings
         .flat_map(|line| {
             let bare = bare(&line.text);
-            let keys = ["pam_service=", "pam_login_service="];
+            let keys = ["pam_service=", "pam_login_service=", "pam_askpass_service="];
             let after = keys.into_iter().filter_map(move |key| bare.split_once(key).map(|(_, after)| after.to_owned()));
             after.map(move |after| (line, after.split(',').next().unwrap_or_default().trim_matches('"').to_owned()))
         })
@@ -121,11 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn a_sudo_that_opens_no_session_is_found() {
+        let line = |text: &str| vec![Line { path: "/etc/sudoers".into(), number: 3, text: text.into() }];
+        for (text, finding) in [
+            ("Defaults !pam_session", Finding::Warn),
+            ("Defaults>root use_pty, ! pam_session", Finding::Warn),
+            ("Defaults pam_session", Finding::Pass),
+            ("Defaults !pam_acct_mgmt", Finding::Pass),
+        ] {
+            assert_eq!(session(&line(text), Flavour::Classic).result, finding, "{text}");
+        }
+        assert_eq!(session(&line("Defaults !pam_session"), Flavour::Rs).result, Finding::Pass);
+    }
+
+    #[test]
     fn a_service_that_nobody_judges_is_found() {
         let line = |text: &str| vec![Line { path: "/etc/sudoers".into(), number: 3, text: text.into() }];
         let judged = ["sudo".to_owned(), "sudo-i".to_owned()];
         assert!(services(&line("Defaults env_reset, pam_service=other"), &judged).is_some());
         assert!(services(&line("Defaults pam_login_service = mine"), &judged).is_some());
+        assert!(services(&line("Defaults pam_askpass_service=mine"), &judged).is_some());
         assert!(services(&line("Defaults pam_service=\"sudo\",pam_login_service=sudo-i"), &judged).is_none());
     }
 

@@ -11,6 +11,7 @@ use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::sessions::{self, Session, Sessions};
 use crate::enforce::since::monotonic_us;
 use crate::enforce::table::{Table, Wanted};
+use crate::guard_timer::{self, Rings};
 use crate::program::{self, Said};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -242,18 +243,11 @@ fn file(source: io::Error) -> UnconfirmedError {
 
 /// Has PID 1 start the way back after `wait`, by CLOCK_MONOTONIC.
 fn arm(timer: &str, wait: Duration) -> Result<(), String> {
-    let after = format!("--on-active={}ms", wait.as_millis());
-    let unit = format!("--unit={}", timer.trim_end_matches(".timer"));
-    let how = [
-        "--quiet",
-        "--collect",
-        &after,
-        "--timer-property=AccuracySec=100ms",
-        "--timer-property=RemainAfterElapse=no",
-        &unit,
-    ];
-    let back = [SYSTEMCTL, "start", "--no-block", SERVICE];
-    program::run_and_wait(SYSTEMD_RUN, &[how.as_slice(), back.as_slice()].concat()).and_then(Said::output)?;
+    let rings = Rings { at: None, after_us: Some(wait.as_micros()), accuracy: "100ms" };
+    let description = "The way back from a `curfew enable` that nobody has confirmed";
+    let arguments = guard_timer::arguments(timer.trim_end_matches(".timer"), description, &rings, SERVICE);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    program::run_and_wait(SYSTEMD_RUN, &arguments).and_then(Said::output)?;
     let state = program::run_and_wait(SYSTEMCTL, &["is-active", timer]).and_then(Said::output)?;
     if state.trim() == "active" { Ok(()) } else { Err(format!("{timer} is {}", state.trim())) }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
+on_each_release! {
+    sudo_runs_the_granted_commands_as_the_granted_users_and_no_others,
+}
+
 on_every_release! {
     a_live_grant_lets_its_user_in_and_the_audit_says_by_whose_leave,
     on_entry_a_line_says_how_long_by_which_grant_and_who_approved,
-    sudo_runs_the_granted_commands_as_the_granted_users_and_no_others,
     a_grant_holds_for_its_sources_services_and_user_only,
     status_and_why_tell_what_holds_and_what_comes_next,
     of_two_overlapping_grants_the_first_to_end_changes_nothing,

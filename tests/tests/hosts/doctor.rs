@@ -3,8 +3,11 @@
 use curfew_tests::{Host, Release, SOON, wait_for};
 use serde_json::Value;
 
-on_every_release! {
+on_each_release! {
     a_healthy_host_fails_nothing,
+}
+
+on_every_release! {
     each_broken_precondition_is_found,
 }
 
@@ -81,6 +84,16 @@ fn each_broken_precondition_is_found(release: Release) {
             "fail wiring",
             "cp /root/sudo /etc/pam.d/sudo",
         ),
+        (
+            "cp /etc/pam.d/sudo /root/sudo && sed -i '0,/^session/s//session sufficient pam_permit.so\\nsession/' /etc/pam.d/sudo",
+            "warn session_rules",
+            "cp /root/sudo /etc/pam.d/sudo",
+        ),
+        (
+            "cd /etc/pam.d && cp common-session /root && sed -i '1i session [success=9 default=ignore] pam_unix.so' common-session",
+            "warn session_rules",
+            "cp /root/common-session /etc/pam.d/",
+        ),
         ("cp /etc/pam.d/sshd /etc/pam.d/mine", "warn wiring", "rm /etc/pam.d/mine"),
         ("echo 'UsePAM no' > /etc/ssh/sshd_config.d/a.conf", "fail sshd", "rm /etc/ssh/sshd_config.d/a.conf"),
         (
@@ -105,6 +118,11 @@ fn each_broken_precondition_is_found(release: Release) {
         broken.push((
             "printf 'Defaults env_reset, \\\\\\n  !pam_acct_mgmt\\n' > /etc/sudoers.d/later && chmod 440 /etc/sudoers.d/later && visudo -cf /etc/sudoers.d/later",
             "fail pam_acct_mgmt",
+            "rm /etc/sudoers.d/later",
+        ));
+        broken.push((
+            "echo 'Defaults:alice !pam_session' > /etc/sudoers.d/later && chmod 440 /etc/sudoers.d/later && visudo -cf /etc/sudoers.d/later",
+            "warn pam_session",
             "rm /etc/sudoers.d/later",
         ));
     }

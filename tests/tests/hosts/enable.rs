@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use curfew_tests::{Host, Output, Release, SOON, assert_refused, wait_for};
 
-on_every_release! {
+on_each_release! {
     it_shows_what_it_will_do_tries_it_and_says_what_it_did,
+}
+
+on_every_release! {
     unconfirmed_it_is_undone_by_pid_1_with_the_agent_dead,
     only_a_login_that_began_afterwards_confirms_it,
     observing_first_and_back_to_it_when_enforcing_is_not_confirmed,

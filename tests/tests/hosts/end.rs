@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use curfew_tests::{Host, Release, SOON, assert_refused, report, wait_for};
 
-on_every_release! {
+on_each_release! {
     every_kind_of_session_is_dead_within_250_ms_of_the_end,
     when_only_sudo_ends_root_dies_and_the_login_shell_lives,
+}
+
+on_every_release! {
     a_login_that_was_waiting_at_the_end_gets_no_shell,
 }
 

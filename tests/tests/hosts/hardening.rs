@@ -2,7 +2,7 @@
 
 use curfew_tests::{Host, Release, report};
 
-on_two_releases! {
+on_both_releases! {
     the_units_are_exposed_no_further_than_their_work_takes,
     the_agent_runs_with_what_its_unit_says,
 }

@@ -5,10 +5,13 @@ use serde_json::Value;
 use curfew_tests::ssh::quoted;
 use curfew_tests::{Host, Release, SOON, wait_for};
 
-on_every_release! {
-    tricks_are_refused_with_the_value_and_change_nothing,
+on_each_release! {
     odd_commands_permit_exactly_themselves,
     a_bad_rule_of_the_hosts_own_breaks_no_grant_and_no_sudo,
+}
+
+on_every_release! {
+    tricks_are_refused_with_the_value_and_change_nothing,
 }
 
 /// What could mean more to sudo than one command.

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
-on_every_release! {
+on_each_release! {
     without_a_grant_every_way_in_is_refused_with_the_reason,
-    exempt_users_get_in_and_are_audited,
     the_hosts_own_sudo_rules_give_nothing_without_a_grant,
+}
+
+on_every_release! {
+    exempt_users_get_in_and_are_audited,
     su_needs_a_grant_for_the_target_and_any_command,
     what_the_system_itself_starts_for_a_user_is_not_touched,
 }

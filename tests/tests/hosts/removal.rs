@@ -5,7 +5,7 @@ use std::time::Duration;
 use curfew_tests::package::DEB;
 use curfew_tests::{Host, Release, assert_refused};
 
-on_every_release! {
+on_each_release! {
     a_host_is_as_it_was_after_a_removal_and_nothing_is_left_after_a_purge,
 }
 

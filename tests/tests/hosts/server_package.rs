@@ -5,7 +5,7 @@ use std::fs;
 use curfew_tests::root::server_package;
 use curfew_tests::{Host, Release, SOON, report, wait_for};
 
-on_two_releases! {
+on_both_releases! {
     the_servers_package_starts_nothing_until_an_endpoint_is_made,
 }
 

@@ -7,7 +7,7 @@ use curfew_tests::package::DEB;
 use curfew_tests::root::server_package;
 use curfew_tests::{Host, Release, Running, SOON, assert_refused, report, wait_for};
 
-on_every_release! {
+on_each_release! {
     an_upgrade_opens_and_shuts_no_door_and_ends_no_session,
 }
 

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
-on_every_release! {
+on_each_release! {
     the_package_comes_and_goes_and_pam_and_sudo_are_as_they_were,
+    what_is_installed_has_the_names_and_modes_that_others_count_on,
+}
+
+on_every_release! {
     what_is_open_when_it_is_disabled_outlives_its_grant,
     changes_made_meanwhile_outlive_disabling,
-    what_is_installed_has_the_names_and_modes_that_others_count_on,
     a_service_that_is_not_wired_beside_others_that_are_is_told,
 }
 

@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# Sourced by tests/run: which whole-host tests of all that are compiled run now.
+#
+# A sentence is a test without its release: `hosts::module::name`. Most run once, on the release whose turn it is: the
+# turn goes on with each commit that lands (a merge is one), so that three landings in a row have had each sentence on
+# every release. What is about a release runs on each: the sentences of `on_each_release!` and `on_both_releases!`.
+
+# The number of commits that landed. A clone that does not have them all counts days instead.
+turn() {
+    if [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = false ]; then
+        git rev-list --count --first-parent HEAD
+    else
+        echo $(($(date +%s) / 86400))
+    fi
+}
+
+# The sentences that run on each release.
+each_release() { # FILE…
+    awk '
+        FNR == 1 { module = FILENAME; sub(/.*\//, "", module); sub(/\.rs$/, "", module) }
+        /^on_(each_release|both_releases)! *{/ { inside = 1; sub(/^[^{]*{/, "") }
+        inside {
+            for (rest = $0; match(rest, /[a-z_0-9]+/); rest = substr(rest, RSTART + RLENGTH))
+                print "hosts::" module "::" substr(rest, RSTART, RLENGTH)
+        }
+        /}/ { inside = 0 }
+    ' "$@"
+}
+
+# Of the tests on standard input, one a line, those that run. A part of a name that tells the release means all that it
+# fits.
+choose() { # TURN EACH [all] [RELEASE] [NAME]
+    local all=${3:-}
+    case ${5:-} in *::bookworm* | *::trixie*) all=all ;; esac
+    awk -v turn="$1" -v each="$2" -v all="$all" -v on="${4:-}" -v name="${5:-}" '
+        BEGIN {
+            for (i = 32; i < 127; i++) code[sprintf("%c", i)] = i
+            split(each, sentences, "\n")
+            for (i in sentences) on_each[sentences[i]]
+        }
+        # Where in the round of releases a sentence begins.
+        function start(sentence,    i, sum) {
+            for (i = 1; i <= length(sentence); i++) sum = (sum * 31 + code[substr(sentence, i, 1)]) % 65521
+            return sum
+        }
+        {
+            release = $0; sub(/.*::/, "", release)
+            sentence = substr($0, 1, length($0) - length(release) - 2)
+            if ((on != "" && release != on) || (name != "" && !index($0, name))) next
+            if (!(sentence in number)) order[++count] = sentence
+            test[sentence, number[sentence]++] = $0
+        }
+        END {
+            for (i = 1; i <= count; i++) {
+                sentence = order[i]
+                for (j = 0; j < number[sentence]; j++)
+                    if (all != "" || sentence in on_each || j == (start(sentence) + turn) % number[sentence])
+                        print test[sentence, j]
+            }
+        }
+    '
+}
