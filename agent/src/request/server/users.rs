@@ -81,10 +81,13 @@ impl User {
     pub async fn turn(&self) -> Result<SemaphorePermit<'_>, ErrorReply> {
         let turn = async {
             let turn = self.turn.acquire().await;
-            while let Err(wait) = self.budget.borrow_mut().take(Instant::now()) {
-                tokio::time::sleep(wait).await;
+            loop {
+                let taken = self.budget.borrow_mut().take(Instant::now());
+                match taken {
+                    Ok(()) => return turn,
+                    Err(wait) => tokio::time::sleep(wait).await,
+                }
             }
-            turn
         };
         match tokio::time::timeout(LONGEST_WAIT, turn).await {
             Ok(Ok(turn)) => Ok(turn),
@@ -117,5 +120,67 @@ impl User {
             done
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| Hangs)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn run<T>(task: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(task)
+    }
+
+    #[test]
+    fn a_user_who_waits_is_not_forgotten_and_others_come_meanwhile() {
+        run(async {
+            let users = Users { forget_at: Cell::new(1), ..Users::default() };
+            let busy = users.user(1000);
+            let waits = async {
+                for _ in 0..60 {
+                    drop(busy.turn().await.unwrap());
+                }
+            };
+            let come = async {
+                for uid in 2000..6000 {
+                    drop(users.user(uid).turn().await.unwrap());
+                    users.user(uid + 10_000);
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::join!(waits, come);
+            assert!(Rc::ptr_eq(&busy, &users.user(1000)));
+            assert!(users.known.borrow().len() < 8001, "nobody is ever forgotten");
+        });
+    }
+
+    #[test]
+    fn a_user_has_one_call_in_hand_and_learns_why_the_next_one_waits() {
+        run(async {
+            let user = Users::default().user(1000);
+            let _first = user.turn().await.unwrap();
+            let refused = serde_json::to_value(user.turn().await.unwrap_err()).unwrap();
+            assert_eq!(refused["error"], "io.curfew.Agent.TooManyCalls");
+            assert_eq!(refused["parameters"]["retry_after_ms"], 2000);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_the_users_only_one_and_no_other_users() {
+        let (go_on, wait) = mpsc::channel::<()>();
+        run(async {
+            let users = Users::default();
+            let (hung, other) = (users.user(1000), users.user(1001));
+            let hangs = hung.in_time(move || wait.recv());
+            assert!(matches!(tokio::time::timeout(Duration::from_millis(50), hangs).await, Err(_) | Ok(Err(Hangs))));
+            assert!(matches!(hung.in_time(|| ()).await, Err(Hangs)));
+            assert!(other.in_time(|| ()).await.is_ok());
+            drop(go_on);
+            while hung.in_time(|| ()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
     }
 }
