@@ -76,7 +76,8 @@ impl Host {
 }
 
 /// The script that runs `command` over a login with the user's key.
-pub(crate) fn login(user: &str, command: &str) -> String {
+#[must_use]
+pub fn login(user: &str, command: &str) -> String {
     format!("exec ssh {} {user}@127.0.0.1 {}", options(user), quoted(command))
 }
 

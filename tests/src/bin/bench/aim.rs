@@ -69,7 +69,7 @@ impl Display for Aim {
             value if bound < 20.0 => format!("{value:.2}"),
             value => format!("{value:.0}"),
         };
-        write!(f, "  {verdict}  {:<52} {figure:>9}, {word} {bound} {}", self.name, self.unit)?;
+        write!(f, "  {verdict}  {:<64} {figure:>9}, {word} {bound} {}", self.name, self.unit)?;
         match self.bounded_by {
             Some(what) => write!(f, "\n            bounded by {what}"),
             None => Ok(()),

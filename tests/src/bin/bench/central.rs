@@ -16,16 +16,14 @@ use crate::statistics::quantile;
 
 /// How long a grant may take to reach the host.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the agent has after the last of it: its threads for blocking work end after ten seconds without any.
-const SETTLED: Duration = Duration::from_secs(12);
 
 /// How much is measured.
 #[derive(Clone, Copy)]
 pub struct Plan {
     /// Sessions that are ended from the endpoint.
     pub revocations: usize,
-    /// How long the idle agent is watched.
-    pub idle: Duration,
+    /// How the idle agent is watched.
+    pub idle: idle::Plan,
 }
 
 /// What it came to.
@@ -63,10 +61,10 @@ impl Central {
             revoking.finish(PATIENCE).expect_ok("grant revoke");
             drop(session);
         }
-        sleep(SETTLED);
+        sleep(plan.idle.settled);
         let (before, bytes) = (idle::read(&host), carried(&host));
         let begun = Instant::now();
-        sleep(plan.idle);
+        sleep(plan.idle.watched);
         let seconds = begun.elapsed().as_secs_f64();
         let switches = idle::between(&before, &idle::read(&host)).all();
         let bytes = carried(&host) - bytes;

@@ -2,11 +2,16 @@
 //!
 //! Each process has a pidfd, and they are waited for one after the other: whoever is waited for wakes this process once, when
 //! it dies, and all that died meanwhile cost no waiting at all.
+//!
+//! What is there is read from the control groups of the sessions at first, which takes as long on a host of many
+//! processes as on one of few; when all of that is dead, everything that the sessions' people started is looked for.
 
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
-use curfew_tests::{Host, Process};
+use curfew_tests::Host;
+use curfew_tests::root::uid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -20,9 +25,8 @@ pub struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// All that sessions of `users` run now.
     pub fn sessions_of(host: &'a Host, users: &'a [&'a str]) -> Self {
-        let mut watched = Self { host, users, pidfds: Vec::new() };
-        watched.pidfds = watched.look();
-        watched
+        let pids = users.iter().flat_map(|user| in_scopes(host, user));
+        Self { host, users, pidfds: open(pids) }
     }
 
     /// How many there are.
@@ -38,20 +42,27 @@ impl<'a> Watched<'a> {
                 wait_for_death(pidfd, limit)?;
             }
             let dead = SystemTime::now();
-            self.pidfds = self.look();
+            self.pidfds = open(self.users.iter().flat_map(|user| self.host.session_processes(user)).map(|it| it.pid));
             if self.pidfds.is_empty() {
                 return Some(dead);
             }
         }
     }
+}
 
-    fn look(&self) -> Vec<OwnedFd> {
-        let processes: Vec<Process> = self.host.processes();
-        let wanted = |process: &&Process| self.users.iter().any(|user| process.in_login_of(user));
-        let pids = processes.iter().filter(wanted).filter_map(|process| Pid::from_raw(process.pid.cast_signed()));
-        // One that is gone by now needs no watching.
-        pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect()
-    }
+/// The processes in the scopes of a user's sessions, as numbered outside the host.
+fn in_scopes(host: &Host, user: &str) -> Vec<u32> {
+    let slice = host.path(&format!("/sys/fs/cgroup/user.slice/user-{}.slice", uid(user)));
+    let scopes = fs::read_dir(slice).into_iter().flatten().flatten();
+    let scopes = scopes.filter(|scope| scope.file_name().to_string_lossy().starts_with("session-"));
+    let listed = scopes.filter_map(|scope| fs::read_to_string(scope.path().join("cgroup.procs")).ok());
+    listed.flat_map(|pids| pids.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+}
+
+fn open(pids: impl Iterator<Item = u32>) -> Vec<OwnedFd> {
+    let pids = pids.filter_map(|pid| Pid::from_raw(pid.cast_signed()));
+    // One that is gone by now needs no watching.
+    pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect()
 }
 
 /// A pidfd is readable from the death of its process on, pidfd_open(2). None at `limit`.

@@ -3,11 +3,14 @@
 //!
 //! With the agent dead, a timer of PID 1's (`curfew-end-*.timer`) is to end the sessions. The agent is masked first, since systemd
 //! would start it again at once, and the agent that is back would end them.
+//!
+//! With it alive, the audit says how long it took to prove that nothing survived, too.
 
 use std::fmt::{self, Display};
 use std::time::{Duration, SystemTime};
 
 use curfew_tests::{Grant, Host, Running, wait_for};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::death::Watched;
@@ -62,6 +65,9 @@ pub struct Endings {
     pub series: Series,
     /// Milliseconds from `not_after` to the last process of all sessions dead, round by round.
     pub late_ms: Vec<f64>,
+    /// Milliseconds from `not_after` to the last session of which 0 survivors were proved, as the audit has it, round
+    /// by round.
+    proved_ms: Vec<f64>,
     /// Why there are no more.
     pub problem: Option<String>,
 }
@@ -69,10 +75,13 @@ pub struct Endings {
 impl Endings {
     /// Measures the series; a round in which nothing ended the sessions is its last one.
     pub fn measure(host: &Host, series: Series) -> Self {
-        let mut endings = Self { series, late_ms: Vec::new(), problem: None };
+        let mut endings = Self { series, late_ms: Vec::new(), proved_ms: Vec::new(), problem: None };
         for _ in 0..series.rounds {
             match one_round(host, &series) {
-                Ok(late) => endings.late_ms.push(late),
+                Ok((late, proved)) => {
+                    endings.late_ms.push(late);
+                    endings.proved_ms.extend(proved);
+                }
                 Err(problem) => {
                     endings.problem = Some(problem);
                     break;
@@ -90,6 +99,11 @@ impl Endings {
         }
     }
 
+    /// The quantile of the times until 0 survivors were proved.
+    pub fn proved(&self, share: f64) -> f64 {
+        quantile(&self.proved_ms, share).unwrap_or(f64::INFINITY)
+    }
+
     /// As an object.
     pub fn to_json(&self) -> Value {
         let figure = |figure: Option<f64>| figure.map(rounded);
@@ -97,6 +111,7 @@ impl Endings {
             "agent": self.series.agent.name(), "sessions": self.series.sessions, "rounds": self.late_ms.len(),
             "p50": figure(quantile(&self.late_ms, 0.5)), "p99": figure(quantile(&self.late_ms, 0.99)),
             "max": figure(largest(&self.late_ms)), "error": self.problem,
+            "proved_p50": figure(quantile(&self.proved_ms, 0.5)), "proved_p99": figure(quantile(&self.proved_ms, 0.99)),
             "runs": self.late_ms.iter().copied().map(rounded).collect::<Vec<_>>(),
         })
     }
@@ -116,13 +131,15 @@ impl Display for Endings {
     }
 }
 
-fn one_round(host: &Host, series: &Series) -> Result<f64, String> {
+/// How late the last process was dead, and how late that was proved.
+fn one_round(host: &Host, series: &Series) -> Result<(f64, Option<f64>), String> {
     let people = &PEOPLE[..series.sessions.min(PEOPLE.len())];
     let (clients, long) = log_in(host, people, series.sessions);
     if series.agent == Agent::Dead {
         host.ok("systemctl mask --runtime --quiet curfewd.service");
     }
-    let end = SystemTime::from(grant_the_same_end(host, people).not_after);
+    let not_after = grant_the_same_end(host, people).not_after;
+    let end = SystemTime::from(not_after);
     revoke(host, &long);
 
     if series.agent == Agent::Dead {
@@ -141,8 +158,27 @@ fn one_round(host: &Host, series: &Series) -> Result<f64, String> {
     if series.agent == Agent::Dead {
         bring_back(host, people);
     }
-    assert!(agent_stayed, "the agent was {} all along", series.agent.name());
-    dead.map(|dead| milliseconds(end, dead)).ok_or_else(|| format!("nothing ended the sessions within {PATIENCE:?}"))
+    if !agent_stayed {
+        return Err(format!("the agent was not {} all along: a sweep took it for one that hangs", series.agent.name()));
+    }
+    let dead = dead.ok_or_else(|| format!("nothing ended the sessions within {PATIENCE:?}"))?;
+    let proved = (series.agent == Agent::Alive).then(|| proved(host, not_after, series.sessions));
+    Ok((milliseconds(end, dead), proved))
+}
+
+/// How long it took until nothing was proved to be left of the last of these sessions, in milliseconds after their end.
+fn proved(host: &Host, end: Timestamp, sessions: usize) -> f64 {
+    let records = wait_for("every session's record", LOGINS, || {
+        let mut records = host.audit(&format!("--event session.terminated --since {end}"));
+        // Service managers have records of their own.
+        records.retain(|record| record["service"] == "sshd");
+        (records.len() >= sessions).then_some(records)
+    });
+    let late = records.iter().map(|record| {
+        assert_eq!(record["survivors"], "0", "{record}");
+        record["latency_ms"].as_f64().unwrap_or_else(|| panic!("no latency: {record}"))
+    });
+    late.fold(0.0, f64::max)
 }
 
 /// Logs people in, each in turn, until there are `count` sessions. Gives the clients, and the grants that let them in.

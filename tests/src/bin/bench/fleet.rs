@@ -15,11 +15,6 @@ use crate::statistics::quantile;
 use hosts::SimulatedHosts;
 use server::Server;
 
-/// How long the server is left alone before it is measured.
-const SETTLED: Duration = Duration::from_secs(5);
-/// How long its processor time is counted while nothing happens.
-const IDLE: Duration = Duration::from_secs(20);
-
 /// How much is measured.
 #[derive(Clone, Copy)]
 pub struct Plan {
@@ -27,6 +22,10 @@ pub struct Plan {
     pub hosts: usize,
     /// Revocations that are timed.
     pub revocations: usize,
+    /// How long the server is left alone before it is measured.
+    pub settled: Duration,
+    /// How long its processor time is counted while nothing happens.
+    pub idle: Duration,
 }
 
 /// What it came to.
@@ -57,11 +56,11 @@ impl Fleet {
         progress(&format!("{} hosts enrolled in {seconds_to_enrol:.1} s", plan.hosts));
         let before = server.memory();
         runtime.block_on(fleet.park());
-        std::thread::sleep(SETTLED);
+        std::thread::sleep(plan.settled);
         let memory = [before, server.memory()];
         let cpu = server.processor_seconds();
-        std::thread::sleep(IDLE);
-        let idle_ms_a_second = (server.processor_seconds() - cpu) * 1000.0 / IDLE.as_secs_f64();
+        std::thread::sleep(plan.idle);
+        let idle_ms_a_second = (server.processor_seconds() - cpu) * 1000.0 / plan.idle.as_secs_f64();
         progress("timing revocations while the polls are parked");
         let revocations = runtime.block_on(fleet.revoke(&server, plan.revocations));
         progress("restarting the server");

@@ -18,8 +18,14 @@ const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "ops"];
 const SESSIONS: usize = 3;
 /// Far behind what is measured, and the warnings too.
 const WINDOW: &str = "4h";
-/// How long the agent has after the last login: its threads for blocking work end after ten seconds without any.
-const SETTLED: Duration = Duration::from_secs(12);
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// How long the agent has after the last login: its threads for blocking work end after ten seconds without any.
+    pub settled: Duration,
+    /// How long it is watched: whole periods of its look every 30 s.
+    pub watched: Duration,
+}
 
 /// A host with an agent that has less and less to do.
 pub struct Idle {
@@ -63,8 +69,8 @@ impl Idle {
     }
 
     /// Takes the first reading, once the agent has had its time to settle.
-    pub fn watch(self) -> Watching {
-        sleep(SETTLED.saturating_sub(self.since.elapsed()));
+    pub fn watch(self, settled: Duration) -> Watching {
+        sleep(settled.saturating_sub(self.since.elapsed()));
         let before = read(&self.host);
         Watching { idle: self, before, begun: Instant::now() }
     }

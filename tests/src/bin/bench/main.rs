@@ -9,6 +9,7 @@
 //! - [`crowd`]: how long PAM waits while a crowd stands on the public socket, and what the agent holds for it;
 //! - [`idle`]: how often the agent wakes with nothing to do;
 //! - [`central`]: from a revocation at the endpoint to the last process dead on a host, and what following costs an idle host;
+//! - [`scale`]: what grows with the number of processes on a host, beside a host without Curfew;
 //! - [`fleet`]: what thousands of hosts with parked polls cost one server;
 //! - [`report`]: the figures, what they should be ([`aim`]), and whether they are.
 
@@ -26,13 +27,16 @@ mod peers;
 mod question;
 mod rate;
 mod report;
+mod scale;
 mod statistics;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use curfew_tests::{Host, Release, report as progress};
+use serde_json::json;
 
+use crate::aim::Aim;
 use crate::central::Central;
 use crate::checks::{Checks, Processes};
 use crate::crowd::Crowd;
@@ -43,6 +47,7 @@ use crate::idle::Idle;
 use crate::machine::Machine;
 use crate::rate::Rates;
 use crate::report::Report;
+use crate::scale::Scale;
 
 /// The host's release.
 const RELEASE: Release = Release::Bookworm;
@@ -61,8 +66,8 @@ struct Plan {
     rates: (usize, usize),
     /// Answers that are timed with a crowd on the public socket.
     crowd_samples: usize,
-    /// How long the idle agent is watched: whole periods of its look every 30 s.
-    idle: Duration,
+    idle: idle::Plan,
+    scale: scale::Plan,
     /// The endpoint's part.
     central: central::Plan,
     fleet: fleet::Plan,
@@ -74,9 +79,25 @@ const FULL: Plan = Plan {
     endings: series([(1, 40, 20), (50, 6, 5)]),
     rates: (10, 500),
     crowd_samples: 4000,
-    idle: Duration::from_secs(60),
-    central: central::Plan { revocations: 60, idle: Duration::from_secs(120) },
-    fleet: fleet::Plan { hosts: 10_000, revocations: 300 },
+    idle: idle::Plan { settled: Duration::from_secs(12), watched: Duration::from_secs(60) },
+    scale: scale::Plan {
+        sizes: &[30, 3000, 30_000],
+        rounds: 6,
+        sudos: 25,
+        logins: 10,
+        endings: [(1, 20), (50, 6)],
+        rules: 20,
+    },
+    central: central::Plan {
+        revocations: 60,
+        idle: idle::Plan { settled: Duration::from_secs(12), watched: Duration::from_secs(120) },
+    },
+    fleet: fleet::Plan {
+        hosts: 10_000,
+        revocations: 300,
+        settled: Duration::from_secs(5),
+        idle: Duration::from_secs(20),
+    },
 };
 const QUICK: Plan = Plan {
     rounds: 4,
@@ -84,10 +105,14 @@ const QUICK: Plan = Plan {
     endings: series([(1, 2, 1), (20, 1, 1)]),
     rates: (2, 200),
     crowd_samples: 500,
-    idle: Duration::from_secs(30),
-    central: central::Plan { revocations: 3, idle: Duration::from_secs(20) },
-    fleet: fleet::Plan { hosts: 200, revocations: 20 },
+    idle: NOT_LONG,
+    scale: scale::Plan { sizes: &[30, 3000], rounds: 2, sudos: 8, logins: 4, endings: [(1, 2), (10, 1)], rules: 3 },
+    central: central::Plan { revocations: 2, idle: NOT_LONG },
+    fleet: fleet::Plan { hosts: 200, revocations: 20, settled: Duration::from_secs(1), idle: Duration::from_secs(1) },
 };
+
+/// How the idle agent is watched where nobody reads the figure.
+const NOT_LONG: idle::Plan = idle::Plan { settled: Duration::from_secs(1), watched: Duration::from_secs(2) };
 
 /// Sessions at once, and the rounds with the agent alive and with it dead.
 const fn series([one, many]: [(usize, usize, usize); 2]) -> [Series; 4] {
@@ -103,28 +128,38 @@ const fn series([one, many]: [(usize, usize, usize); 2]) -> [Series; 4] {
 }
 
 fn main() -> ExitCode {
-    let (mut json, mut check, mut plan) = (false, false, FULL);
+    let (mut json, mut check, mut scale, mut plan) = (false, false, false, FULL);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--json" => json = true,
             "--check" => check = true,
             "--quick" => plan = QUICK,
+            "--scale" => scale = true,
             _ => {
-                eprintln!("bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick]");
+                eprintln!("bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale]");
                 return ExitCode::from(2);
             }
         }
     }
-    let report = measure(&plan);
-    if json {
-        println!("{:#}", report.to_json());
+    let (text, value, problems, met) = if scale {
+        let scale = Scale::measure(RELEASE, plan.scale);
+        let aims = scale.aims();
+        let told: String = aims.iter().map(|aim| format!("{aim}\n")).collect();
+        let value = json!({"by_processes": scale.to_json(), "aims": aims.iter().map(Aim::to_json).collect::<Vec<_>>()});
+        (format!("{scale}\nAims\n{told}"), value, scale.problems().collect(), aims.iter().all(Aim::met))
     } else {
-        println!("\n{report}");
+        let report = measure(&plan);
+        (report.to_string(), report.to_json(), report.problems().collect::<Vec<_>>(), report.meets_its_aims())
+    };
+    if json {
+        println!("{value:#}");
+    } else {
+        println!("\n{text}");
     }
-    for problem in report.problems() {
+    for problem in &problems {
         eprintln!("bench: {problem}");
     }
-    let failed = report.problems().next().is_some() || check && !report.meets_its_aims();
+    let failed = !problems.is_empty() || check && !met;
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -135,7 +170,7 @@ fn measure(plan: &Plan) -> Report {
     peers::install(&host, USER);
 
     // An idle host disturbs nothing that is timed meanwhile, and nothing here wakes its agent.
-    let idle = idle.watch();
+    let idle = idle.watch(plan.idle.settled);
     progress(&format!("adding {} grants", plan.grants));
     let seconds_to_grant = footprint::add_grants(&host, USER, plan.grants);
     let agent_at_rest = footprint::agent_memory(&host);
@@ -153,8 +188,8 @@ fn measure(plan: &Plan) -> Report {
         sssd: footprint::sssd_memory(&host),
     };
 
-    progress(&format!("watching the idle agent until {:?} are over", plan.idle));
-    let wakes = idle.finish(plan.idle);
+    progress(&format!("watching the idle agent until {:?} are over", plan.idle.watched));
+    let wakes = idle.finish(plan.idle.watched);
 
     let endings = plan.endings.map(|series| {
         let Series { agent, sessions, rounds } = series;
@@ -168,10 +203,11 @@ fn measure(plan: &Plan) -> Report {
     let (rounds, milliseconds) = plan.rates;
     let rates = Rates::measure(&host, USER, rounds, milliseconds);
     drop(host);
+    let scale = Scale::measure(RELEASE, plan.scale);
     progress("revoking at the endpoint what holds on a host");
     let central = Central::measure(RELEASE, plan.central);
     progress(&format!("enrolling {} simulated hosts", plan.fleet.hosts));
     let fleet = Fleet::measure(plan.fleet);
     let machine = Machine::this(RELEASE.code_name());
-    Report { machine, fresh_process, same_process, memory, sizes, endings, rates, crowd, wakes, central, fleet }
+    Report { machine, fresh_process, same_process, memory, sizes, endings, rates, crowd, wakes, scale, central, fleet }
 }

@@ -14,6 +14,7 @@ use crate::footprint::{Memory, Sizes};
 use crate::idle::Wakes;
 use crate::machine::Machine;
 use crate::rate::Rates;
+use crate::scale::Scale;
 use crate::statistics::quantile;
 
 /// At most this many times the floor's median.
@@ -53,6 +54,7 @@ pub struct Report {
     pub rates: Vec<Rates>,
     pub crowd: Crowd,
     pub wakes: Wakes,
+    pub scale: Scale,
     pub central: Central,
     pub fleet: Fleet,
 }
@@ -65,10 +67,11 @@ impl Report {
 
     /// What could not be measured, and why.
     pub fn problems(&self) -> impl Iterator<Item = String> {
-        self.endings.iter().filter_map(|endings| {
+        let endings = self.endings.iter().filter_map(|endings| {
             let (agent, sessions) = (endings.series.agent.name(), endings.series.sessions);
             Some(format!("agent {agent}, {sessions} session(s): {}", endings.problem.as_ref()?))
-        })
+        });
+        endings.chain(self.scale.problems())
     }
 
     fn aims(&self) -> Vec<Aim> {
@@ -85,6 +88,7 @@ impl Report {
             Aim::new(name, rates.share_of_the_echo(), Bound::AtLeast(LEAST_SHARE_OF_THE_ECHO), "")
                 .bounded_by("one thread, and one write(2) of an audit record before each answer")
         }));
+        aims.extend(self.scale.aims());
         aims.extend([
             Aim::new("answer to PAM in a crowd, p99", self.crowd.p99_ms(), Bound::AtMost(MOST_WAIT), "ms")
                 .bounded_by("one thread, which PAM shares with whoever asks in public"),
@@ -145,6 +149,7 @@ impl Report {
             "checks_a_second": self.rates.iter().map(Rates::to_json).collect::<Vec<_>>(),
             "answer_in_a_crowd": self.crowd.to_json(),
             "idle": self.wakes.to_json(),
+            "by_processes": self.scale.to_json(),
             "endpoint": self.central.to_json(),
             "fleet": self.fleet.to_json(),
             "aims": self.aims().iter().map(Aim::to_json).collect::<Vec<_>>(),
@@ -231,6 +236,7 @@ impl Display for Report {
         writeln!(f, "                                     p50       p99   samples")?;
         write!(f, "{}", self.crowd)?;
         writeln!(f, "\nThe agent with nothing to do\n{}", self.wakes)?;
+        writeln!(f, "What grows with the host, in ms\n{}", self.scale)?;
         writeln!(f, "One host that follows an endpoint\n{}", self.central)?;
         writeln!(f, "{} simulated hosts on one server\n{}", self.fleet.hosts(), self.fleet)?;
         writeln!(f, "Aims")?;
