@@ -4,7 +4,7 @@
 //! A process is born in the group of the one that starts it, and only root can move it: so a run's group holds what the run started, whatever
 //! became of its parents, its ids, its terminal and its session, and nothing else.
 
-use super::processes::{Process, ProcessId};
+use super::processes::{Process, ProcessId, Stat};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -117,6 +117,18 @@ impl Scope {
         let mut pids = Vec::new();
         collect(&self.path, &mut pids)?;
         Ok(pids)
+    }
+
+    /// The file of the program `name` that a child of `first`'s, or a child of that, runs here; sudo may have one of its own in between.
+    pub fn program_below(&self, first: ProcessId, name: &str) -> Option<String> {
+        let parent = |pid: i32| Stat::read(pid).ok().flatten().map(|stat| stat.parent);
+        let is_below = |pid: i32| {
+            let above = parent(pid);
+            above == Some(first.pid) || above.and_then(parent) == Some(first.pid)
+        };
+        let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok()?.into_os_string().into_string().ok();
+        let pids = self.pids().ok()?.into_iter().filter(|&pid| pid != first.pid && is_below(pid));
+        pids.filter_map(program).find(|path| path.rsplit('/').next() == Some(name))
     }
 
     /// What runs in it and below it, as far as it can be seen.

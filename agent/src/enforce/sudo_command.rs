@@ -122,6 +122,24 @@ impl SudoCommand {
         }
     }
 
+    /// The name of the program, where it may mean several files.
+    pub fn unresolved(&self) -> Option<&str> {
+        match self {
+            Self::Program { name, paths, .. } if paths.is_empty() => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The same, of the file at `path`.
+    pub fn resolved(&self, path: &str) -> Self {
+        match self {
+            Self::Program { name, arguments, .. } => {
+                Self::Program { name: name.clone(), paths: written(path), arguments: arguments.clone() }
+            }
+            Self::Nothing | Self::Anything => self.clone(),
+        }
+    }
+
     /// The file name of the program that it runs, if it runs a certain one.
     pub fn program(&self) -> Option<&str> {
         match self {

@@ -9,9 +9,10 @@ use crate::enforce::over;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::run::Elevation;
 use crate::enforce::scope::Scope;
-use crate::enforce::sessions::{Session, Told};
+use crate::enforce::sessions::{Session, Standing, Told};
 use crate::enforce::since::monotonic_us;
 use crate::enforce::sudo_command::SudoCommand;
+use crate::grant::{HeldGrant, State};
 use curfew_protocol::ipc::PamQuestion;
 use jiff::Timestamp;
 use std::io;
@@ -20,6 +21,10 @@ use std::time::Duration;
 
 /// What somebody started ends a moment after their login or their run of sudo.
 const A_MOMENT: Duration = Duration::from_millis(50);
+
+/// When sudo may have started what it runs.
+const FOUND_WITHIN: [Duration; 4] =
+    [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(150), Duration::from_millis(800)];
 
 /// What is known of a login from its judgement.
 #[derive(Debug, Default)]
@@ -136,13 +141,18 @@ pub struct Run<'a> {
 pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
     let root = seen(peer)?;
     let known = agent.sessions.borrow().elevation(root.id).cloned();
-    let new = known.is_none();
+    let (new, unresolved) = (known.is_none(), run.command.unresolved().is_some());
     let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| group_of(root.id));
+    // What sudo found for a bare name stays known when the session opens.
+    let command = match &known {
+        Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
+        _ => run.command,
+    };
     let elevation = Elevation {
         user: run.user.to_owned(),
         service: question.service.clone(),
         run_as: Some(run.run_as.to_owned()),
-        command: run.command,
+        command,
         root: root.id,
         uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
@@ -161,6 +171,9 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
     if new {
         self::run(agent, root.id);
         tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
+        if unresolved {
+            tokio::task::spawn_local(resolve(Rc::clone(agent), root.id));
+        }
     }
     Ok(())
 }
@@ -174,6 +187,27 @@ fn group_of(first: ProcessId) -> Option<Scope> {
 fn invokers_groups(root: &Process) -> Vec<u32> {
     let [real, ..] = root.credentials.gids;
     root.credentials.groups.iter().copied().chain([real]).collect()
+}
+
+/// A bare name that may mean several files is the file that sudo found for it, as soon as that runs: a grant for that file covers the run then.
+async fn resolve(agent: Rc<Agent>, root: ProcessId) {
+    for pause in FOUND_WITHIN {
+        tokio::time::sleep(pause).await;
+        let Some(run) = agent.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
+        let Some(name) = run.command.unresolved() else { return };
+        let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.state(clock::now()) == State::Live;
+        if agent.grants.borrow().of(&run.user).iter().filter(live).count() < 2 {
+            return;
+        }
+        let Some(program) = run.group.as_ref().and_then(|group| group.program_below(root, name)) else { continue };
+        let mut resolved = Elevation { command: run.command.resolved(&program), pinned: Vec::new(), ..run.clone() };
+        let standing = resolved.standing(agent.grants.borrow().of(&run.user), clock::now());
+        if matches!(standing, Standing::Over { .. }) {
+            resolved.pinned = run.pinned;
+        }
+        agent.sessions.borrow_mut().update_elevation(root, |run| *run = resolved);
+        return;
+    }
 }
 
 /// Who became somebody else by su and runs sudo then is not who logged in.
