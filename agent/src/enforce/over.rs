@@ -10,6 +10,7 @@ use crate::agent::Agent;
 use crate::apart;
 use crate::request::decision::ReasonCode;
 use curfew_protocol::audit::{Event, Field};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -180,11 +181,14 @@ async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<(ReasonCode
         Target::Session(session) => session.logind_id.as_ref(),
         Target::Elevation { .. } | Target::Person { .. } => None,
     });
-    for id in ids {
-        // logind may know no session any more, or not be there: nothing of it runs in any case.
-        if let Err(error) = agent.logind.terminate(id).await {
-            tracing::debug!(session = %id, "logind did not end the session: {error}");
-        }
+    // Each by itself: one that logind is slow to forget holds up no other.
+    join_all(ids.map(|id| forget_at_logind(&agent, id))).await;
+}
+
+async fn forget_at_logind(agent: &Agent, id: &str) {
+    // logind may know no session any more, or not be there: nothing of it runs in any case.
+    if let Err(error) = agent.logind.terminate(id).await {
+        tracing::debug!(session = %id, "logind did not end the session: {error}");
     }
 }
 
