@@ -17,6 +17,7 @@ mod why;
 
 use crate::request::client;
 use clap::{Parser, Subcommand};
+use curfew_protocol::display;
 use curfew_protocol::varlink::CallError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -110,7 +111,7 @@ pub fn run() -> ExitCode {
         // The reader has seen enough: `curfew audit | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("curfew: {error}");
+            note(&error);
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
         }
     }
@@ -154,17 +155,31 @@ fn explain(error: &CallError) -> String {
     }
 }
 
-/// Prints a value as JSON, or a text.
+/// Prints a value as JSON, or a text. Nothing in either drives the terminal.
 fn print(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+    print_painted(json, value, || display::printable_lines(&text()))
+}
+
+/// As [`print`], for a text that is printable but for our own colours.
+fn print_painted(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        writeln!(out, "{}", encoded(value)?)?;
     } else {
         write!(out, "{}", text())?;
     }
     out.flush()?;
     Ok(())
+}
+
+/// A value as one line of JSON.
+fn encoded(value: &impl Serialize) -> Result<String, CliError> {
+    Ok(display::json(&serde_json::to_string(value).map_err(std::io::Error::from)?))
+}
+
+/// Says something beside the output.
+fn note(text: impl std::fmt::Display) {
+    eprintln!("curfew: {}", display::printable_lines(&text.to_string()));
 }
 
 fn only_root() -> Result<(), CliError> {

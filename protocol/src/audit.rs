@@ -3,6 +3,7 @@
 //! A record is a line of JSON in the spool and a set of native fields in journald(8). Both come from the two tables here:
 //! [`Event`] and [`Field`].
 
+use crate::display;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -244,9 +245,9 @@ impl Entry {
         self.fields.get(&field).map(as_text)
     }
 
-    /// The record with the number `seq`, at `time`.
+    /// The record with the number `seq`, at `time`. Its sentence is printable, whatever its fields hold.
     pub fn into_record(self, seq: u64, time: Timestamp) -> Record {
-        Record { seq, time, message: message(&self), entry: self }
+        Record { seq, time, message: display::printable(&message(&self)), entry: self }
     }
 }
 

@@ -126,7 +126,7 @@ pub fn run() -> ExitCode {
         // The reader has seen enough: `curfew-server audit | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("curfew-server: {error}");
+            eprintln!("curfew-server: {}", output::printable(&error.to_string()));
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
         }
     }

@@ -1,6 +1,6 @@
 //! `curfew audit`: who, what, when, why, and by whose leave.
 
-use super::{CliError, Outcome, ask, is_root};
+use super::{CliError, Outcome, ask, encoded, is_root};
 use crate::audit::{self, query::Query};
 use crate::human;
 use crate::request::messages::AuditPage;
@@ -55,8 +55,7 @@ impl Audit {
             Format::Table => write!(out, "{}", table(&records))?,
             Format::Json => {
                 for record in &records {
-                    serde_json::to_writer(&mut out, record).map_err(std::io::Error::from)?;
-                    writeln!(out)?;
+                    writeln!(out, "{}", encoded(record)?)?;
                 }
             }
             Format::Csv => write!(out, "{}", csv(&records))?,
@@ -119,7 +118,8 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 
 /// Quoted where RFC 4180 wants it. A spreadsheet would run what begins like a formula, so that gets an apostrophe.
 fn quoted(cell: &str) -> String {
-    let cell = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.to_owned() };
+    let cell = human::printable(cell);
+    let cell = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell };
     if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
@@ -150,6 +150,7 @@ mod tests {
         assert_eq!(quoted("a,b \"c\""), "\"a,b \"\"c\"\"\"");
         assert_eq!(quoted("=cmd()"), "'=cmd()");
         assert_eq!(quoted("plain"), "plain");
+        assert_eq!(quoted("ali\u{200b}ce\u{1b}"), "ali?ce?");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `curfew grant`: a local grant, made by root on the host itself.
 
-use super::{CliError, Outcome, order, print};
+use super::{CliError, Outcome, note, order, print};
 use crate::config::parse_duration;
 use crate::human;
 use crate::request::messages::{GrantOrder, Granted};
@@ -57,10 +57,10 @@ impl GrantCommand {
         let Granted { grant, no_sudo_yet } = order("Grant", &wanted)?;
         print(json, &grant, || format!("{}\n", grant.id))?;
         if !json {
-            eprintln!("curfew: {} until {}", grant.user, human::time(grant.window.not_after()));
+            note(format_args!("{} until {}", grant.user, human::time(grant.window.not_after())));
         }
         if let Some(why) = no_sudo_yet {
-            eprintln!("curfew: the grant holds, but sudo does not work by it yet: {why}. See `curfew status`.");
+            note(format_args!("the grant holds, but sudo does not work by it yet: {why}. See `curfew status`."));
         }
         Ok(Outcome::Yes)
     }

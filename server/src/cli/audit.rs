@@ -109,10 +109,7 @@ fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, Cli
                 items.iter().map(|item| cells(item, item.time.to_string()).map(|cell| quoted(&cell)).join(",") + "\n");
             Ok(head + &lines.collect::<String>())
         }
-        Format::Json => {
-            let lines = items.iter().map(|item| serde_json::to_string(item).map(|line| line + "\n"));
-            lines.collect::<Result<String, _>>().map_err(|error| CliError::Failed(error.to_string()))
-        }
+        Format::Json => items.iter().map(|item| output::encoded(item).map(|line| line + "\n")).collect(),
     }
 }
 
