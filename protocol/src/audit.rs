@@ -192,6 +192,8 @@ fields! {
     From "from" "CURFEW_FROM"
     /// The number of the last record that was dropped.
     To "to" "CURFEW_TO"
+    /// What the check of a local grant's commands found, where root had them taken all the same: one sentence each.
+    Unchecked "unchecked" "CURFEW_UNCHECKED"
     /// Whether the endpoint has what was dropped: yes, no or unknown.
     Shipped "shipped" "CURFEW_SHIPPED"
 }
@@ -355,8 +357,9 @@ fn sentence(entry: &Entry) -> String {
         Event::SetRefused => format!("A set of grants was refused{reason}."),
         Event::LocalGranted => {
             format!(
-                "{} granted {user} access{until}{reason}.",
-                text(Field::ApprovedBy).unwrap_or_else(|| "root".into())
+                "{} granted {user} access{until}{reason}{}.",
+                text(Field::ApprovedBy).unwrap_or_else(|| "root".into()),
+                says(", with unchecked commands (", Field::Unchecked, ")")
             )
         }
         Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),

@@ -8,6 +8,7 @@ use super::messages::{
     WhyAnswer, WhyQuestion,
 };
 use super::peer::Peer;
+use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
 use super::{service, wording};
 use crate::agent::Agent;
@@ -315,6 +316,11 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
         }
         Err(problem) => return Err(ErrorReply::failed(&format!("user {} can't be looked up: {problem}", order.user))),
     }
+    let commands = order.sudo.as_ref().map(|sudo| sudo.commands.clone()).unwrap_or_default();
+    let Findings { problems, mut warnings } = program_check::examine(commands).await;
+    if !problems.is_empty() && !order.unchecked {
+        return Err(ErrorReply::bad_parameter("command", &refused_commands(&problems)));
+    }
     // The person behind root's shell is who asks and who approves.
     let person = peer.person().await.unwrap_or_else(|| "root".into());
     let reading = agent.tell_the_time();
@@ -326,11 +332,20 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     let known = agent.clock.floor(reading.boot).unwrap_or(reading.wall);
     agent.grants.borrow_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
     let held = HeldGrant::new(grant.clone(), Source::Local);
-    agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
+    let granted = held.entry(Event::LocalGranted).with(Field::Pid, peer.pid);
+    agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
     agent.audit.write(held.entry(Event::GrantReceived));
     // Whoever reads the answer uses what was granted.
     let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
-    Ok(Granted { grant, no_sudo_yet })
+    warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));
+    Ok(Granted { grant, no_sudo_yet, warnings })
+}
+
+fn refused_commands(problems: &[String]) -> String {
+    format!(
+        "{}. Whoever can put a program there would be root: grant one that root alone can write, or add --unchecked",
+        problems.join("; ")
+    )
 }
 
 /// Makes a grant of an order; the same checks as for any other grant.

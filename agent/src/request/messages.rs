@@ -196,6 +196,9 @@ pub struct GrantOrder {
     /// The ticket behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Text>,
+    /// Whether commands are taken that others than root could exchange, or that are not there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
 }
 
 /// What `io.curfew.Agent.Grant` answers.
@@ -206,6 +209,9 @@ pub struct Granted {
     /// Why sudo does not work by it yet, where it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_sudo_yet: Option<String>,
+    /// What its commands give beside what their names say, and what was taken unchecked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What `io.curfew.Agent.Revoke` is asked.
