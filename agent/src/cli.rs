@@ -15,6 +15,7 @@ mod revoke;
 mod status;
 mod why;
 
+use crate::human;
 use crate::request::client;
 use clap::{Parser, Subcommand};
 use curfew_protocol::display;
@@ -87,7 +88,7 @@ pub enum CliError {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parsed();
     let done = match cli.command {
         Command::Status(status) => status.run(cli.json),
         Command::Why(why) => why.run(cli.json),
@@ -111,10 +112,25 @@ pub fn run() -> ExitCode {
         // The reader has seen enough: `curfew audit | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            note(&error);
+            if cli.json {
+                note_json(&error.to_string())
+            } else {
+                note(&error)
+            }
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
         }
     }
+}
+
+/// The command line. What is no command line gets its usage, or with --json an error as JSON.
+fn parsed() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+            note_json(error.render().to_string().trim_end());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
 }
 
 /// Asks the agent what changes nothing the second time: an agent that ends meanwhile is asked again when it is back.
@@ -179,7 +195,12 @@ fn encoded(value: &impl Serialize) -> Result<String, CliError> {
 
 /// Says something beside the output.
 fn note(text: impl std::fmt::Display) {
-    eprintln!("curfew: {}", display::printable_lines(&text.to_string()));
+    eprintln!("curfew: {}", display::printable_lines(&human::localized(&text.to_string())));
+}
+
+/// Says what went wrong to a program: an object with `error`.
+fn note_json(error: &str) {
+    eprintln!("{}", display::json(&serde_json::json!({"error": human::localized(error)}).to_string()));
 }
 
 fn only_root() -> Result<(), CliError> {

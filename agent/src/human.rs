@@ -1,14 +1,9 @@
 //! What people read: times in their zone, durations in words. What is printable, and tables, are [`display`]'s.
 
 pub use curfew_protocol::display::{self, printable, table};
+pub use curfew_protocol::human_time::{local as time, localized};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use std::time::Duration;
-
-/// A time in the local zone, with its offset.
-pub fn time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
-}
 
 /// A duration, rounded down to what people say: `45 s`, `29 min`, `1 h 5 min`, `2 days`.
 pub fn duration(duration: Duration) -> String {

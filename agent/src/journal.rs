@@ -50,6 +50,12 @@ impl Message {
         message
     }
 
+    /// What goes over the socket.
+    #[cfg(test)]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Adds a field. A value with a line break goes with its length before it, so that it can't become a field of its own.
     pub fn put(&mut self, name: &str, value: &str) {
         self.0.extend_from_slice(name.as_bytes());

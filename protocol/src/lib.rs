@@ -6,6 +6,7 @@
 //! - [`exempt`]: the list of users whom Curfew never refuses.
 //! - [`grant`]: the approved grant, as JSON and as types that can't hold a bad value.
 //! - [`audit`]: the audit record, its events and its journald fields.
+//! - [`human_time`]: durations and times as people write and read them.
 //! - [`jws`]: signatures, and the keys that make them.
 //! - [`grant_set`]: all that one host holds by the endpoint's word, signed.
 //! - [`host_api`]: what a host and the endpoint say to each other.
@@ -23,6 +24,8 @@ pub mod grant;
 pub mod grant_set;
 #[cfg(feature = "endpoint")]
 pub mod host_api;
+#[cfg(feature = "grant")]
+pub mod human_time;
 pub mod ipc;
 #[cfg(feature = "endpoint")]
 pub mod jws;

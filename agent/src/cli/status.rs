@@ -43,7 +43,7 @@ fn text(status: &Answer, now: Timestamp) -> String {
     }
     text += &status.set.as_ref().map(set_line).unwrap_or_default();
     for problem in &status.problems {
-        text += &format!("problem: {}\n", human::printable(problem));
+        text += &format!("problem: {}\n", human::printable(&human::localized(problem)));
     }
     if status.grants.is_empty() {
         text += "No grants.\n";
@@ -83,7 +83,11 @@ pub(super) fn set_line(set: &ShownSet) -> String {
         }
         _ => "no set yet".into(),
     };
-    let problem = set.problem.as_deref().map(|problem| format!(": {}", human::printable(problem))).unwrap_or_default();
+    let problem = set
+        .problem
+        .as_deref()
+        .map(|problem| format!(": {}", human::printable(&human::localized(problem))))
+        .unwrap_or_default();
     format!("Endpoint {endpoint} (host {host}): {}, {known}{problem}\n", set.state)
 }
 

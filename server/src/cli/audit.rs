@@ -100,7 +100,7 @@ impl Audit {
 fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, CliError> {
     match format {
         Format::Table => {
-            let text = output::table(COLUMNS, items.iter().map(|item| cells(item, output::time(item.time))));
+            let text = output::table(COLUMNS, items.iter().map(shown));
             Ok(if first { text } else { text.split_once('\n').map_or(String::new(), |(_, rows)| rows.into()) })
         }
         Format::Csv => {
@@ -111,6 +111,12 @@ fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, Cli
         }
         Format::Json => items.iter().map(|item| output::encoded(item).map(|line| line + "\n")).collect(),
     }
+}
+
+/// The cells for people: the times of a line are in one zone.
+fn shown(item: &AuditItem) -> [String; 9] {
+    let [time, source, host, event, user, grant, by, seq, what] = cells(item, output::time(item.time));
+    [time, source, host, event, user, grant, by, seq, output::localized(&what)]
 }
 
 fn cells(item: &AuditItem, time: String) -> [String; 9] {

@@ -4,8 +4,8 @@ use super::{CliError, Global};
 use crate::labels::Labels;
 use curfew_protocol::display;
 pub(super) use curfew_protocol::display::printable;
+pub(super) use curfew_protocol::human_time::{local as time, localized};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::io::Write as _;
 
@@ -26,11 +26,6 @@ pub(super) fn text(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
-}
-
-/// A time in the local zone, with its offset.
-pub(super) fn time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 /// A time, or a dash.

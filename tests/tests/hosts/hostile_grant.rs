@@ -183,7 +183,12 @@ fn a_command_that_others_than_root_could_exchange_is_refused_unless_unchecked(re
     assert!(record["unchecked"][0].as_str().is_some_and(|it| it.contains("/tmp")), "{record}");
     assert!(record["message"].as_str().is_some_and(|it| it.contains("unchecked")), "{record}");
 
-    for (command, warned) in [("/opt/ours/run", false), ("/usr/bin/systemctl restart nginx", false), ("/usr/bin/curfew", true), ("/bin/sh", true)] {
+    for (command, warned) in [
+        ("/opt/ours/run", false),
+        ("/usr/bin/systemctl restart nginx", false),
+        ("/usr/bin/curfew", true),
+        ("/bin/sh", true),
+    ] {
         let granted = host.run(&format!("curfew grant alice --for 60s --sudo --command '{command}' --reason x --json"));
         assert!(granted.success() && granted.stderr.contains("warning") == warned, "{command}: {granted:#?}");
         let record = host.audit("--event local.granted").pop().expect("a record");
@@ -202,8 +207,11 @@ fn what_a_terminal_would_obey_or_hide_is_shown_as_a_question_mark_in_each_view(r
     host.run(&format!("runuser -u bob -- sudo -n {command} </dev/null"));
     host.audited("sudo.permitted", |record| record["user"] == "alice");
     // A name that is nobody's, from the network.
-    host.run(&format!("runuser -u bob -- curfew why 'ali{typed}ce' sshd; curfew why 'ali{typed}ce' sshd > /run/shown 2>&1"));
-    let views = host.ok("curfew audit; curfew audit --json; curfew audit --format csv; curfew status; cat /run/shown; \
+    host.run(&format!(
+        "runuser -u bob -- curfew why 'ali{typed}ce' sshd; curfew why 'ali{typed}ce' sshd > /run/shown 2>&1"
+    ));
+    let views = host
+        .ok("curfew audit; curfew audit --json; curfew audit --format csv; curfew status; cat /run/shown; \
                          journalctl -u curfewd -o cat; journalctl -x -u curfewd -o short-full");
     assert!(views.contains("hid?????den"), "{views}");
     assert!(!views.contains(hidden), "{}", views.escape_unicode());
