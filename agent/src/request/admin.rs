@@ -18,7 +18,7 @@ use crate::enforce::accounts;
 use crate::enforce::reconcile::settle;
 use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
-use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
+use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, cut_off};
 use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
@@ -176,14 +176,14 @@ fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
     };
     let current = held.iter().filter(|held| held.listing != Listing::Superseded);
     let shown: Vec<&HeldGrant> = current.filter(|held| own(held)).collect();
-    let live = shown.iter().filter(|held| held.state(now) == State::Live);
     let sessions = agent.sessions.borrow();
     let open = sessions.sessions().iter().filter(|session| !session.closed && is_visible(&session.user));
     Status {
         host: agent.host.clone(),
         mode: agent.mode().name().into(),
         in_force: agent.in_force.borrow().holds(),
-        next_end: live.map(|held| held.end()).min(),
+        wired: agent.is_wired(),
+        next_end: cut_off::next(&shown, now),
         grants: shown.into_iter().map(|held| show(held, now)).collect(),
         set: agent.endpoint.show(grants.endpoint().facts(), now),
         confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
@@ -270,8 +270,13 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
     let now = agent.now();
     let at = question.at.unwrap_or(now);
     let mut answer = explain(&request, agent.grants.borrow().of(&judged), at, agent.bars(at));
-    if answer.verdict == "deny" && agent.mode() == Mode::Observe {
-        answer.explanation += "; this host only observes, so it is not refused";
+    answer.enforced = agent.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
+    if answer.verdict == "deny" && !answer.enforced {
+        answer.explanation += if agent.is_asked_about(&question.service) {
+            "; this host only observes, so it is not denied"
+        } else {
+            "; Curfew is not enabled for this service here, so nobody is denied (root: curfew enable)"
+        };
     }
     Ok(answer)
 }
@@ -284,6 +289,8 @@ fn exempt_answer(user: &str) -> WhyAnswer {
         not_after: None,
         changes_at: None,
         explanation: format!("{user} is exempt, and passes at any time"),
+        enforced: true,
+        next: format!("That changes only in the exempt list, {}.", exempt::EXEMPT_LIST),
     }
 }
 
@@ -296,6 +303,8 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             not_after: Some(until),
             changes_at: Some(until),
             explanation: format!("grant {} covers it", grant.grant.id),
+            enforced: true,
+            next: wording::AFTER_A_PERMIT.into(),
         },
         Verdict::Deny { reason, nearest, opens } => WhyAnswer {
             verdict: "deny".into(),
@@ -304,6 +313,8 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             not_after: None,
             changes_at: opens,
             explanation: wording::denial_reason(reason, nearest, opens, request),
+            enforced: true,
+            next: wording::what_changes(reason, nearest, opens),
         },
     }
 }

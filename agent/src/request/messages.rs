@@ -17,9 +17,12 @@ pub struct Status {
     pub mode: String,
     /// Whether Curfew is in force: wired, and in mode `enforce`.
     pub in_force: bool,
+    /// Whether PAM asks Curfew about any service: not before `curfew enable`, nor after `curfew disable`.
+    #[serde(default)]
+    pub wired: bool,
     /// The grants that the asker may see.
     pub grants: Vec<ShownGrant>,
-    /// When the next of them ends.
+    /// When the next access of them ends that no other of them goes on with.
     pub next_end: Option<Timestamp>,
     /// The last verified set; none without an endpoint.
     pub set: Option<ShownSet>,
@@ -175,6 +178,12 @@ pub struct WhyAnswer {
     pub changes_at: Option<Timestamp>,
     /// The same in one sentence.
     pub explanation: String,
+    /// Whether it is what happens: not in mode `observe`, and not where PAM does not ask Curfew.
+    #[serde(default)]
+    pub enforced: bool,
+    /// What would change it next, in one sentence.
+    #[serde(default)]
+    pub next: String,
 }
 
 /// What `io.curfew.Agent.Grant` is asked.
