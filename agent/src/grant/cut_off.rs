@@ -6,9 +6,21 @@ use jiff::Timestamp;
 
 /// The next time at which somebody loses something, by the grants that are held at `now`.
 pub fn next(grants: &[&HeldGrant], now: Timestamp) -> Option<Timestamp> {
-    let live = grants.iter().filter(|held| held.state(now) == State::Live);
-    let cuts = live.filter(|held| !goes_on(held, grants));
-    cuts.map(|held| held.end()).min()
+    let (mut reached, mut coming): (Vec<&HeldGrant>, Vec<&HeldGrant>) =
+        grants.iter().filter(|held| held.state(now) != State::Ended).partition(|held| held.state(now) == State::Live);
+    // What opens before the access of its person has ended is part of it.
+    loop {
+        let opens_within = |it: &&HeldGrant| {
+            reached.iter().any(|held| is_same_person(it, held) && it.grant.window.not_before() <= held.end())
+        };
+        let (joins, rest): (Vec<&HeldGrant>, Vec<&HeldGrant>) = coming.into_iter().partition(opens_within);
+        coming = rest;
+        if joins.is_empty() {
+            break;
+        }
+        reached.extend(joins);
+    }
+    reached.into_iter().filter(|held| !goes_on(held, grants)).map(HeldGrant::end).min()
 }
 
 /// Whether other grants of the same person cover all that one gives, from its end on.
@@ -73,6 +85,7 @@ mod tests {
         let third = held("alice", (10, 20), any.clone(), none.clone());
         assert_eq!(next_minute(&[first.clone(), second.clone()]), Some(10));
         assert_eq!(next_minute(&[first.clone(), second, third]), Some(20));
+        assert_eq!(next_minute(&[held("alice", (5, 9), any.clone(), none.clone())]), None);
         // Of somebody else, with a gap, narrower, or of another kind: it does not go on.
         for other in [
             held("bob", (0, 10), any.clone(), none.clone()),
