@@ -292,6 +292,16 @@ impl Agent {
         !before && in_force.holds()
     }
 
+    /// Whether PAM asks us about anything, as of the last look.
+    pub fn is_wired(&self) -> bool {
+        !self.wired.is_empty()
+    }
+
+    /// Whether PAM asks us about `service`, as of the last look.
+    pub fn is_asked_about(&self, service: &str) -> bool {
+        self.wired.has(service)
+    }
+
     /// Whether the exempt list, as the PAM module reads it, has the user.
     pub fn is_exempt(&self, user: &str) -> bool {
         exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or_else(|error| {

@@ -5,6 +5,7 @@
 //! one makes the file durable against a power loss, one tells what was counted, one lets go of what is too much (`keeper`),
 //! one copies the records to journald(8) (`copy`). What is durable goes to the endpoint, too, where there is one (`shipment`). Audit is not logging: what the agent says of its own state goes to `tracing`.
 
+mod catalog;
 mod copy;
 pub mod journald;
 pub mod keeper;

@@ -15,8 +15,10 @@ mod revoke;
 mod status;
 mod why;
 
+use crate::human;
 use crate::request::client;
 use clap::{Parser, Subcommand};
+use curfew_protocol::display;
 use curfew_protocol::varlink::CallError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,7 +88,7 @@ pub enum CliError {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parsed();
     let done = match cli.command {
         Command::Status(status) => status.run(cli.json),
         Command::Why(why) => why.run(cli.json),
@@ -110,10 +112,25 @@ pub fn run() -> ExitCode {
         // The reader has seen enough: `curfew audit | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("curfew: {error}");
+            if cli.json {
+                note_json(&error.to_string())
+            } else {
+                note(&error)
+            }
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
         }
     }
+}
+
+/// The command line. What is no command line gets its usage, or with --json an error as JSON.
+fn parsed() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+            note_json(error.render().to_string().trim_end());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
 }
 
 /// Asks the agent what changes nothing the second time: an agent that ends meanwhile is asked again when it is back.
@@ -154,17 +171,36 @@ fn explain(error: &CallError) -> String {
     }
 }
 
-/// Prints a value as JSON, or a text.
+/// Prints a value as JSON, or a text. Nothing in either drives the terminal.
 fn print(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+    print_painted(json, value, || display::printable_lines(&text()))
+}
+
+/// As [`print`], for a text that is printable but for our own colours.
+fn print_painted(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        writeln!(out, "{}", encoded(value)?)?;
     } else {
         write!(out, "{}", text())?;
     }
     out.flush()?;
     Ok(())
+}
+
+/// A value as one line of JSON.
+fn encoded(value: &impl Serialize) -> Result<String, CliError> {
+    Ok(display::json(&serde_json::to_string(value).map_err(std::io::Error::from)?))
+}
+
+/// Says something beside the output.
+fn note(text: impl std::fmt::Display) {
+    eprintln!("curfew: {}", display::printable_lines(&human::localized(&text.to_string())));
+}
+
+/// Says what went wrong to a program: an object with `error`.
+fn note_json(error: &str) {
+    eprintln!("{}", display::json(&serde_json::json!({"error": human::localized(error)}).to_string()));
 }
 
 fn only_root() -> Result<(), CliError> {

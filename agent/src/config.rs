@@ -6,7 +6,7 @@ pub mod edit;
 
 use crate::durable;
 use curfew_protocol::host_api::LONGEST_WAIT_S;
-use jiff::SignedDuration;
+pub use curfew_protocol::human_time::parse_duration;
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
 use std::fs;
@@ -213,18 +213,6 @@ impl Config {
 
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c))
-}
-
-/// Reads a duration as people write it: `90s`, `15m`, `1h30m`.
-///
-/// # Errors
-///
-/// A sentence with the value and an example.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration: Option<SignedDuration> = text.parse().ok();
-    duration
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| format!("{text:?} is no duration; write it like 90s, 15m or 1h30m"))
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -4,6 +4,7 @@
 //! `announced` what the audit has heard of them, `ends` when they end on the clock that nobody can set. A decision sees only [`HeldGrant`]s.
 
 pub mod announced;
+pub mod cut_off;
 pub mod endpoint;
 pub mod ends;
 pub mod held;

@@ -3,6 +3,7 @@
 //! A sender that waits for journald would hang with it, and one that swallows errors would lose records: this one never
 //! waits, and says when a message did not get through.
 
+use curfew_protocol::display::printable_lines;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
@@ -40,13 +41,19 @@ impl Journal {
 pub struct Message(Vec<u8>);
 
 impl Message {
-    /// A message with the fields that every one has.
+    /// A message with the fields that every one has; the text drives no terminal of those who read it.
     pub fn new(identifier: &str, priority: &str, text: &str) -> Self {
         let mut message = Self(Vec::with_capacity(1024));
-        message.put("MESSAGE", text);
+        message.put("MESSAGE", &printable_lines(text));
         message.put("PRIORITY", priority);
         message.put("SYSLOG_IDENTIFIER", identifier);
         message
+    }
+
+    /// What goes over the socket.
+    #[cfg(test)]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Adds a field. A value with a line break goes with its length before it, so that it can't become a field of its own.
@@ -66,6 +73,12 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_drives_no_terminal() {
+        let message = Message::new("curfewd", "6", "\u{202e}ecila\u{200b} \u{1b}[2J");
+        assert!(String::from_utf8_lossy(&message.0).starts_with("MESSAGE=?ecila? ?[2J\n"));
+    }
 
     #[test]
     fn a_line_break_in_a_value_makes_no_field() {

@@ -2,6 +2,7 @@
 //!
 //! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
 //! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
+//! `program_check` and `starts_shell` say what a command that root grants leads to,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
 pub mod accept;
@@ -14,8 +15,10 @@ pub mod messages;
 pub mod pam;
 pub mod pam_socket;
 pub mod peer;
+pub mod program_check;
 pub mod server;
 pub mod service;
+pub mod starts_shell;
 pub mod system_account;
 pub mod watch;
 pub mod wording;

@@ -1,6 +1,7 @@
 //! One hook's work: who acts, is the person exempt, what does the agent say, what does PAM and the person hear.
 
 use crate::syslog::{Severity, log};
+use curfew_protocol::display::printable_lines;
 use curfew_protocol::exempt::{self, ELEVATION_SERVICES};
 use curfew_protocol::ipc::{Hook, OBSERVE_MARK, PAM_SOCKET, PamAnswer, PamQuestion, Verdict};
 use curfew_protocol::varlink::{self, CallError};
@@ -123,6 +124,7 @@ fn tell(pamh: &PamHandle, question: &PamQuestion, style: PamMessageStyle, messag
     if message.is_empty() {
         return;
     }
+    let message = &printable_lines(message);
     let told = match pamh.get_item::<Conv<'_>>() {
         Ok(Some(conversation)) => conversation.send(style, message).is_ok(),
         _ => false,

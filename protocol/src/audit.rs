@@ -3,6 +3,7 @@
 //! A record is a line of JSON in the spool and a set of native fields in journald(8). Both come from the two tables here:
 //! [`Event`] and [`Field`].
 
+use crate::display;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -191,6 +192,8 @@ fields! {
     From "from" "CURFEW_FROM"
     /// The number of the last record that was dropped.
     To "to" "CURFEW_TO"
+    /// What the check of a local grant's commands found, where root had them taken all the same: one sentence each.
+    Unchecked "unchecked" "CURFEW_UNCHECKED"
     /// Whether the endpoint has what was dropped: yes, no or unknown.
     Shipped "shipped" "CURFEW_SHIPPED"
 }
@@ -244,9 +247,9 @@ impl Entry {
         self.fields.get(&field).map(as_text)
     }
 
-    /// The record with the number `seq`, at `time`.
+    /// The record with the number `seq`, at `time`. Its sentence is printable, whatever its fields hold.
     pub fn into_record(self, seq: u64, time: Timestamp) -> Record {
-        Record { seq, time, message: message(&self), entry: self }
+        Record { seq, time, message: display::printable(&message(&self)), entry: self }
     }
 }
 
@@ -354,8 +357,9 @@ fn sentence(entry: &Entry) -> String {
         Event::SetRefused => format!("A set of grants was refused{reason}."),
         Event::LocalGranted => {
             format!(
-                "{} granted {user} access{until}{reason}.",
-                text(Field::ApprovedBy).unwrap_or_else(|| "root".into())
+                "{} granted {user} access{until}{reason}{}.",
+                text(Field::ApprovedBy).unwrap_or_else(|| "root".into()),
+                says(", with unchecked commands (", Field::Unchecked, ")")
             )
         }
         Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),

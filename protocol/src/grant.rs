@@ -81,6 +81,42 @@ pub struct SudoAccess {
     pub commands: Vec<Command>,
 }
 
+impl Grant {
+    /// What it gives, in words: `login from 10.0.0.0/8; sudo: /usr/bin/id`.
+    pub fn access(&self) -> String {
+        let login = self.login.as_ref().map(ToString::to_string);
+        let sudo = self.sudo.as_ref().map(ToString::to_string);
+        login.into_iter().chain(sudo).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl std::fmt::Display for LoginAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("login")?;
+        if !self.services.is_empty() {
+            write!(f, " over {}", listed(&self.services))?;
+        }
+        if self.from.is_empty() { Ok(()) } else { write!(f, " from {}", listed(&self.from)) }
+    }
+}
+
+impl std::fmt::Display for SudoAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("sudo")?;
+        if self.run_as != root_alone() {
+            write!(f, " as {}", listed(&self.run_as))?;
+        }
+        match self.commands.contains(&Command::All) {
+            true => f.write_str(": any command"),
+            false => write!(f, ": {}", listed(&self.commands)),
+        }
+    }
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Why a grant was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
@@ -338,6 +374,23 @@ mod tests {
             None => document[pointer.trim_start_matches('/')] = value,
         }
         document
+    }
+
+    #[test]
+    fn what_a_grant_gives_is_said_in_full() {
+        let access = |login: serde_json::Value, sudo: serde_json::Value| {
+            let login: Option<LoginAccess> = serde_json::from_value(login).unwrap();
+            let sudo: Option<SudoAccess> = serde_json::from_value(sudo).unwrap();
+            (login.map(|it| it.to_string()), sudo.map(|it| it.to_string()))
+        };
+        let narrow = access(
+            serde_json::json!({"services": ["sshd"], "from": ["10.0.0.0/8", "192.0.2.7/32"]}),
+            serde_json::json!({"run_as": ["bob"], "commands": ["/usr/bin/id -u", "/usr/bin/w"]}),
+        );
+        assert_eq!(narrow.0.as_deref(), Some("login over sshd from 10.0.0.0/8, 192.0.2.7/32"));
+        assert_eq!(narrow.1.as_deref(), Some("sudo as bob: /usr/bin/id -u, /usr/bin/w"));
+        let wide = access(serde_json::json!({}), serde_json::json!({"commands": ["ALL"]}));
+        assert_eq!((wide.0.as_deref(), wide.1.as_deref()), (Some("login"), Some("sudo: any command")));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::export::ExportError;
 use crate::init::InitError;
 use crate::serve::ServeError;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use curfew_protocol::display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -113,7 +114,8 @@ pub fn command_line() -> clap::Command {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parsed();
+    let json = cli.global.json;
     let serves = matches!(cli.command, Command::Serve(_));
     let runtime = if serves {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()
@@ -126,10 +128,31 @@ pub fn run() -> ExitCode {
         // The reader has seen enough: `curfew-server audit | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("curfew-server: {error}");
+            let text = error.to_string();
+            if json {
+                note_json(&text)
+            } else {
+                eprintln!("curfew-server: {}", output::printable(&text))
+            }
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
         }
     }
+}
+
+/// The command line. What is no command line gets its usage, or with --json an error as JSON.
+fn parsed() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+            note_json(error.render().to_string().trim_end());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
+}
+
+/// Says what went wrong to a program: an object with `error`.
+fn note_json(error: &str) {
+    eprintln!("{}", display::json(&serde_json::json!({"error": error}).to_string()));
 }
 
 async fn command(cli: Cli) -> Result<(), CliError> {

@@ -1,21 +1,22 @@
 //! `curfew audit`: who, what, when, why, and by whose leave.
 
-use super::{CliError, Outcome, ask, is_root};
+use super::{CliError, Outcome, ask, encoded, is_root};
 use crate::audit::{self, query::Query};
 use crate::human;
 use crate::request::messages::AuditPage;
 use clap::{Args, ValueEnum};
 use curfew_protocol::audit::{Event, Field, Record};
+use curfew_protocol::human_time::parse_duration;
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use std::io::Write;
 use std::path::Path;
 
 /// Show the audit of this host. For root and members of systemd-journal or adm.
 #[derive(Args, Debug)]
 pub struct Audit {
-    /// From this time on: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or an age such as 2h.
+    /// From this time on: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or an age such as 2h or 1d.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<Timestamp>,
     /// Until this time, written the same way.
@@ -55,8 +56,7 @@ impl Audit {
             Format::Table => write!(out, "{}", table(&records))?,
             Format::Json => {
                 for record in &records {
-                    serde_json::to_writer(&mut out, record).map_err(std::io::Error::from)?;
-                    writeln!(out)?;
+                    writeln!(out, "{}", encoded(record)?)?;
                 }
             }
             Format::Csv => write!(out, "{}", csv(&records))?,
@@ -95,7 +95,7 @@ fn table(records: &[Record]) -> String {
             text(Field::User),
             text(Field::Grant),
             text(Field::ApprovedBy),
-            record.message.clone(),
+            human::localized(&record.message),
         ]
     };
     let rows: Vec<Vec<String>> = records.iter().map(row).collect();
@@ -119,7 +119,8 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 
 /// Quoted where RFC 4180 wants it. A spreadsheet would run what begins like a formula, so that gets an apostrophe.
 fn quoted(cell: &str) -> String {
-    let cell = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.to_owned() };
+    let cell = human::printable(cell);
+    let cell = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell };
     if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
@@ -132,7 +133,7 @@ fn parse_event(name: &str) -> Result<Event, String> {
 fn parse_time(text: &str) -> Result<Timestamp, String> {
     let local = |time: DateTime| time.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).ok();
     let age = || {
-        let age: SignedDuration = text.parse().ok()?;
+        let age = parse_duration(text).ok()?;
         Timestamp::now().checked_sub(age).ok()
     };
     let date = || local(text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight()));
@@ -150,6 +151,7 @@ mod tests {
         assert_eq!(quoted("a,b \"c\""), "\"a,b \"\"c\"\"\"");
         assert_eq!(quoted("=cmd()"), "'=cmd()");
         assert_eq!(quoted("plain"), "plain");
+        assert_eq!(quoted("ali\u{200b}ce\u{1b}"), "ali?ce?");
     }
 
     #[test]
@@ -157,6 +159,7 @@ mod tests {
         assert_eq!(parse_time("2026-11-21T20:30:00Z").map(|at| at.to_string()).as_deref(), Ok("2026-11-21T20:30:00Z"));
         assert!(parse_time("2026-11-21").is_ok());
         assert!(parse_time("2026-11-21T20:30:00").is_ok());
+        assert!(parse_time("1w").is_ok_and(|at| at < Timestamp::now()));
         assert!(parse_time("2h").is_ok_and(|at| at < Timestamp::now()));
         assert!(parse_time("yesterday-ish").is_err());
     }

@@ -1,6 +1,6 @@
 //! `curfew disable`: unwires PAM and sudo, to the byte. It needs neither the agent nor a configuration that can be read.
 
-use super::{CliError, Outcome, ask, failed, only_root, print};
+use super::{CliError, Outcome, ask, failed, note, only_root, print};
 use crate::wiring;
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::Unconfirmed;
@@ -55,7 +55,7 @@ impl Disable {
         if !self.unconfirmed
             && let Err(error) = ask::<_, Value>("Reload", json!({}))
         {
-            eprintln!("curfew: the agent was not told: {error}");
+            note(format_args!("the agent was not told: {error}"));
         }
         let done = Done { changed };
         let nothing = if done.changed.is_empty() { "Curfew was not wired.\n" } else { "" };

@@ -1,6 +1,6 @@
 //! `curfew doctor`: every precondition, each with the mend.
 
-use super::{CliError, Outcome, ask, only_root, print};
+use super::{CliError, Outcome, ask, only_root, print_painted};
 use crate::doctor::{self, Check, Finding, Host, Occasion};
 use crate::human;
 use clap::Args;
@@ -19,8 +19,12 @@ impl Doctor {
         let checks = examine(Occasion::Visit);
         let count = |finding| checks.iter().filter(|check| check.result == finding).count();
         let (fails, warnings) = (count(Finding::Fail), count(Finding::Warn));
-        print(json, &json!({"checks": checks}), || {
-            format!("{}{} checks: {fails} failed, {warnings} warnings.\n", lines(&checks), checks.len())
+        print_painted(json, &json!({"checks": checks}), || {
+            format!(
+                "{}{} checks: {fails} failed, {warnings} warnings.\n",
+                lines(&checks, std::io::stdout().is_terminal()),
+                checks.len()
+            )
         })?;
         Ok(if fails == 0 { Outcome::Yes } else { Outcome::No })
     }
@@ -35,9 +39,8 @@ pub(super) fn examine(occasion: Occasion) -> Vec<Check> {
     doctor::examine(&host, occasion)
 }
 
-/// The checks, one a line, and the mend of each below it.
-pub(super) fn lines(checks: &[Check]) -> String {
-    let colour = std::io::stdout().is_terminal();
+/// The checks, one a line, and the mend of each below it; printable, but for our own colours.
+pub(super) fn lines(checks: &[Check], colour: bool) -> String {
     let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let line = |check: &Check| {
         let result = check.result.name();
@@ -47,7 +50,8 @@ pub(super) fn lines(checks: &[Check]) -> String {
             Finding::Fail if colour => format!("\x1b[31m{result}\x1b[0m"),
             _ => result.to_owned(),
         };
-        let mend = check.mend.as_ref().map(|mend| format!("      mend: {mend}\n")).unwrap_or_default();
+        let mend =
+            check.mend.as_ref().map(|mend| format!("      mend: {}\n", human::printable(mend))).unwrap_or_default();
         format!("{result}  {:width$}  {}\n{mend}", check.name, human::printable(&check.detail))
     };
     checks.iter().map(line).collect()

@@ -68,7 +68,7 @@ impl Enable {
         let mut plan = Plan::make(self.mode)?;
         let earlier = Unconfirmed::load().map_err(failed)?;
         if !json {
-            show(&plan.text());
+            show(&crate::human::display::printable_lines(&plan.text()));
         }
         if !self.unchecked {
             let is_undone = wait.is_some() || earlier.is_some();
@@ -159,11 +159,12 @@ impl Enable {
         let (fails, warnings): (Vec<Check>, Vec<Check>) =
             checks.iter().cloned().partition(|check| check.result == Finding::Fail);
         if !fails.is_empty() && !self.dry_run {
-            let mends = doctor::lines(&fails);
+            let mends = doctor::lines(&fails, false);
             return Err(failed(format!("nothing was changed: mend what fails first, then try again\n{mends}")));
         }
         if !json {
-            show(&doctor::lines(if self.dry_run { &checks } else { &warnings }));
+            let shown = if self.dry_run { &checks } else { &warnings };
+            show(&doctor::lines(shown, std::io::stdout().is_terminal()));
         }
         Ok(checks)
     }

@@ -1,6 +1,6 @@
 //! `curfew grant`: a local grant, made by root on the host itself.
 
-use super::{CliError, Outcome, order, print};
+use super::{CliError, Outcome, note, order, print};
 use crate::config::parse_duration;
 use crate::human;
 use crate::request::messages::{GrantOrder, Granted};
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct GrantCommand {
     /// The login name on this host.
     user: LoginName,
-    /// How long: 90s, 30m, 1h30m, 8h.
+    /// How long: 90s, 30m, 1h30m, 8h, 1d, 1w.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     length: Duration,
     /// Let them log in.
@@ -27,6 +27,9 @@ pub struct GrantCommand {
     /// A command for sudo, with its full path; a path alone allows any arguments. Can be given again.
     #[arg(long = "command", value_name = "CMD", requires = "sudo")]
     commands: Vec<Command>,
+    /// Take commands, too, that are not there or that others than root could exchange; the audit says so.
+    #[arg(long, requires = "commands")]
+    unchecked: bool,
     /// A user to run commands as; root if left out. Can be given again.
     #[arg(long, value_name = "USER", requires = "sudo")]
     run_as: Vec<LoginName>,
@@ -53,14 +56,18 @@ impl GrantCommand {
             commands: if self.commands.is_empty() { vec![Command::All] } else { self.commands },
         });
         let (user, reason, ticket) = (self.user, self.reason, self.ticket);
-        let wanted = GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket };
-        let Granted { grant, no_sudo_yet } = order("Grant", &wanted)?;
+        let wanted =
+            GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket, unchecked: self.unchecked };
+        let Granted { grant, no_sudo_yet, warnings } = order("Grant", &wanted)?;
         print(json, &grant, || format!("{}\n", grant.id))?;
         if !json {
-            eprintln!("curfew: {} until {}", grant.user, human::time(grant.window.not_after()));
+            note(format_args!("{} until {}", grant.user, human::time(grant.window.not_after())));
+        }
+        for warning in warnings {
+            note(format_args!("warning: {warning}"));
         }
         if let Some(why) = no_sudo_yet {
-            eprintln!("curfew: the grant holds, but sudo does not work by it yet: {why}. See `curfew status`.");
+            note(format_args!("the grant holds, but sudo does not work by it yet: {why}. See `curfew status`."));
         }
         Ok(Outcome::Yes)
     }

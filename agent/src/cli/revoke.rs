@@ -1,6 +1,6 @@
 //! `curfew revoke`: ends a grant now, whatever the endpoint says of it.
 
-use super::{CliError, Outcome, order, print};
+use super::{CliError, Outcome, note, order, print};
 use crate::request::messages;
 use clap::Args;
 use curfew_protocol::grant::Text;
@@ -21,10 +21,10 @@ impl Revoke {
             order("Revoke", messages::Revoke { id: self.id, reason: self.reason })?;
         print(json, &grant, || format!("Grant {} of {} is revoked.\n", grant.id, grant.user))?;
         if let Some(problem) = unstored {
-            eprintln!("curfew: that holds now, but could not be stored: {problem}");
+            note(format_args!("that holds now, but could not be stored: {problem}"));
         }
         if let Some(problem) = rule_stays {
-            eprintln!("curfew: {problem}, though nobody passes by it; remove it there.");
+            note(format_args!("{problem}, though nobody passes by it; remove it there."));
         }
         Ok(Outcome::Yes)
     }

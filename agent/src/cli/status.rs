@@ -7,31 +7,38 @@ use crate::human;
 use crate::request::messages::{ShownGrant, ShownSet, Status as Answer};
 use clap::Args;
 use curfew_protocol::grant::Text;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::time::Duration;
 
 /// Show my grants and the time left; for root, everybody's.
 #[derive(Args, Debug)]
-pub struct Status {}
+pub struct Status {
+    /// Show every grant that has ended, too, and not those of the last day alone.
+    #[arg(long)]
+    all: bool,
+}
+
+/// How long a grant that has ended is shown.
+const SHOWN_AFTER_END: SignedDuration = SignedDuration::from_hours(24);
 
 impl Status {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, CliError> {
         let status: Answer = ask("Status", json!({}))?;
-        print(json, &status, || text(&status, clock::now()))?;
+        print(json, &status, || text(&status, clock::now(), self.all))?;
         Ok(Outcome::Yes)
     }
 }
 
-fn text(status: &Answer, now: Timestamp) -> String {
-    let force = match (status.in_force, status.mode.as_str()) {
-        (true, _) => "in force".into(),
-        (false, "observe") => "observing: nobody is refused".into(),
-        (false, _) => "not in force: run `curfew enable`".to_owned(),
+fn text(status: &Answer, now: Timestamp, all: bool) -> String {
+    let force = match (status.in_force, status.wired, status.mode.as_str()) {
+        (true, ..) => "in force",
+        (false, true, "observe") => "observing: nobody is refused",
+        (false, ..) => "not enabled, and nobody is refused: run `curfew enable`",
     };
     let mut text = format!("{}: Curfew is {force}.", status.host);
     if let Some(end) = status.next_end {
-        text += &format!(" The next grant ends in {}, at {}.", human::left(now, end), human::time(end));
+        text += &format!(" The next access ends in {}, at {}.", human::left(now, end), human::time(end));
     }
     text.push('\n');
     if let Some(until) = status.confirm_by {
@@ -43,14 +50,18 @@ fn text(status: &Answer, now: Timestamp) -> String {
     }
     text += &status.set.as_ref().map(set_line).unwrap_or_default();
     for problem in &status.problems {
-        text += &format!("problem: {}\n", human::printable(problem));
+        text += &format!("problem: {}\n", human::printable(&human::localized(problem)));
     }
     if status.grants.is_empty() {
         text += "No grants.\n";
     } else {
-        let rows: Vec<Vec<String>> = status.grants.iter().map(|grant| row(grant, now)).collect();
+        let (shown, hidden) = listed(&status.grants, now, all);
+        let rows: Vec<Vec<String>> = shown.into_iter().map(|grant| row(grant, now)).collect();
         text.push('\n');
         text += &human::table(&["GRANT", "USER", "STATE", "LEFT", "ENDS", "ACCESS", "APPROVED BY", "REASON"], &rows);
+        if hidden > 0 {
+            text += &format!("{hidden} more ended over a day ago: curfew status --all\n");
+        }
     }
     if !status.sessions.is_empty() {
         let rows: Vec<Vec<String>> = status
@@ -83,23 +94,40 @@ pub(super) fn set_line(set: &ShownSet) -> String {
         }
         _ => "no set yet".into(),
     };
-    let problem = set.problem.as_deref().map(|problem| format!(": {}", human::printable(problem))).unwrap_or_default();
+    let problem = set
+        .problem
+        .as_deref()
+        .map(|problem| format!(": {}", human::printable(&human::localized(problem))))
+        .unwrap_or_default();
     format!("Endpoint {endpoint} (host {host}): {}, {known}{problem}\n", set.state)
+}
+
+/// The grants to show, the live ones first, and how many are left out.
+fn listed(grants: &[ShownGrant], now: Timestamp, all: bool) -> (Vec<&ShownGrant>, usize) {
+    let is_shown = |it: &&ShownGrant| all || it.state != State::Ended || now.duration_since(end(it)) < SHOWN_AFTER_END;
+    let mut shown: Vec<&ShownGrant> = grants.iter().filter(is_shown).collect();
+    shown.sort_by_key(|it| match it.state {
+        State::Live => (0, end(it).as_second()),
+        State::Coming => (1, it.grant.window.not_before().as_second()),
+        // The last to end comes first.
+        State::Ended => (2, -end(it).as_second()),
+    });
+    let hidden = grants.len() - shown.len();
+    (shown, hidden)
+}
+
+fn end(shown: &ShownGrant) -> Timestamp {
+    shown.revoked_at.unwrap_or(shown.grant.window.not_after())
 }
 
 fn row(shown: &ShownGrant, now: Timestamp) -> Vec<String> {
     let grant = &shown.grant;
-    let end = shown.revoked_at.unwrap_or(grant.window.not_after());
+    let end = end(shown);
     let (state, left) = match shown.state {
         State::Coming => ("coming", format!("opens in {}", human::left(now, grant.window.not_before()))),
         State::Live => ("live", human::left(now, end)),
         State::Ended if shown.revoked_at.is_some() => ("revoked", "-".into()),
         State::Ended => ("ended", "-".into()),
-    };
-    let access = match (&grant.login, &grant.sudo) {
-        (Some(_), Some(_)) => "login, sudo",
-        (Some(_), None) => "login",
-        (None, _) => "sudo",
     };
     vec![
         grant.id.to_string(),
@@ -107,8 +135,59 @@ fn row(shown: &ShownGrant, now: Timestamp) -> Vec<String> {
         state.into(),
         left,
         human::time(end),
-        access.into(),
+        grant.access(),
         grant.approved_by.iter().map(Text::as_str).collect::<Vec<_>>().join(", "),
         grant.reason.to_string(),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn shown(id: &str, state: &str, hours: i64, now: Timestamp) -> ShownGrant {
+        let at = |hours| now + SignedDuration::from_hours(hours);
+        serde_json::from_value(json!({
+            "id": id, "user": "alice", "not_before": at(hours - 1), "not_after": at(hours), "sudo": {"commands": ["/usr/bin/id"]},
+            "reason": "x", "requested_by": "a", "approved_by": ["b"], "state": state, "source": "local",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn live_grants_come_first_and_old_ones_are_counted() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut status: Answer = serde_json::from_value(json!({
+            "host": "h", "mode": "enforce", "in_force": false, "grants": [], "next_end": null, "set": null, "problems": [], "sessions": [],
+        }))
+        .unwrap();
+        for (id, state, hours) in [
+            ("older", "ended", -30),
+            ("ended", "ended", -2),
+            ("later", "ended", -1),
+            ("soon", "coming", 9),
+            ("live", "live", 1),
+        ] {
+            status.grants.push(shown(id, state, hours, now));
+        }
+        let told = text(&status, now, false);
+        let ids = |told: &str| {
+            told.lines()
+                .filter_map(|line| line.split_once("  alice"))
+                .map(|(id, _)| id.trim().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&told), ["live", "soon", "later", "ended"], "{told}");
+        assert!(
+            told.contains("1 more") && told.contains("sudo: /usr/bin/id") && told.contains("not enabled"),
+            "{told}"
+        );
+        assert_eq!(ids(&text(&status, now, true)).len(), 5);
+        // Unwired, it does not observe either.
+        status.mode = "observe".into();
+        assert!(!text(&status, now, true).contains("observing"));
+        status.wired = true;
+        assert!(text(&status, now, true).contains("observing"));
+    }
 }

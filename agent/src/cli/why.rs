@@ -40,20 +40,18 @@ impl Why {
 fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
     let WhyQuestion { user, service, .. } = question;
     let now = question.at.unwrap_or_else(clock::now);
+    let explanation = human::localized(&answer.explanation);
+    let next = human::localized(&answer.next);
     match (answer.verdict.as_str(), answer.not_after) {
         ("permit", Some(end)) => {
-            let (explanation, end, left) = (&answer.explanation, human::time(end), human::left(now, end));
-            format!("permit: {user} may use {service}: {explanation}, until {end} ({left} left).\n")
+            let (end, left) = (human::time(end), human::left(now, end));
+            format!("permit: {user} may use {service}: {explanation}, until {end} ({left} left). {next}\n")
         }
-        ("permit", None) => format!("permit: {user} may use {service}: {}.\n", answer.explanation),
+        ("permit", None) => format!("permit: {user} may use {service}: {explanation}. {next}\n"),
         _ => {
             let code = answer.reason_code.as_deref().unwrap_or_default();
-            let change = answer.changes_at.map(|at| format!(" That changes at {}.", human::time(at)));
-            format!(
-                "deny ({code}): {user} may not use {service}: {}.{}\n",
-                answer.explanation,
-                change.unwrap_or_default()
-            )
+            let (deny, may) = if answer.enforced { ("deny", "may not") } else { ("would deny", "might not") };
+            format!("{deny} ({code}): {user} {may} use {service}: {explanation}. {next}\n")
         }
     }
 }

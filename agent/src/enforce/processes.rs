@@ -4,6 +4,7 @@
 //! checked against it.
 
 use super::credentials::Credentials;
+use crate::human;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -215,8 +216,7 @@ pub fn tally<'a>(names: impl Iterator<Item = &'a str>) -> String {
     for name in names {
         *counts.entry(name).or_insert(0_u32) += 1;
     }
-    let printable = |name: &str| name.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
-    let told = counts.iter().take(MOST_NAMES).map(|(name, count)| format!("{}:{count}", printable(name)));
+    let told = counts.iter().take(MOST_NAMES).map(|(name, count)| format!("{}:{count}", human::printable(name)));
     let mut told = told.collect::<Vec<_>>().join(" ");
     let rest: u32 = counts.values().skip(MOST_NAMES).sum();
     if rest > 0 {

@@ -1,6 +1,7 @@
 //! Warnings on the terminals of a session, as write(1) and wall(1) give them.
 
 use super::processes::Process;
+use crate::human::printable;
 use nix::fcntl::OFlag;
 use std::fs::File;
 use std::io::Write;
@@ -37,7 +38,7 @@ fn write(terminal: i32, message: &str) -> std::io::Result<()> {
     if !about.file_type().is_char_device() || !PTS_MAJORS.contains(&(((about.rdev() >> 8) & 0xfff) as i32)) {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }
-    file.write_all(format!("\r\n\u{7}{message}\r\n").as_bytes())
+    file.write_all(format!("\r\n\u{7}{}\r\n", printable(message)).as_bytes())
 }
 
 #[cfg(test)]

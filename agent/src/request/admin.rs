@@ -8,6 +8,7 @@ use super::messages::{
     WhyAnswer, WhyQuestion,
 };
 use super::peer::Peer;
+use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
 use super::{service, wording};
 use crate::agent::Agent;
@@ -17,7 +18,7 @@ use crate::enforce::accounts;
 use crate::enforce::reconcile::settle;
 use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
-use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State};
+use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, cut_off};
 use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
@@ -175,14 +176,14 @@ fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
     };
     let current = held.iter().filter(|held| held.listing != Listing::Superseded);
     let shown: Vec<&HeldGrant> = current.filter(|held| own(held)).collect();
-    let live = shown.iter().filter(|held| held.state(now) == State::Live);
     let sessions = agent.sessions.borrow();
     let open = sessions.sessions().iter().filter(|session| !session.closed && is_visible(&session.user));
     Status {
         host: agent.host.clone(),
         mode: agent.mode().name().into(),
         in_force: agent.in_force.borrow().holds(),
-        next_end: live.map(|held| held.end()).min(),
+        wired: agent.is_wired(),
+        next_end: cut_off::next(&shown, now),
         grants: shown.into_iter().map(|held| show(held, now)).collect(),
         set: agent.endpoint.show(grants.endpoint().facts(), now),
         confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
@@ -269,8 +270,13 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
     let now = agent.now();
     let at = question.at.unwrap_or(now);
     let mut answer = explain(&request, agent.grants.borrow().of(&judged), at, agent.bars(at));
-    if answer.verdict == "deny" && agent.mode() == Mode::Observe {
-        answer.explanation += "; this host only observes, so it is not refused";
+    answer.enforced = agent.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
+    if answer.verdict == "deny" && !answer.enforced {
+        answer.explanation += if agent.is_asked_about(&question.service) {
+            "; this host only observes, so it is not denied"
+        } else {
+            "; Curfew is not enabled for this service here, so nobody is denied (root: curfew enable)"
+        };
     }
     Ok(answer)
 }
@@ -283,6 +289,8 @@ fn exempt_answer(user: &str) -> WhyAnswer {
         not_after: None,
         changes_at: None,
         explanation: format!("{user} is exempt, and passes at any time"),
+        enforced: true,
+        next: format!("That changes only in the exempt list, {}.", exempt::EXEMPT_LIST),
     }
 }
 
@@ -295,6 +303,8 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             not_after: Some(until),
             changes_at: Some(until),
             explanation: format!("grant {} covers it", grant.grant.id),
+            enforced: true,
+            next: wording::AFTER_A_PERMIT.into(),
         },
         Verdict::Deny { reason, nearest, opens } => WhyAnswer {
             verdict: "deny".into(),
@@ -303,6 +313,8 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             not_after: None,
             changes_at: opens,
             explanation: wording::denial_reason(reason, nearest, opens, request),
+            enforced: true,
+            next: wording::what_changes(reason, nearest, opens),
         },
     }
 }
@@ -315,6 +327,11 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
         }
         Err(problem) => return Err(ErrorReply::failed(&format!("user {} can't be looked up: {problem}", order.user))),
     }
+    let commands = order.sudo.as_ref().map(|sudo| sudo.commands.clone()).unwrap_or_default();
+    let Findings { problems, mut warnings } = program_check::examine(commands).await;
+    if !problems.is_empty() && !order.unchecked {
+        return Err(ErrorReply::bad_parameter("command", &refused_commands(&problems)));
+    }
     // The person behind root's shell is who asks and who approves.
     let person = peer.person().await.unwrap_or_else(|| "root".into());
     let reading = agent.tell_the_time();
@@ -326,11 +343,20 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     let known = agent.clock.floor(reading.boot).unwrap_or(reading.wall);
     agent.grants.borrow_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
     let held = HeldGrant::new(grant.clone(), Source::Local);
-    agent.audit.write(held.entry(Event::LocalGranted).with(Field::Pid, peer.pid));
+    let granted = held.entry(Event::LocalGranted).with(Field::Pid, peer.pid);
+    agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
     agent.audit.write(held.entry(Event::GrantReceived));
     // Whoever reads the answer uses what was granted.
     let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
-    Ok(Granted { grant, no_sudo_yet })
+    warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));
+    Ok(Granted { grant, no_sudo_yet, warnings })
+}
+
+fn refused_commands(problems: &[String]) -> String {
+    format!(
+        "{}. Whoever can put a program there would be root: grant one that root alone can write, or add --unchecked",
+        problems.join("; ")
+    )
 }
 
 /// Makes a grant of an order; the same checks as for any other grant.

@@ -17,9 +17,12 @@ pub struct Status {
     pub mode: String,
     /// Whether Curfew is in force: wired, and in mode `enforce`.
     pub in_force: bool,
+    /// Whether PAM asks Curfew about any service: not before `curfew enable`, nor after `curfew disable`.
+    #[serde(default)]
+    pub wired: bool,
     /// The grants that the asker may see.
     pub grants: Vec<ShownGrant>,
-    /// When the next of them ends.
+    /// When the next access of them ends that no other of them goes on with.
     pub next_end: Option<Timestamp>,
     /// The last verified set; none without an endpoint.
     pub set: Option<ShownSet>,
@@ -175,6 +178,12 @@ pub struct WhyAnswer {
     pub changes_at: Option<Timestamp>,
     /// The same in one sentence.
     pub explanation: String,
+    /// Whether it is what happens: not in mode `observe`, and not where PAM does not ask Curfew.
+    #[serde(default)]
+    pub enforced: bool,
+    /// What would change it next, in one sentence.
+    #[serde(default)]
+    pub next: String,
 }
 
 /// What `io.curfew.Agent.Grant` is asked.
@@ -196,6 +205,9 @@ pub struct GrantOrder {
     /// The ticket behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Text>,
+    /// Whether commands are taken that others than root could exchange, or that are not there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
 }
 
 /// What `io.curfew.Agent.Grant` answers.
@@ -206,6 +218,9 @@ pub struct Granted {
     /// Why sudo does not work by it yet, where it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_sudo_yet: Option<String>,
+    /// What its commands give beside what their names say, and what was taken unchecked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What `io.curfew.Agent.Revoke` is asked.

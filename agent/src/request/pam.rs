@@ -14,6 +14,7 @@ use crate::enforce::scope::Scope;
 use crate::enforce::sudo_command::{Place, SudoCommand};
 use crate::enforce::sudoers;
 use crate::grant::{HeldGrant, State};
+use crate::human;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use jiff::Timestamp;
@@ -285,9 +286,8 @@ fn typed(agent: &Agent, peer: &Peer, question: &PamQuestion) -> Option<String> {
         return None;
     }
     let line = processes::command_line(peer.pid)?.join(" ");
-    let printable = line.chars().map(|c| if c.is_control() { '?' } else { c });
     let mut shortened = String::new();
-    for c in printable {
+    for c in human::printable(&line).chars() {
         if shortened.len() + c.len_utf8() > LONGEST_COMMAND {
             shortened.push('…');
             break;

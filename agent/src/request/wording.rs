@@ -19,6 +19,33 @@ pub fn denial(agent: &Agent, what: &str, why: &str) -> String {
     format!("Curfew: {what}: {why}.\n{}", agent.config.borrow().request_hint)
 }
 
+/// What changes a permit.
+pub const AFTER_A_PERMIT: &str = "Then it is denied, unless a new grant comes; a revocation denies it at once.";
+
+/// What would change a denial next, in one sentence.
+pub fn what_changes(reason: ReasonCode, nearest: Option<&HeldGrant>, opens: Option<Timestamp>) -> String {
+    if opens.is_some() {
+        return "Then it is permitted, unless that grant is revoked.".into();
+    }
+    let covers = nearest.map(|held| held.grant.access()).unwrap_or_default();
+    match reason {
+        ReasonCode::NoGrant | ReasonCode::Ended | ReasonCode::Revoked | ReasonCode::NotYet => {
+            "Only a new grant changes that.".into()
+        }
+        ReasonCode::WrongService | ReasonCode::WrongSource => {
+            format!("What the grant covers is permitted: {covers}. For the rest, only a new grant changes that.")
+        }
+        ReasonCode::Stale => {
+            "The next set from the endpoint changes that: curfew sync (as root), and curfew status for what is wrong."
+                .into()
+        }
+        ReasonCode::ClockUnproven => "A right clock changes that: curfew clock says what is wrong.".into(),
+        ReasonCode::AccountChanged => {
+            "Only a new grant changes that, since the name stands for another account now.".into()
+        }
+    }
+}
+
 /// Why a request is refused, in words.
 pub fn denial_reason(
     reason: ReasonCode,

@@ -1,5 +1,6 @@
 //! [`GrantId`] and [`Text`]: names and free text that are safe in file names, on terminals and in journal fields.
 
+use crate::display;
 use serde::{Deserialize, Serialize};
 
 /// A grant's id: 1 to 64 of `A-Z a-z 0-9 _ -`. It is a file name that sudo reads, too.
@@ -64,17 +65,12 @@ impl TryFrom<String> for Text {
             Err(TextError::Empty)
         } else if text.len() > 1024 {
             Err(TextError::TooLong(text.len()))
-        } else if text.chars().any(steers) {
+        } else if text.chars().any(|c| c.is_control() || display::reorders(c)) {
             Err(TextError::Control(text))
         } else {
             Ok(Self(text.into()))
         }
     }
-}
-
-/// Control characters, and the ones that reorder what a terminal shows (Unicode UAX #9).
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl std::str::FromStr for GrantId {

@@ -100,7 +100,7 @@ impl Audit {
 fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, CliError> {
     match format {
         Format::Table => {
-            let text = output::table(COLUMNS, items.iter().map(|item| cells(item, output::time(item.time))));
+            let text = output::table(COLUMNS, items.iter().map(shown));
             Ok(if first { text } else { text.split_once('\n').map_or(String::new(), |(_, rows)| rows.into()) })
         }
         Format::Csv => {
@@ -109,11 +109,14 @@ fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, Cli
                 items.iter().map(|item| cells(item, item.time.to_string()).map(|cell| quoted(&cell)).join(",") + "\n");
             Ok(head + &lines.collect::<String>())
         }
-        Format::Json => {
-            let lines = items.iter().map(|item| serde_json::to_string(item).map(|line| line + "\n"));
-            lines.collect::<Result<String, _>>().map_err(|error| CliError::Failed(error.to_string()))
-        }
+        Format::Json => items.iter().map(|item| output::encoded(item).map(|line| line + "\n")).collect(),
     }
+}
+
+/// The cells for people: the times of a line are in one zone.
+fn shown(item: &AuditItem) -> [String; 9] {
+    let [time, source, host, event, user, grant, by, seq, what] = cells(item, output::time(item.time));
+    [time, source, host, event, user, grant, by, seq, output::localized(&what)]
 }
 
 fn cells(item: &AuditItem, time: String) -> [String; 9] {

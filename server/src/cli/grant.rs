@@ -9,6 +9,7 @@ use crate::documents::{GrantDocument, LoginDocument, SudoDocument};
 use crate::duration;
 use crate::labels::Labels;
 use clap::{Args, Subcommand};
+use curfew_protocol::display;
 use curfew_protocol::grant::Text;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -135,9 +136,11 @@ impl Grant {
             }
             Self::Show { id } => {
                 let entry: GrantEntry = client.ask(Method::GET, &format!("/v1/admin/grants/{}", segment(&id))).await?;
-                let text =
-                    if global.json { serde_json::to_string(&entry) } else { serde_json::to_string_pretty(&entry) };
-                output::text(&(text.map_err(|error| CliError::Failed(error.to_string()))? + "\n"))
+                if global.json {
+                    return output::print(global, &entry, |_| String::new());
+                }
+                let text = serde_json::to_string_pretty(&entry).map_err(|error| CliError::Failed(error.to_string()))?;
+                output::text(&(display::json(&text) + "\n"))
             }
             Self::Revoke { id, reason, wait } => revocation::run(&client, global, &id, reason, wait).await,
         }

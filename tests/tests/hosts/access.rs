@@ -13,6 +13,7 @@ on_every_release! {
     on_entry_a_line_says_how_long_by_which_grant_and_who_approved,
     a_grant_holds_for_its_sources_services_and_user_only,
     status_and_why_tell_what_holds_and_what_comes_next,
+    status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled,
     of_two_overlapping_grants_the_first_to_end_changes_nothing,
 }
 
@@ -163,4 +164,41 @@ fn of_two_overlapping_grants_the_first_to_end_changes_nothing(release: Release) 
     assert_eq!(ended["end"], "revoked");
     assert_refused(&host.ssh("alice", "id"));
     assert!(host.drop_ins().is_empty());
+}
+
+fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(release: Release) {
+    let host = Host::boot(release);
+    let text = |command: &str| host.run(command).stdout;
+    let _narrow = host.grant("alice --for 1d --login --from 192.0.2.0/24 --sudo --command '/usr/bin/id -u'");
+    let first = host.grant("alice --for 50s --login");
+    let second = host.grant("alice --for 90m --login");
+    // The first ends, and the second goes on with all that it gave.
+    let status = host.status();
+    assert_eq!(status["next_end"].as_str().and_then(|end| end.parse().ok()), Some(second.not_after), "{status:#}");
+    let shown = text("curfew status");
+    assert!(shown.contains("login from 192.0.2.0/24; sudo: /usr/bin/id -u") && shown.contains(&first.id), "{shown}");
+    assert!(text("curfew why bob sshd").contains("Only a new grant changes that"));
+
+    // Of one line in another zone, all is in that zone.
+    let why = text("TZ=Asia/Kolkata curfew why alice sshd --at 2026-01-01T00:00:00Z");
+    assert!(why.contains("+05:30") && !why.contains("+00:00") && !why.contains("Z "), "{why}");
+    let audit = text("TZ=Asia/Kolkata curfew audit --event local.granted");
+    assert!(audit.contains("+05:30") && !audit.contains("00Z"), "{audit}");
+
+    let error = host.run("curfew revoke nothing --json");
+    let parsed: serde_json::Value = serde_json::from_str(&error.stderr).expect("an error is JSON, too");
+    assert!(error.status == 1 && parsed["error"].is_string() && error.stdout.is_empty(), "{error:#?}");
+    let misused = host.run("curfew grant --json");
+    assert!(misused.status == 2 && serde_json::from_str::<serde_json::Value>(&misused.stderr).is_ok(), "{misused:#?}");
+
+    host.ok("curfew enable --mode observe --no-confirm --unchecked");
+    assert!(text("curfew status").contains("observing"), "{}", text("curfew status"));
+    host.ok("curfew disable");
+    wait_for("the agent's look", SOON, || (host.status()["wired"] == false).then_some(()));
+    let shown = text("curfew status");
+    assert!(!shown.contains("observing") && shown.contains("not enabled"), "{shown}");
+    let why = text("curfew why bob sshd");
+    assert!(why.starts_with("would deny (no_grant)") && why.contains("not enabled"), "{why}");
+    assert_eq!(host.why("bob sshd")["enforced"], false);
+    assert_eq!(host.ssh("bob", "id -un").expect_ok("nobody is asked"), "bob");
 }

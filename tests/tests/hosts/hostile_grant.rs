@@ -12,6 +12,8 @@ on_each_release! {
 
 on_every_release! {
     tricks_are_refused_with_the_value_and_change_nothing,
+    a_command_that_others_than_root_could_exchange_is_refused_unless_unchecked,
+    what_a_terminal_would_obey_or_hide_is_shown_as_a_question_mark_in_each_view,
 }
 
 /// What could mean more to sudo than one command.
@@ -152,4 +154,65 @@ fn a_bad_rule_of_the_hosts_own_breaks_no_grant_and_no_sudo(release: Release) {
     host.write("/etc/sudoers.d/broken", "this is no rule\n");
     let _more = host.grant("alice --for 60s --sudo --command /usr/bin/whoami");
     wait_for("sudo", SOON, || (host.run_as("alice", "sudo -n /usr/bin/whoami").stdout.trim() == "root").then_some(()));
+}
+
+fn a_command_that_others_than_root_could_exchange_is_refused_unless_unchecked(release: Release) {
+    let host = Host::boot(release);
+    host.ok("mkdir -p /opt/ours /opt/bobs && cp /bin/true /opt/ours/run && cp /bin/true /opt/bobs/run && chown bob /opt/bobs && \
+             ln -s /opt/bobs/run /usr/local/bin/linked && cp /bin/true /opt/ours/shared && \
+             chmod g+w /opt/ours/shared && install -o alice -m 755 /bin/true /home/alice/x.sh && cp /bin/true /opt/ours/plain && \
+             chmod 644 /opt/ours/plain");
+    for command in [
+        "/usr/bin/systemctll",
+        "/tmp/t",
+        "/home/alice/x.sh",
+        "/opt/bobs/run",
+        "/usr/local/bin/linked",
+        "/opt/ours/shared",
+        "/opt/ours/plain",
+        "/opt/ours",
+    ] {
+        let granted = host.run(&format!("curfew grant alice --for 60s --sudo --command {command} --reason x"));
+        assert_eq!(granted.status, 1, "{command}: {granted:#?}");
+        assert!(granted.stderr.contains(command) && granted.stderr.contains("--unchecked"), "{granted:#?}");
+    }
+    assert!(host.drop_ins().is_empty() && host.audit("--event local.granted").is_empty());
+
+    let taken = host.grant("alice --for 60s --sudo --command /tmp/t --unchecked");
+    let record = host.audited("local.granted", |record| record["grant"] == taken.id.as_str());
+    assert!(record["unchecked"][0].as_str().is_some_and(|it| it.contains("/tmp")), "{record}");
+    assert!(record["message"].as_str().is_some_and(|it| it.contains("unchecked")), "{record}");
+
+    for (command, warned) in [
+        ("/opt/ours/run", false),
+        ("/usr/bin/systemctl restart nginx", false),
+        ("/usr/bin/curfew", true),
+        ("/bin/sh", true),
+    ] {
+        let granted = host.run(&format!("curfew grant alice --for 60s --sudo --command '{command}' --reason x --json"));
+        assert!(granted.success() && granted.stderr.contains("warning") == warned, "{command}: {granted:#?}");
+        let record = host.audit("--event local.granted").pop().expect("a record");
+        assert!(record.get("unchecked").is_none(), "{record}");
+    }
+}
+
+fn what_a_terminal_would_obey_or_hide_is_shown_as_a_question_mark_in_each_view(release: Release) {
+    let host = Host::boot(release);
+    let hidden = ['\u{202e}', '\u{200b}', '\u{feff}', '\u{9b}', '\u{3164}'];
+    let typed: String = hidden.iter().collect();
+    let _grant = host.grant("alice --for 120s --login --sudo --command ALL");
+    host.drop_in();
+    let command = format!("/usr/bin/echo hid{typed}den");
+    host.ok(&format!("runuser -u alice -- sudo -n {command}"));
+    host.run(&format!("runuser -u bob -- sudo -n {command} </dev/null"));
+    host.audited("sudo.permitted", |record| record["user"] == "alice");
+    // A name that is nobody's, from the network.
+    host.run(&format!(
+        "runuser -u bob -- curfew why 'ali{typed}ce' sshd; curfew why 'ali{typed}ce' sshd > /run/shown 2>&1"
+    ));
+    let views = host
+        .ok("curfew audit; curfew audit --json; curfew audit --format csv; curfew status; cat /run/shown; \
+                         journalctl -u curfewd -o cat; journalctl -x -u curfewd -o short-full");
+    assert!(views.contains("hid?????den"), "{views}");
+    assert!(!views.contains(hidden), "{}", views.escape_unicode());
 }

@@ -170,18 +170,40 @@ impl Files {
         self.find_in(root, path.strip_prefix("/").unwrap_or(path), links)
     }
 
+    /// As [`Self::find`], and shows `passed` all that the path leads over: folders, links and what it finds.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not looked at.
+    pub fn find_passing(&self, path: &Path, links: Links, passed: impl FnMut(&Found)) -> Result<Option<Found>, String> {
+        let root = self.root.as_ref().map_err(io::Error::to_string)?;
+        self.walk(root, path.strip_prefix("/").unwrap_or(path), links, passed)
+    }
+
     /// Finds what is at `path` in a folder, if anything is.
     ///
     /// # Errors
     ///
     /// Why it was not looked at.
     pub fn find_in(&self, folder: &Found, path: &Path, links: Links) -> Result<Option<Found>, String> {
+        self.walk(folder, path, links, |_| {})
+    }
+
+    fn walk(
+        &self,
+        folder: &Found,
+        path: &Path,
+        links: Links,
+        mut passed: impl FnMut(&Found),
+    ) -> Result<Option<Found>, String> {
         self.time()?;
         let mut here = folder.again()?;
+        passed(&here);
         let mut waiting: Vec<OsString> = steps(path);
         let mut links_left = MOST_LINKS;
         while let Some(step) = waiting.pop() {
             let Some(next) = self.step(&here, &step)? else { return Ok(None) };
+            passed(&next);
             if next.meta.kind() != Type::Link || (waiting.is_empty() && links == Links::Stay) {
                 here = next;
                 continue;
@@ -234,6 +256,11 @@ fn steps(path: &Path) -> Vec<OsString> {
 }
 
 impl Found {
+    /// Where it is, without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A folder that is there for certain.
     fn folder_at(path: &Path) -> io::Result<Self> {
         let path = path.canonicalize()?;

@@ -3,6 +3,7 @@
 //! Names come from hostile files: they are made printable here, and how much a snapshot holds has an end.
 
 use super::places::TABLE;
+use curfew_protocol::display;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -239,7 +240,8 @@ pub fn printable(bytes: &[u8]) -> String {
             match character {
                 '\\' | ',' => _ = write!(text, "\\x{:02x}", u32::from(character)),
                 ' '..='~' => text.push(character),
-                _ if character.is_alphanumeric() => text.push(character),
+                // Some that have no width count as letters (U+3164).
+                _ if character.is_alphanumeric() && !display::misleads(character) => text.push(character),
                 _ => _ = write!(text, "{}", character.escape_unicode()),
             }
         }
@@ -263,6 +265,7 @@ mod tests {
             (b"a,b\\", "a\\x2cb\\x5c"),
             (b"\xff\xfe", "\\xff\\xfe"),
             ("für\u{202e}".as_bytes(), "für\\u{202e}"),
+            ("a\u{3164}\u{200b}".as_bytes(), "a\\u{3164}\\u{200b}"),
         ] {
             assert_eq!(printable(name), shown);
         }
