@@ -240,9 +240,10 @@ impl Directory {
         self.kept.names.retain(|name, known| self.wanted.contains(name) || young(known));
     }
 
-    /// Whether something may be due at `now`: what has many names is not gone through at each sudo.
-    pub fn may_be_due(&self, now: Instant) -> bool {
-        self.idle_until.is_none_or(|until| until <= now)
+    /// For how long from `now` on nothing is due, unless something changes before; none where something may be due: what has many names is not gone
+    /// through at each sudo.
+    pub fn idle_for(&self, now: Instant) -> Option<Duration> {
+        self.idle_until.map(|until| until.saturating_duration_since(now)).filter(|rest| !rest.is_zero())
     }
 
     /// The wanted names that are to be asked for at `now`, the host's own first, and when there is something to ask next.

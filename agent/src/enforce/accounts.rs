@@ -45,8 +45,9 @@ pub fn look(agent: &Agent) {
 pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
     look(agent);
     let now = Instant::now();
-    if !agent.grants.borrow().accounts().may_be_due(now) {
-        return None;
+    // Whoever looks in between does not forget when there is something to ask.
+    if let Some(idle) = agent.grants.borrow().accounts().idle_for(now) {
+        return Some(idle).filter(|soon| *soon < SOON);
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok();
     let (due, next) = {

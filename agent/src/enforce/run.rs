@@ -6,7 +6,7 @@ use super::scope::Scope;
 use super::sessions::Standing;
 use super::sudo_command::SudoCommand;
 use crate::grant::{HeldGrant, State};
-use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, WantedCommand};
+use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, WantedCommand, end_reason};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,7 @@ impl Elevation {
             }
             first => {
                 let ended = first.map_or(now, |first| first.end().min(now));
-                Standing::Over { reason: ReasonCode::Ended, ended }
+                Standing::Over { reason: first.map_or(ReasonCode::Ended, |first| end_reason(first)), ended }
             }
         }
     }

@@ -118,7 +118,11 @@ impl Standing {
     pub fn of(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> Self {
         match decide(request, grants, now) {
             Verdict::Permit { grant, until } => Self::Covered { grant: grant.grant.id.to_string(), until },
-            Verdict::Deny { reason, .. } => Self::Over { reason, ended: lapsed(request, grants, now) },
+            Verdict::Deny { reason, .. } => {
+                // What covered it last says why it is over, whatever else the person has.
+                let (ended, why) = lapsed(request, grants, now);
+                Self::Over { reason: why.unwrap_or(reason), ended }
+            }
         }
     }
 }

@@ -187,7 +187,7 @@ impl Place<'_> {
 }
 
 /// The ways to write a path, where `/bin` and its like lead to `/usr` (file-hierarchy(7)); none where a step up may lead over a link.
-fn written(path: &str) -> Vec<String> {
+pub fn written(path: &str) -> Vec<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
         return Vec::new();

@@ -16,6 +16,7 @@ use crate::audit::{self, query};
 use crate::config::Mode;
 use crate::enforce::accounts;
 use crate::enforce::reconcile::settle;
+use crate::enforce::sudo_command::written;
 use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, cut_off};
@@ -249,7 +250,9 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
         Some(command) => command.split_once(' ').unwrap_or((command, "")),
         None => ("", ""),
     };
-    let paths = [path.to_owned()];
+    // A bare name, and a path that may lead anywhere, stand for themselves.
+    let paths = Some(path).filter(|path| path.starts_with('/')).map(written).filter(|paths| !paths.is_empty());
+    let paths = paths.unwrap_or_else(|| vec![path.to_owned()]);
     let command = match (&question.command, question.service.as_str()) {
         (_, "su" | "su-l") => WantedCommand::Any,
         (Some(_), _) => WantedCommand::Program { paths: &paths, arguments },
@@ -269,7 +272,15 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
     }
     let now = agent.now();
     let at = question.at.unwrap_or(now);
-    let mut answer = explain(&request, agent.grants.borrow().of(&judged), at, agent.bars(at));
+    let grants = agent.grants.borrow();
+    let mut answer = match question.at {
+        None => explain(&request, grants.of(&judged), at, agent.bars(at)),
+        // At another time, windows are what they say, however far they have come by now.
+        Some(_) => {
+            let then = |held: &HeldGrant| HeldGrant { reached: None, barred: false, ..held.clone() };
+            explain(&request, &grants.of(&judged).iter().map(then).collect::<Vec<_>>(), at, agent.bars(at))
+        }
+    };
     answer.enforced = agent.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
     if answer.verdict == "deny" && !answer.enforced {
         answer.explanation += if agent.is_asked_about(&question.service) {

@@ -181,9 +181,17 @@ pub fn admit<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp,
 }
 
 /// When the last access that `request` had by `grants` ended; `now` where it never had any.
-pub fn lapsed(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> Timestamp {
+pub fn lapsed(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> (Timestamp, Option<ReasonCode>) {
     let over = grants.iter().filter(|held| held.state(now) == State::Ended && misfit(request, held).is_none());
-    over.map(HeldGrant::end).filter(|&end| end <= now).max().unwrap_or(now)
+    match over.filter(|held| held.end() <= now).max_by_key(|held| held.end()) {
+        Some(last) => (last.end(), Some(end_reason(last))),
+        None => (now, None),
+    }
+}
+
+/// Why a grant that has ended does not hold any more.
+pub fn end_reason(ended: &HeldGrant) -> ReasonCode {
+    if ended.revoked.is_some() { ReasonCode::Revoked } else { ReasonCode::Ended }
 }
 
 /// Follows the union from `end` on, over grants that open before it closes.
