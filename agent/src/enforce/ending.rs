@@ -38,6 +38,8 @@ pub enum Target {
         ended: Elevation,
         /// The runs that go on.
         covered: Vec<Covered>,
+        /// The control groups of other runs that end: each has an ending of its own.
+        ending: Vec<Scope>,
         /// The first processes of the logins that it runs in: root's as well, and not its work.
         leaders: Vec<ProcessId>,
     },
@@ -199,9 +201,9 @@ impl Target {
                 audit_sessions: session.audit_session.into_iter().collect(),
                 ..Wanted::default()
             },
-            Self::Elevation { ended, covered, .. } => {
+            Self::Elevation { ended, covered, ending, .. } => {
                 let mut groups = self.groups();
-                groups.extend(covered.iter().filter_map(|run| run.group.clone()));
+                groups.extend(covered.iter().filter_map(|run| run.group.clone()).chain(ending.iter().cloned()));
                 let trees = covered.iter().map(|run| run.root).chain([ended.root]).collect();
                 let audit_sessions = ended.audit_session.into_iter().collect();
                 Wanted { groups, trees, audit_sessions, ..Wanted::default() }
@@ -220,7 +222,14 @@ impl Target {
     pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
         match self {
             Self::Session(session) => find_session(session, table),
-            Self::Elevation { ended, covered, leaders } => find_elevated(table, ended, covered, leaders),
+            Self::Elevation { ended, covered, ending, leaders } => {
+                let found = find_elevated(table, ended, covered, leaders)?;
+                let mut elsewhere = HashSet::new();
+                for group in ending {
+                    elsewhere.extend(table.in_group(group)?);
+                }
+                Ok(found.into_iter().filter(|process| !elsewhere.contains(&process.id)).collect())
+            }
             Self::Person { uid, .. } => find_left_of_person(*uid, table),
         }
     }

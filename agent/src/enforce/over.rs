@@ -5,6 +5,7 @@ use super::processes::ProcessId;
 use super::run::Elevation;
 use super::scope::Scope;
 use super::sessions::{Session, Sessions, Standing};
+use super::sudo_command::SudoCommand;
 use super::table::{Table, Wanted};
 use crate::agent::Agent;
 use crate::apart;
@@ -56,6 +57,8 @@ fn retire(agent: &Agent, run: &Elevation) {
     let standing = run.standing(agent.grants.borrow().of(&run.user), now);
     let mut sessions = agent.sessions.borrow_mut();
     let retired = match standing {
+        // It listed or renewed, and ran nothing.
+        _ if run.command == SudoCommand::Nothing => return sessions.remove_elevation(run.root),
         Standing::Covered { grant, .. } if run.audit_session.is_some() => {
             Elevation { pinned: vec![grant], gone: true, ..run.clone() }
         }
@@ -121,11 +124,13 @@ fn forget_what_is_gone(agent: &Agent, targets: &[Target], table: &Table) {
 }
 
 fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Target {
-    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && !other.gone && covered(other));
+    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && !other.gone);
+    let (others, ending): (Vec<&Elevation>, Vec<&Elevation>) = others.partition(|other| covered(other));
+    let ending = ending.into_iter().filter_map(|other| other.group.clone()).collect();
     let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == ended.audit_session;
     let leaders = sessions.sessions().iter().filter(same).map(|session| session.leader).collect();
-    let covered = others.map(|other| Covered { root: other.root, group: other.group.clone() }).collect();
-    Target::Elevation { ended: ended.clone(), covered, leaders }
+    let covered = others.into_iter().map(|other| Covered { root: other.root, group: other.group.clone() }).collect();
+    Target::Elevation { ended: ended.clone(), covered, ending, leaders }
 }
 
 /// Kills what no grant covers, and follows it up in a task of its own.

@@ -62,7 +62,6 @@ impl SudoCommand {
         let (mut lists, mut shell, mut options_over) = (false, false, false);
         // sudoedit(8) is the same program by another name.
         shell |= own_name.len() > "edit".len() && own_name.ends_with("edit");
-        let mut elsewhere = false;
         while let Some(argument) = rest.next() {
             let option = argument.strip_prefix('-').filter(|option| !options_over && !option.is_empty());
             match option {
@@ -75,31 +74,32 @@ impl SudoCommand {
                     if is(&LONG_WITH_VALUE) {
                         let value = value.or_else(|| rest.next()).unwrap_or_default();
                         note_user(run_as, is(&["--user"]), value);
-                        elsewhere |= is(&["--chdir", "--chroot"]);
+                        // Who may choose the folder, the root or the environment may do anything.
+                        shell |= is(&["--chdir", "--chroot"]);
                     } else {
                         lists |= is(&["--list", "--validate", "--version", "--help"]);
-                        shell |= is(&["--edit", "--login", "--shell"]);
+                        shell |= is(&["--edit", "--login", "--preserve-env", "--shell"]);
                     }
                 }
                 Some(letters) => {
                     for (place, letter) in letters.char_indices() {
                         lists |= matches!(letter, 'l' | 'v' | 'V');
-                        shell |= matches!(letter, 'e' | 'i' | 's');
+                        shell |= matches!(letter, 'E' | 'e' | 'i' | 's');
                         if WITH_VALUE.contains(letter) {
                             // The value is the rest of this argument, or the next one.
                             let behind = letters.get(place + letter.len_utf8()..).filter(|behind| !behind.is_empty());
                             let value = behind.or_else(|| rest.next()).unwrap_or_default();
                             note_user(run_as, letter == 'u', value);
-                            elsewhere |= matches!(letter, 'D' | 'R');
+                            shell |= matches!(letter, 'D' | 'R');
                             break;
                         }
                     }
                 }
-                None if is_assignment(argument) => {}
+                None if is_assignment(argument) => shell = true,
                 None if shell => return Self::Anything,
                 None if lists => return Self::Nothing,
                 None => {
-                    let paths = if elsewhere { Vec::new() } else { place.paths(argument) };
+                    let paths = place.paths(argument);
                     return Self::of_program(argument, paths, &rest.collect::<Vec<_>>().join(" "));
                 }
             }
@@ -268,8 +268,7 @@ mod tests {
             ("sudo -nu postgres psql", program("psql", "")),
             ("sudo --user postgres -- psql", program("psql", "")),
             ("sudo --user=postgres psql", program("psql", "")),
-            ("sudo PATH=/tmp LANG=C id", program("id", "")),
-            ("sudo -- LANG=C id -i", program("id", "-i")),
+            ("sudo -- id -i", program("id", "-i")),
             ("sudo -p -i id", program("id", "")),
             ("sudo -k id", program("id", "")),
             ("sudo ./a=b", program("/opt/a/a=b", "")),
@@ -284,9 +283,7 @@ mod tests {
 
     #[test]
     fn what_may_be_another_file_is_no_certain_one() {
-        for line in
-            ["sudo run", "sudo true", "sudo /opt/b/../a/run", "sudo -D /tmp ./run", "sudo --chroot=/srv /opt/a/run"]
-        {
+        for line in ["sudo run", "sudo true", "sudo /opt/b/../a/run"] {
             assert!(matches!(parse(line), SudoCommand::Program { paths, .. } if paths.is_empty()), "{line}");
         }
         let all = Place { folder: None, granted: vec![&Command::All] };
@@ -306,6 +303,13 @@ mod tests {
             "sudo -e /etc/hosts",
             "sudo -ni",
             "sudoedit /etc/hosts",
+            "sudo -E id",
+            "sudo -nE id",
+            "sudo --preserve-env=A id",
+            "sudo PATH=/tmp LANG=C id",
+            "sudo -- LANG=C id",
+            "sudo -D /tmp ./run",
+            "sudo --chroot=/srv /opt/a/run",
         ] {
             assert_eq!(parse(line), SudoCommand::Anything, "{line}");
         }

@@ -5,6 +5,7 @@ use super::peer::Peer;
 use crate::agent::Agent;
 use crate::clock;
 use crate::descriptors;
+use crate::enforce::credentials::Credentials;
 use crate::enforce::over;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::run::Elevation;
@@ -183,10 +184,13 @@ fn group_of(first: ProcessId) -> Option<Scope> {
     Scope::of_run(first).inspect_err(|error| tracing::debug!("a run of sudo has no control group: {error}")).ok()
 }
 
-/// A setuid program has the ids of root, and still the groups of whoever invoked it (setuid(2)).
+/// The groups of whoever invoked it, as the process has them that did: sudo's own may be root's by now. None where that is not plainly the
+/// person's, as where sudo has gone to the background; then no group counts.
 fn invokers_groups(root: &Process) -> Vec<u32> {
-    let [real, ..] = root.credentials.gids;
-    root.credentials.groups.iter().copied().chain([real]).collect()
+    let Ok(Some(parent)) = Process::read(root.parent) else { return Vec::new() };
+    let Credentials { uids: [uid, rest @ ..], gids, groups, permitted } = parent.credentials;
+    let plain = uid != 0 && permitted == 0 && rest.iter().all(|&it| it == uid);
+    if plain { gids.into_iter().chain(groups).collect() } else { Vec::new() }
 }
 
 /// A bare name that may mean several files is the file that sudo found for it, as soon as that runs: a grant for that file covers the run then.

@@ -164,7 +164,7 @@ fn a_run_below_a_users_own_manager_can_not_be_moved_away_by_its_user(release: Re
 fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Release) {
     let host = host(release);
     let _login = host.grant("alice --for 5m --login");
-    let sudo = host.grant("alice --for 10s --sudo --command ALL");
+    let sudo = host.grant("alice --for 14s --sudo --command ALL");
     host.drop_in();
     // A program that the host gave rights before anybody had sudo, and one that root gives them now.
     host.ok("cp /usr/bin/sleep /usr/local/bin/napper && chgrp shadow /usr/local/bin/napper && chmod 2755 /usr/local/bin/napper");
@@ -179,9 +179,17 @@ fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Rel
     for program in started {
         wait_for(&format!("{program}: {}", login.stderr()), SOON, || runs(&host, program).then_some(()));
     }
-    end_with(&host, &sudo, &["sleep 861"]);
+    // What goes to the background leaves nobody to tell whose it is, and nothing of hers becomes its work.
+    login.send(
+        "sudo -n -b sleep 865 </dev/null; sleep 1; setsid -f sleep 866 </dev/null >/dev/null 2>&1; sleep 867 &\n",
+    );
+    wait_for_start(&host, &["sleep 865", "sleep 866", "sleep 867"]);
+    end_with(&host, &sudo, &["sleep 861", "sleep 865"]);
     wait_for("the end of what root gave rights", SOON, || (!runs(&host, "planted 863")).then_some(()));
-    assert!(runs(&host, "napper 862") && runs(&host, "sleep 864"), "bystanders");
+    std::thread::sleep(Duration::from_secs(1));
+    for own in ["napper 862", "sleep 864", "sleep 866", "sleep 867"] {
+        assert!(runs(&host, own), "a bystander: {own}");
+    }
     login.kill();
 }
 
