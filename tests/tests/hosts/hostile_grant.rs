@@ -204,10 +204,10 @@ fn what_a_terminal_would_obey_or_hide_is_shown_as_a_question_mark_in_each_view(r
     host.drop_in();
     let command = format!("/usr/bin/echo hid{typed}den");
     host.ok(&format!("runuser -u alice -- sudo -n {command}"));
-    host.run(&format!("runuser -u bob -- sudo -n {command} </dev/null"));
+    let _ = host.run(&format!("runuser -u bob -- sudo -n {command} </dev/null"));
     host.audited("sudo.permitted", |record| record["user"] == "alice");
     // A name that is nobody's, from the network.
-    host.run(&format!(
+    let _ = host.run(&format!(
         "runuser -u bob -- curfew why 'ali{typed}ce' sshd; curfew why 'ali{typed}ce' sshd > /run/shown 2>&1"
     ));
     let views = host
