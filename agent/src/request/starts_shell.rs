@@ -73,7 +73,7 @@ const TABLE: &[(&str, Gives, &[&str])] = &[
     (
         "starts a shell as somebody else",
         Gives::Always,
-        &["doas", "login", "machinectl", "pkexec", "run", "runuser", "screen", "su", "sudo", "sudoedit", "tmux"],
+        &["doas", "login", "machinectl", "pkexec", "run0", "runuser", "screen", "su", "sudo", "sudoedit", "tmux"],
     ),
     (
         "starts containers, which reach the whole host",
@@ -131,7 +131,7 @@ mod tests {
         ] {
             assert!(warning(program, None).is_some(), "{program}");
         }
-        for program in ["id", "nginx", "journal", "shred", "su-exec-not", "runc-list", "lessen"] {
+        for program in ["id", "nginx", "journal", "shred", "su-exec-not", "runc-list", "lessen", "run"] {
             assert_eq!(warning(program, None), None, "{program}");
         }
     }
