@@ -19,9 +19,13 @@ use curfew_protocol::exempt::{self, EXEMPT_LIST};
 use curfew_protocol::ipc::{Hook, OBSERVE_MARK, PamQuestion};
 use proptest_state_machine::StateMachineTest;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+
+/// From so many questions about somebody on, repeats may be counted.
+const NOISE_FROM: u32 = 20;
 
 const STATE: &str = "/var/lib/curfew";
 
@@ -35,6 +39,8 @@ pub struct Host {
     ids: Vec<String>,
     records: Records,
     unrecorded: Vec<String>,
+    /// How often this agent was asked about somebody.
+    asked: BTreeMap<String, u32>,
     seen: Seen,
 }
 
@@ -46,8 +52,8 @@ impl StateMachineTest for Host {
         clear();
         let clock = Clock::open();
         clock.put(BEGINNING, UP_FOR);
-        let (agent, logins, runs, ids, records, unrecorded, seen) = Default::default();
-        let mut host = Self { clock, agent, logins, runs, ids, records, unrecorded, seen };
+        let (agent, logins, runs, ids, records, unrecorded, asked, seen) = Default::default();
+        let mut host = Self { clock, agent, logins, runs, ids, records, unrecorded, asked, seen };
         host.configure(reference.file);
         host.agent = Some(InProcess::start());
         host.go_on(Then::Settles);
@@ -105,7 +111,10 @@ impl Host {
                     assert_eq!(read.is_ok(), mode.is_some(), "a configuration: {read:?}");
                 }
             }
-            Act::Start => self.agent = Some(InProcess::start()),
+            Act::Start => {
+                self.agent = Some(InProcess::start());
+                self.asked.clear();
+            }
         }
     }
 
@@ -127,12 +136,15 @@ impl Host {
         self.agent.as_ref().expect("the agent runs")
     }
 
-    /// What the PAM module asks in the process `pid`: each question has its record before its answer.
+    /// What the PAM module asks in the process `pid`: each question has its record before its answer, but for noise, which is counted.
     fn ask(&mut self, pid: i32, hook: Hook, question: &PamQuestion) -> bool {
         let permitted = self.agent().ask(pid, hook, question);
         let before = self.records.recorded;
         self.records.read();
-        if hook == Hook::Account && self.records.recorded != before + 1 {
+        let who = question.ruser.as_ref().unwrap_or(&question.user);
+        let asked = self.asked.entry(who.clone()).or_default();
+        *asked += 1;
+        if hook == Hook::Account && *asked <= NOISE_FROM && self.records.recorded != before + 1 {
             self.unrecorded.push(json!(question).to_string());
         }
         permitted

@@ -108,7 +108,7 @@ fn the_audits_numbers_have_no_gap(_: &Reference, seen: &Seen) -> Result<(), Stri
     none(seen.out_of_order.first())
 }
 
-/// Each question that was answered has its record by then.
+/// Each question that was answered has its record by then, but for the many of one person's, which are counted.
 fn every_answer_is_in_the_audit(_: &Reference, seen: &Seen) -> Result<(), String> {
     none(seen.unrecorded.first())
 }
