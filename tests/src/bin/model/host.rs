@@ -3,13 +3,15 @@
 use crate::clock::Clock;
 use crate::in_process::{InProcess, own_pid};
 use crate::invariants;
-use crate::people::{Command, DOORS, Door, Doors, Person, Sudo, Wanted};
-use crate::processes::{Login, Run};
+use crate::passwd;
+use crate::people::{Alice, Command, DOORS, Door, Doors, Person, Sudo, Wanted};
+use crate::processes::{Login, Probe, Run};
 use crate::records::Records;
 use crate::reference::{BEGINNING, Mode, Reference, UP_FOR};
 use crate::seen::Seen;
 use crate::tally::TALLY;
 use crate::transition::{Act, Then, Transition};
+use crate::tree::At;
 use curfew::enforce::{sessions, sudoers};
 use curfew::grant::{ends, local};
 use curfew::{audit, clock, config};
@@ -17,9 +19,13 @@ use curfew_protocol::exempt::{self, EXEMPT_LIST};
 use curfew_protocol::ipc::{Hook, OBSERVE_MARK, PamQuestion};
 use proptest_state_machine::StateMachineTest;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+
+/// From so many questions about somebody on, repeats may be counted.
+const NOISE_FROM: u32 = 20;
 
 const STATE: &str = "/var/lib/curfew";
 
@@ -33,6 +39,8 @@ pub struct Host {
     ids: Vec<String>,
     records: Records,
     unrecorded: Vec<String>,
+    /// How often this agent was asked about somebody.
+    asked: BTreeMap<String, u32>,
     seen: Seen,
 }
 
@@ -44,8 +52,8 @@ impl StateMachineTest for Host {
         clear();
         let clock = Clock::open();
         clock.put(BEGINNING, UP_FOR);
-        let (agent, logins, runs, ids, records, unrecorded, seen) = Default::default();
-        let mut host = Self { clock, agent, logins, runs, ids, records, unrecorded, seen };
+        let (agent, logins, runs, ids, records, unrecorded, asked, seen) = Default::default();
+        let mut host = Self { clock, agent, logins, runs, ids, records, unrecorded, asked, seen };
         host.configure(reference.file);
         host.agent = Some(InProcess::start());
         host.go_on(Then::Settles);
@@ -85,10 +93,16 @@ impl Host {
             Act::AcceptClock => {
                 drop(self.agent().tell("io.curfew.Agent.AcceptClock", json!({})).expect("root accepts"))
             }
-            Act::Login { who, door, scope } => self.log_in(who, door, scope, reference.answer),
+            Act::Account(alice) => passwd::put(alice),
+            Act::Login { who, door, scope } => {
+                let uid = who.uid(reference.alice).expect("who has no account does not log in");
+                self.log_in(who, uid, door, scope, reference.answer);
+            }
             Act::Logout(login) => self.logins[login].log_out(),
-            Act::Sudo { login, wanted } => self.run_sudo(login, wanted, reference.answer),
-            Act::SudoForks(run) => self.runs[run].fork(&mut self.logins),
+            Act::Sudo { login, inside, wanted, session } => {
+                self.run_sudo(login, inside, wanted, session, reference.answer)
+            }
+            Act::Branch(at, branch) => self.runs[at.run].grow(at.process, branch, &mut self.logins),
             Act::SudoEnds(run) => self.runs[run].end(),
             Act::Configure(mode) => {
                 self.configure(mode);
@@ -97,7 +111,10 @@ impl Host {
                     assert_eq!(read.is_ok(), mode.is_some(), "a configuration: {read:?}");
                 }
             }
-            Act::Start => self.agent = Some(InProcess::start()),
+            Act::Start => {
+                self.agent = Some(InProcess::start());
+                self.asked.clear();
+            }
         }
     }
 
@@ -119,12 +136,15 @@ impl Host {
         self.agent.as_ref().expect("the agent runs")
     }
 
-    /// What the PAM module asks in the process `pid`: each question has its record before its answer.
+    /// What the PAM module asks in the process `pid`: each question has its record before its answer, but for noise, which is counted.
     fn ask(&mut self, pid: i32, hook: Hook, question: &PamQuestion) -> bool {
         let permitted = self.agent().ask(pid, hook, question);
         let before = self.records.recorded;
         self.records.read();
-        if hook == Hook::Account && self.records.recorded != before + 1 {
+        let who = question.ruser.as_ref().unwrap_or(&question.user);
+        let asked = self.asked.entry(who.clone()).or_default();
+        *asked += 1;
+        if hook == Hook::Account && *asked <= NOISE_FROM && self.records.recorded != before + 1 {
             self.unrecorded.push(json!(question).to_string());
         }
         permitted
@@ -153,11 +173,7 @@ impl Host {
         });
         let sudo = sudo.map(|sudo| {
             let run_as = if sudo.www_data { vec!["root", "www-data"] } else { vec!["root"] };
-            let command = match sudo.command {
-                None | Some(Command::Shell) => "ALL",
-                Some(Command::Id) => "/usr/bin/id",
-                Some(Command::Sleep) => "/usr/bin/sleep",
-            };
+            let command = sudo.command.map_or("ALL", Command::typed);
             json!({"run_as": run_as, "commands": [command]})
         });
         let order = json!({"user": to.name(), "seconds": seconds, "login": login, "sudo": sudo, "reason": "INC-1"});
@@ -167,8 +183,8 @@ impl Host {
         self.ids.push(granted["grant"]["id"].as_str().expect("a grant has an id").to_owned());
     }
 
-    fn log_in(&mut self, who: Person, door: Door, scope: bool, expected: bool) {
-        let mut login = Login::knock(who, scope);
+    fn log_in(&mut self, who: Person, uid: u32, door: Door, scope: bool, expected: bool) {
+        let mut login = Login::knock(who, uid, scope);
         let pid = login.pid();
         let permitted =
             self.ask_login(pid, Hook::Account, who, door) && self.ask_login(pid, Hook::OpenSession, who, door);
@@ -181,11 +197,12 @@ impl Host {
         assert_eq!(permitted, expected, "whether {who:?} gets in by {door:?}");
     }
 
-    fn run_sudo(&mut self, login: usize, wanted: Wanted, expected: bool) {
-        let mut run = Run::knock(&mut self.logins, login, wanted);
+    fn run_sudo(&mut self, login: usize, inside: Option<At>, wanted: Wanted, session: bool, expected: bool) {
+        let typist = inside.map(|at| self.runs[at.run].processes[at.process]);
+        let mut run = Run::knock(&mut self.logins, login, typist, wanted);
         let who = self.logins[login].who;
-        let permitted = self.ask_sudo(run.root, Hook::Account, who, wanted.www_data)
-            && self.ask_sudo(run.root, Hook::OpenSession, who, wanted.www_data);
+        let permitted = self.ask_sudo(run.root(), Hook::Account, who, wanted.www_data)
+            && (!session || self.ask_sudo(run.root(), Hook::OpenSession, who, wanted.www_data));
         if permitted {
             run.open(&mut self.logins, &self.runs);
             self.runs.push(run);
@@ -213,7 +230,8 @@ impl Host {
                 for door in DOORS {
                     seen.doors.push((who, door, self.ask_login(own_pid(), Hook::Account, who, door)));
                 }
-                seen.sudo.push((who, self.ask_sudo(own_pid(), Hook::Account, who, false)));
+                let probe = Probe::start();
+                seen.sudo.push((who, self.ask_sudo(probe.pid(), Hook::Account, who, false)));
             }
             let status = self.agent().tell("io.curfew.Agent.Status", json!({})).expect("root sees the status");
             let shown = status["grants"].as_array().expect("it lists the grants").iter();
@@ -221,7 +239,7 @@ impl Host {
             seen.ended = ended.filter_map(|grant| self.number(grant["id"].as_str()?)).collect();
         }
         seen.logins = self.logins.iter().map(Login::remains).collect();
-        seen.runs = self.runs.iter().map(Run::remains).collect();
+        seen.runs = self.runs.iter().zip(&reference.runs).map(|(run, it)| run.remains(it)).collect();
         seen.drop_ins = names(sudoers::FOLDER).iter().map(|name| self.number(name)).collect();
         self.records.read();
         seen.once_ended = self.records.ended.iter().filter_map(|id| self.number(id)).collect();
@@ -251,6 +269,7 @@ fn clear() {
     }
     names(sudoers::FOLDER).iter().for_each(|name| drop(fs::remove_file(Path::new(sudoers::FOLDER).join(name))));
     let _there_or_not = fs::remove_dir_all(STATE);
+    passwd::put(Alice::AsEver);
     fs::create_dir_all(audit::FOLDER).expect("the state's folder can be made");
 }
 

@@ -1,8 +1,12 @@
 //! The agent's own code, in this process: on the host's real files, with its visudo, and without a socket in between.
 
+use crate::people::Person;
+use curfew::account::Holder;
+use curfew::account::directory::Resolution;
 use curfew::agent::Agent;
 use curfew::daemon;
 use curfew::enforce::{adoption, reconcile::reconcile};
+use curfew::grant::State;
 use curfew::request::peer::Peer;
 use curfew::request::server::RawCall;
 use curfew::request::{admin, pam};
@@ -44,7 +48,7 @@ impl InProcess {
         self.tasks.block_on(&self.runtime, async {
             loop {
                 reconcile(&self.agent);
-                if !self.agent.is_at_work() {
+                if !self.agent.is_at_work() && !self.asks_for_accounts() {
                     return;
                 }
                 let left = end.saturating_duration_since(Instant::now());
@@ -52,6 +56,14 @@ impl InProcess {
                 let _whichever_comes_first = tokio::time::timeout(left, self.agent.changed.notified()).await;
             }
         });
+    }
+
+    /// Whether the user database is being asked whose a grant is.
+    fn asks_for_accounts(&self) -> bool {
+        let (grants, now) = (self.agent.grants.borrow(), self.agent.now());
+        let outdated = |who: &Person| grants.accounts().resolve(who.name()) == Resolution::Outdated;
+        let mut live = grants.held().iter().filter(|held| held.state(now) == State::Live);
+        live.any(|held| held.holder == Holder::Unknown) || Person::GRANTEES.iter().any(outdated)
     }
 
     /// Does what there is to do, and stops in an orderly way.
@@ -72,7 +84,23 @@ impl InProcess {
     /// What root tells it.
     pub fn tell(&self, method: &str, parameters: Value) -> Result<Value, String> {
         let call = call(method, &parameters);
-        let answer = self.tasks.block_on(&self.runtime, admin::answer(&self.agent, &root(own_pid()), &call));
+        let answer = self.tasks.block_on(&self.runtime, async {
+            // Whoever is told that it is done waits for the agent's look.
+            let looks = async {
+                loop {
+                    self.agent.changed.notified().await;
+                    reconcile(&self.agent);
+                    self.agent.looked.notify_waiters();
+                }
+            };
+            let root = root(own_pid());
+            let answer = admin::answer(&self.agent, &root, &call);
+            tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = looks => unreachable!("it looks until there is an answer"),
+            }
+        });
         answer.map(|answer| json!(answer)).map_err(|error| json!(error).to_string())
     }
 

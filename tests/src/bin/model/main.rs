@@ -9,6 +9,7 @@ mod clock;
 mod host;
 mod in_process;
 mod invariants;
+mod passwd;
 mod people;
 mod processes;
 mod records;
@@ -17,6 +18,7 @@ mod seen;
 mod tally;
 mod time;
 mod transition;
+mod tree;
 
 use host::Host;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};

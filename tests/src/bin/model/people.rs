@@ -23,17 +23,47 @@ impl Person {
         }
     }
 
-    pub fn uid(self) -> u32 {
+    /// The user id that the name stands for.
+    pub fn uid(self, alice: Alice) -> Option<u32> {
         match self {
-            Self::Alice => 1001,
-            Self::Bob => 1002,
-            Self::Ops => 1005,
-            Self::Root => 0,
+            Self::Alice => alice.uid(),
+            Self::Bob => Some(1002),
+            Self::Ops => Some(1005),
+            Self::Root => Some(0),
         }
     }
 
     pub fn is_exempt(self) -> bool {
         matches!(self, Self::Ops | Self::Root)
+    }
+}
+
+/// What became of alice's account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Alice {
+    AsEver,
+    /// She has another user id.
+    Renumbered,
+    /// There is no alice, and somebody else has her user id: she was renamed, or deleted and another made.
+    Replaced,
+}
+
+impl Alice {
+    const ALL: [Self; 3] = [Self::AsEver, Self::Renumbered, Self::Replaced];
+
+    /// What can become of it next. Where her name is gone and nobody has her user id, it takes two seconds until that counts: that is left out.
+    pub fn next(self) -> Vec<Self> {
+        let left_out = |next: &Self| *next == self || (self, *next) == (Self::Renumbered, Self::Replaced);
+        Self::ALL.into_iter().filter(|next| !left_out(next)).collect()
+    }
+
+    /// The user id that her name stands for.
+    pub fn uid(self) -> Option<u32> {
+        match self {
+            Self::AsEver => Some(1001),
+            Self::Renumbered => Some(2001),
+            Self::Replaced => None,
+        }
     }
 }
 
@@ -71,7 +101,24 @@ impl Doors {
 pub enum Command {
     Shell,
     Id,
-    Sleep,
+    /// Two files of one name.
+    RunInA,
+    RunInB,
+    /// One of them by its name alone.
+    Run,
+}
+
+impl Command {
+    /// As it is typed behind sudo.
+    pub fn typed(self) -> &'static str {
+        match self {
+            Self::Shell => "-i",
+            Self::Id => "/usr/bin/id",
+            Self::RunInA => "/opt/a/run",
+            Self::RunInB => "/opt/b/run",
+            Self::Run => "run",
+        }
+    }
 }
 
 /// What sudo a grant gives.

@@ -1,7 +1,9 @@
 //! Real processes: logins and runs of sudo as `tests/peers/stand_in.c` makes them, found again in /proc by what the kernel knows.
 
-use crate::people::{Command as Sudo, Person, Wanted};
+use crate::people::{Person, Wanted};
+use crate::reference;
 use crate::seen::Remains;
+use crate::tree::{Becomes, Branch};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -13,6 +15,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const SSHD: &str = "/opt/curfew-model/sshd";
+const SUDO: &str = "/opt/curfew-model/sudo";
+
+/// What a process of a run of sudo reads when it is told to.
+const ORDER: &str = "/opt/curfew-model/order";
 
 /// How long processes take to do what they are told.
 const SOON: Duration = Duration::from_secs(10);
@@ -58,6 +64,12 @@ impl Process {
     fn lives(&self) -> bool {
         read(self.pid).is_some_and(|process| process.start == self.start)
     }
+
+    /// What a process of a run of sudo is to do.
+    fn order(&self, order: &str) {
+        fs::write(ORDER, order).expect("an order can be written");
+        kill(Pid::from_raw(self.pid), Signal::SIGUSR2).expect("the process is there");
+    }
 }
 
 fn remains(of: &BTreeSet<Process>, kept: &BTreeSet<Process>) -> Remains {
@@ -69,6 +81,7 @@ fn remains(of: &BTreeSet<Process>, kept: &BTreeSet<Process>) -> Remains {
 /// A login, open or not.
 pub struct Login {
     pub who: Person,
+    uid: u32,
     leader: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -80,14 +93,14 @@ pub struct Login {
 
 impl Login {
     /// Knocks: the process that asks PAM is there, and waits.
-    pub fn knock(who: Person, scope: bool) -> Self {
+    pub fn knock(who: Person, uid: u32, scope: bool) -> Self {
         let mut command = Command::new(SSHD);
-        command.arg(who.uid().to_string()).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(uid.to_string()).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut leader = command.spawn().expect("the stand-in can be started");
         let output = BufReader::new(leader.stdout.take().expect("it is a pipe"));
         let input = leader.stdin.take();
-        let (session, scope) = (0, scope.then(|| scope_of(who)));
-        let mut login = Self { who, leader, input, output, session, scope, kept: BTreeSet::new() };
+        let (session, scope) = (0, scope.then(|| scope_of(uid)));
+        let mut login = Self { who, uid, leader, input, output, session, scope, kept: BTreeSet::new() };
         login.hear("in");
         login.session = audit_session(login.pid()).expect("the login has an audit session");
         if let Some(scope) = &login.scope {
@@ -109,7 +122,7 @@ impl Login {
         if let Some(scope) = &self.scope {
             let shell = self.kept.iter().find(|process| process.parent == self.pid()).expect("a shell");
             let program = self.kept.iter().find(|process| process.parent == shell.pid).expect("a program of its");
-            let manager = format!("user@{}.service/app.slice", self.who.uid());
+            let manager = format!("user@{}.service/app.slice", self.uid);
             move_to(&scope.with_file_name(manager), program.pid);
         }
     }
@@ -140,7 +153,7 @@ impl Login {
         });
         let _reaped = self.leader.wait();
         if let Some(scope) = &self.scope {
-            wait_for("the end of a control group", || fs::remove_dir(scope).is_ok() || !scope.exists());
+            wait_for("the end of a control group", || remove_group(scope));
         }
     }
 
@@ -163,83 +176,128 @@ impl Login {
 /// A run of sudo in a login, open or not.
 pub struct Run {
     pub login: usize,
-    pub root: i32,
-    /// All that it started.
-    all: BTreeSet<Process>,
-    /// What of that stays as long as nobody ends it: what left its parent, too, can't be told from what another run left.
-    kept: BTreeSet<Process>,
+    /// Its first process, and what it grew since.
+    pub processes: Vec<Process>,
+    /// What it began with.
+    programs: BTreeSet<Process>,
 }
 
 impl Run {
-    /// Somebody types it: the process that asks PAM is there, and waits.
-    pub fn knock(logins: &mut [Login], login: usize, wanted: Wanted) -> Self {
+    /// Somebody types it: the process that asks PAM is there, and waits. They sit in the login, or `inside` of a process of another run's.
+    pub fn knock(logins: &mut [Login], login: usize, inside: Option<Process>, wanted: Wanted) -> Self {
         let user = if wanted.www_data { "-u www-data " } else { "" };
-        let command = match wanted.command {
-            Sudo::Shell => "-i",
-            Sudo::Id => "/usr/bin/id",
-            Sudo::Sleep => "/usr/bin/sleep",
-        };
-        logins[login].tell(&format!("sudo {user}{command}"));
-        let root = logins[login].hear("sudo").parse().expect("sudo says its PID");
-        wait_for("sudo to wait", || stat(root).is_some_and(|stat| stat[0] == "T"));
-        Self { login, root, all: BTreeSet::new(), kept: BTreeSet::new() }
+        let line = format!("sudo {user}{}", wanted.command.typed());
+        match inside {
+            None => logins[login].tell(&line),
+            Some(typist) => typist.order(&format!("n{line}")),
+        }
+        let first = logins[login].hear("sudo").parse().expect("sudo says its PID");
+        wait_for("sudo to wait", || stat(first).is_some_and(|stat| stat[0] == "T"));
+        Self { login, processes: vec![read(first).expect("sudo is there")], programs: BTreeSet::new() }
+    }
+
+    pub fn root(&self) -> i32 {
+        self.processes[0].pid
     }
 
     /// PAM permits it.
     pub fn open(&mut self, logins: &mut [Login], others: &[Self]) {
         self.signal(Signal::SIGCONT);
         logins[self.login].hear("ready");
-        self.note(&logins[self.login], others);
-        assert_eq!((self.all.len(), self.kept.len()), (4, 3), "sudo and three programs, of which one left it");
-    }
-
-    /// Notes what is new in the login.
-    fn note(&mut self, login: &Login, others: &[Self]) {
-        let known: BTreeSet<i32> = others.iter().flat_map(|run| &run.all).chain(&login.kept).map(|it| it.pid).collect();
+        let login = &logins[self.login];
+        let known: BTreeSet<i32> = others.iter().flat_map(Self::all).chain(&login.kept).map(|it| it.pid).collect();
         let new = of_session(login.session).into_iter().filter(|process| !known.contains(&process.pid));
-        self.all.extend(new);
-        self.kept = self.all.iter().filter(|it| it.pid == self.root || it.parent == self.root).copied().collect();
+        self.programs = new.filter(|process| process.pid != self.root()).collect();
+        assert_eq!(self.programs.len(), 3, "three programs");
     }
 
-    /// It starts another program.
-    pub fn fork(&mut self, logins: &mut [Login]) {
-        let before: BTreeSet<i32> = of_session(logins[self.login].session).iter().map(|process| process.pid).collect();
-        self.signal(Signal::SIGUSR2);
-        logins[self.login].hear("more");
-        let now = of_session(logins[self.login].session);
-        let new: Vec<Process> = now.into_iter().filter(|process| !before.contains(&process.pid)).collect();
-        assert_eq!(new.len(), 1, "one program");
-        self.all.extend(&new);
-        self.kept.extend(&new);
+    /// One of its processes starts another.
+    pub fn grow(&mut self, process: usize, branch: Branch, logins: &mut [Login]) {
+        self.processes[process].order(&letters(branch));
+        let new = logins[self.login].hear("more").parse().expect("a branch says its PID");
+        self.processes.push(read(new).expect("a branch is there"));
     }
 
     /// The command ends by itself.
     pub fn end(&mut self) {
         self.signal(Signal::SIGUSR1);
-        wait_for("the end of sudo", || read(self.root).is_none());
+        wait_for("the end of sudo", || !self.processes[0].lives());
     }
 
     /// As sudo ends when PAM refuses it.
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
-        wait_for("the death of sudo", || read(self.root).is_none());
+        wait_for("the death of sudo", || !self.processes[0].lives());
     }
 
-    pub fn remains(&self) -> Remains {
-        remains(&self.all, &self.kept)
+    /// What can be told from what other runs left, as `reference` has it, stays as long as nobody ends it.
+    pub fn remains(&self, reference: &reference::Run) -> Remains {
+        let processes = self.processes.iter().zip(&reference.processes).enumerate();
+        let kept = processes.filter(|(number, (_, it))| !it.unsure && (*number > 0 || !reference.finished));
+        let kept = kept.map(|(_, (process, _))| *process).chain(self.programs.iter().copied()).collect();
+        remains(&self.all().copied().collect(), &kept)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Process> {
+        self.processes.iter().chain(&self.programs)
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.root), signal).expect("sudo is there");
+        kill(Pid::from_raw(self.root()), signal).expect("sudo is there");
+    }
+}
+
+/// An order as `stand_in.c` reads it.
+fn letters(branch: Branch) -> String {
+    let becomes = branch.becomes.map(|becomes| match becomes {
+        Becomes::User => 'u',
+        Becomes::ButForAnId => 'e',
+        Becomes::ButForAGroup => 'g',
+        Becomes::ButForCapabilities => 'c',
+    });
+    let letters = [(branch.orphan, 'o'), (branch.session, 's'), (branch.leaves, 'l')];
+    let letters = letters.into_iter().filter(|(does, _)| *does).map(|(_, letter)| letter);
+    // An order has a letter at least.
+    letters.chain(becomes).chain(['.']).collect()
+}
+
+/// A sudo that only asks, in nobody's login.
+pub struct Probe(Child);
+
+impl Probe {
+    pub fn start() -> Self {
+        let mut command = Command::new(SUDO);
+        let child = command.arg("-v").env_clear().stdout(Stdio::null()).spawn();
+        Self(child.expect("the stand-in can be started"))
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).expect("a PID is positive")
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let _killed = self.0.kill();
+        let _reaped = self.0.wait();
     }
 }
 
 /// A control group where logind would make one, which it does not know.
-fn scope_of(who: Person) -> PathBuf {
+fn scope_of(uid: u32) -> PathBuf {
     let mounts = [Path::new("/sys/fs/cgroup/unified"), Path::new("/sys/fs/cgroup")];
     let mount = mounts.into_iter().find(|mount| mount.join("cgroup.procs").exists()).expect("control groups are there");
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    mount.join(format!("user.slice/user-{}.slice/session-m{number}.scope", who.uid()))
+    mount.join(format!("user.slice/user-{uid}.slice/session-m{number}.scope"))
+}
+
+/// With the groups of the runs in it.
+fn remove_group(group: &Path) -> bool {
+    let below = fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in below.filter(|path| path.is_dir()) {
+        let _empty_or_not = remove_group(&path);
+    }
+    fs::remove_dir(group).is_ok() || !group.exists()
 }
 
 fn move_to(group: &Path, pid: i32) {

@@ -2,8 +2,9 @@
 //!
 //! It knows nothing of how the product does it. Times are milliseconds; grants, logins and runs of sudo are numbered as they come.
 
-use crate::people::{Door, Doors, Person, Sudo, Wanted};
+use crate::people::{Alice, Command, Door, Doors, Person, Sudo, Wanted};
 use crate::time::{NO_STEP, Time};
+use crate::tree::{At, Branch, Process};
 
 /// When every sequence begins: 2026-11-21T20:00:00.25Z.
 pub const BEGINNING: i64 = 1_795_291_200_250;
@@ -14,6 +15,8 @@ pub const UP_FOR: i64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub to: Person,
+    /// The account that it is for: it covers nothing while the name stands for another.
+    uid: u32,
     pub login: Option<Doors>,
     pub sudo: Option<Sudo>,
     begin: i64,
@@ -30,6 +33,7 @@ pub struct Grant {
 #[derive(Clone, Debug)]
 pub struct Login {
     pub who: Person,
+    uid: u32,
     door: Door,
     /// Ends with its grant: not what opened while Curfew only observed, and nothing of exempt people's.
     governed: bool,
@@ -49,6 +53,8 @@ pub struct Run {
     pub finished: bool,
     /// The grants of that time, where none covered the very command: the run needs all of them.
     pinned: Option<Vec<usize>>,
+    /// What it started, itself first.
+    pub processes: Vec<Process>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +67,7 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Reference {
     pub time: Time,
+    pub alice: Alice,
     pub grants: Vec<Grant>,
     pub logins: Vec<Login>,
     pub runs: Vec<Run>,
@@ -106,11 +113,22 @@ impl Reference {
         let (mode, file) = (Mode::Enforce, Some(Mode::Enforce));
         let (grants, logins, runs) = Default::default();
         let time = Time::new(BEGINNING, UP_FOR);
-        Self { time, grants, logins, runs, mode, file, up: true, answer: true }
+        Self { time, alice: Alice::AsEver, grants, logins, runs, mode, file, up: true, answer: true }
     }
 
     fn live(&self, who: Person) -> impl Iterator<Item = (usize, &Grant)> {
-        self.grants.iter().enumerate().filter(move |(_, grant)| grant.to == who && grant.is_live(&self.time))
+        self.grants.iter().enumerate().filter(move |(_, grant)| grant.to == who && self.holds(grant))
+    }
+
+    /// Whether it covers what it says: it is live, and its person's name stands for the account that it is for.
+    pub fn holds(&self, grant: &Grant) -> bool {
+        grant.is_live(&self.time) && grant.to.uid(self.alice) == Some(grant.uid)
+    }
+
+    /// Whether whoever logged in is who their name stands for still.
+    pub fn is_themselves(&self, login: usize) -> bool {
+        let Login { who, uid, .. } = self.logins[login];
+        who.uid(self.alice) == Some(uid)
     }
 
     /// Whether a live grant opens this door.
@@ -134,20 +152,21 @@ impl Reference {
     fn covers_run(&self, run: &Run) -> bool {
         let who = self.logins[run.login].who;
         match &run.pinned {
-            Some(all) => all.iter().all(|&grant| self.grants[grant].is_live(&self.time)),
+            Some(all) => all.iter().all(|&grant| self.holds(&self.grants[grant])),
             None => self.live(who).any(|(_, grant)| grant.sudo.is_some_and(|sudo| sudo.covers(run.wanted))),
         }
     }
 
     /// A grant from the last whole second on, until so many whole seconds after the next.
     pub fn grant(&mut self, to: Person, seconds: u32, login: Option<Doors>, sudo: Option<Sudo>) {
-        self.answer = !self.time.is_unproven();
-        if self.answer {
+        self.answer = !self.time.is_unproven() && to.uid(self.alice).is_some();
+        if let Some(uid) = to.uid(self.alice).filter(|_| self.answer) {
             let begin = self.time.wall.div_euclid(1000) * 1000;
             let end = (self.time.wall + 999).div_euclid(1000) * 1000 + i64::from(seconds) * 1000;
             let (ends_by_boot, opened, revoked, seen_begun, seen_over) = Default::default();
             self.grants.push(Grant {
                 to,
+                uid,
                 login,
                 sudo,
                 begin,
@@ -185,22 +204,57 @@ impl Reference {
 
     pub fn log_in(&mut self, who: Person, door: Door) {
         self.answer = self.lets_in(who, door);
-        if self.answer {
+        if let Some(uid) = who.uid(self.alice).filter(|_| self.answer) {
             let governed = self.mode == Mode::Enforce && !who.is_exempt();
-            self.logins.push(Login { who, door, governed, over: false, logged_out: false });
+            self.logins.push(Login { who, uid, door, governed, over: false, logged_out: false });
+        }
+    }
+
+    /// Which file a bare name means: the one of that name that is granted, where nothing else can be.
+    fn meant(&self, who: Person, command: Command) -> Command {
+        let granted = || self.live(who).filter_map(|(_, grant)| grant.sudo).map(|sudo| sudo.command);
+        let is_granted = |command: Command| granted().any(|it| it == Some(command));
+        match (is_granted(Command::RunInA), is_granted(Command::RunInB)) {
+            (true, false) if command == Command::Run && !granted().any(|it| it.is_none()) => Command::RunInA,
+            (false, true) if command == Command::Run && !granted().any(|it| it.is_none()) => Command::RunInB,
+            _ => command,
         }
     }
 
     pub fn run_sudo(&mut self, login: usize, wanted: Wanted) {
         let who = self.logins[login].who;
+        let wanted = Wanted { command: self.meant(who, wanted.command), ..wanted };
         self.answer = self.lets_sudo(who);
         if self.answer {
             let governed = self.mode == Mode::Enforce && !who.is_exempt();
-            let mut run = Run { login, wanted, governed, over: false, finished: false, pinned: None };
+            let processes = vec![Process::first(!wanted.www_data)];
+            let mut run = Run { login, wanted, governed, over: false, finished: false, pinned: None, processes };
             if !self.covers_run(&run) {
                 run.pinned = Some(self.live(who).filter(|(_, it)| it.sudo.is_some()).map(|(it, _)| it).collect());
             }
             self.runs.push(run);
+        }
+    }
+
+    /// A process of a run starts another.
+    pub fn branch(&mut self, at: At, branch: Branch) {
+        let run = &mut self.runs[at.run];
+        run.processes.push(run.processes[at.process].grow(branch, run.governed));
+        self.look_for_what_left();
+    }
+
+    /// The command ends by itself, and leaves its programs.
+    pub fn finish(&mut self, run: usize) {
+        self.runs[run].finished = true;
+        self.runs[run].processes.iter_mut().for_each(Process::lose_the_first);
+    }
+
+    /// Where some sudo of a person's has ended, what left its run may have been looked for.
+    fn look_for_what_left(&mut self) {
+        let ended = self.grants.iter().filter(|grant| grant.sudo.is_some() && !self.holds(grant));
+        let ended: Vec<Person> = ended.map(|grant| grant.to).collect();
+        for run in self.runs.iter_mut().filter(|run| ended.contains(&self.logins[run.login].who)) {
+            run.processes.iter_mut().for_each(Process::be_looked_for);
         }
     }
 
@@ -228,5 +282,6 @@ impl Reference {
             let run = &self.runs[number];
             self.runs[number].over |= self.logins[run.login].over || (run.governed && !self.covers_run(run));
         }
+        self.look_for_what_left();
     }
 }

@@ -1,7 +1,8 @@
 //! What can happen: acts of people and operators, time that passes, steps of the clock, and the deaths of the agent.
 
-use crate::people::{Command, DOORS, Door, Doors, Person, Sudo, Wanted};
+use crate::people::{Alice, Command, DOORS, Door, Doors, Person, Sudo, Wanted};
 use crate::reference::{BEGINNING, Mode, Reference};
+use crate::tree::{At, Becomes, Branch};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
@@ -11,6 +12,9 @@ const FARTHEST: i64 = 3 * 24 * 3600 * 1000;
 
 /// The most logins and runs of sudo that are open at a time.
 const MOST_OPEN: usize = 5;
+
+/// The most processes that a run starts one by one.
+const MOST_PROCESSES: usize = 6;
 
 /// An act, and what becomes of the agent then.
 #[derive(Clone, Debug)]
@@ -41,14 +45,19 @@ pub enum Act {
         scope: bool,
     },
     Logout(usize),
+    /// In a login; with `inside`, by a program that another run in it started. Without `session`, sudo opens no session of PAM's.
     Sudo {
         login: usize,
+        inside: Option<At>,
         wanted: Wanted,
+        session: bool,
     },
-    /// A run of sudo starts another program.
-    SudoForks(usize),
+    /// A process of a run of sudo starts another.
+    Branch(At, Branch),
     /// A run of sudo ends by itself, and leaves its programs.
     SudoEnds(usize),
+    /// Alice's account becomes this.
+    Account(Alice),
     /// None writes a file that can't be used.
     Configure(Option<Mode>),
     /// An agent that is down is started.
@@ -103,7 +112,10 @@ impl ReferenceStateMachine for Reference {
         let act = if state.up { acts(state) } else { acts_without_agent(state) };
         let transition = (act, then(20), then(12)).prop_map(|(act, mostly_lives, often_dies)| {
             // What was confirmed, and who runs what, is what a death must not undo.
-            let then = if matches!(act, Act::Revoke(_) | Act::Grant { .. } | Act::Sudo { .. }) {
+            let then = if matches!(act, Act::Account(_)) {
+                // A lookup that is on its way when the agent dies is told of nowhere.
+                Then::Settles
+            } else if matches!(act, Act::Revoke(_) | Act::Grant { .. } | Act::Sudo { .. }) {
                 often_dies
             } else {
                 mostly_lives
@@ -121,10 +133,22 @@ impl ReferenceStateMachine for Reference {
             Act::Clock(step) => step.distance(state).is_some_and(|by| is_near(state.time.wall + by)),
             Act::Pass(step) => step.distance(state).is_some_and(|by| by >= 0 && is_near(state.time.wall + by)),
             Act::AcceptClock => state.up,
-            Act::Login { .. } => state.up && logins(state).len() < MOST_OPEN,
-            Act::Sudo { login, .. } => state.up && logins(state).contains(&login) && runs(state).len() < MOST_OPEN,
+            Act::Login { who, .. } => state.up && logins(state).len() < MOST_OPEN && who.uid(state.alice).is_some(),
+            Act::Sudo { login, inside, .. } => {
+                let from = match inside {
+                    None => sitting(state).contains(&login),
+                    Some(at) => nesting(state).contains(&at) && state.runs[at.run].login == login,
+                };
+                state.up && from && runs(state).len() < MOST_OPEN
+            }
+            Act::Branch(at, branch) => {
+                growing(state).contains(&at) && state.runs[at.run].processes[at.process].may_grow(branch)
+            }
             Act::Logout(login) => logins(state).contains(&login),
-            Act::SudoForks(run) | Act::SudoEnds(run) => runs(state).contains(&run),
+            Act::SudoEnds(run) => runs(state).contains(&run),
+            Act::Account(alice) => {
+                state.up && state.alice.next().contains(&alice) && matches!(transition.then, Then::Settles)
+            }
             Act::Configure(_) => true,
             Act::Start => !state.up,
         }
@@ -140,11 +164,12 @@ impl ReferenceStateMachine for Reference {
                 (state.time.wall, state.time.boot) = (state.time.wall + by, state.time.boot + by);
             }
             Act::AcceptClock => state.accept_the_clock(),
+            Act::Account(alice) => state.alice = alice,
             Act::Login { who, door, .. } => state.log_in(who, door),
             Act::Logout(login) => state.logins[login].logged_out = true,
-            Act::Sudo { login, wanted } => state.run_sudo(login, wanted),
-            Act::SudoForks(_) => {}
-            Act::SudoEnds(run) => state.runs[run].finished = true,
+            Act::Sudo { login, wanted, .. } => state.run_sudo(login, wanted),
+            Act::Branch(at, branch) => state.branch(at, branch),
+            Act::SudoEnds(run) => state.finish(run),
             Act::Configure(mode) => {
                 state.file = mode;
                 if state.up {
@@ -156,7 +181,9 @@ impl ReferenceStateMachine for Reference {
                 state.configure();
             }
         }
-        if state.up && !matches!(transition.then, Then::Dies) {
+        // What root tells it has it look, too.
+        let told = matches!(transition.act, Act::Grant { .. } | Act::Revoke(_)) && state.answer;
+        if state.up && (told || !matches!(transition.then, Then::Dies)) {
             state.look();
         }
         state.up &= matches!(transition.then, Then::Settles);
@@ -184,9 +211,37 @@ fn logins(state: &Reference) -> Vec<usize> {
     (0..state.logins.len()).filter(|&it| !state.logins[it].over && !state.logins[it].logged_out).collect()
 }
 
+/// Those who can run sudo there by the name that they logged in by.
+fn sitting(state: &Reference) -> Vec<usize> {
+    logins(state).into_iter().filter(|login| state.is_themselves(*login)).collect()
+}
+
 /// The runs of sudo that run.
 fn runs(state: &Reference) -> Vec<usize> {
     (0..state.runs.len()).filter(|&it| !state.runs[it].over && !state.runs[it].finished).collect()
+}
+
+/// The processes of runs that start others.
+fn growing(state: &Reference) -> Vec<At> {
+    living(state).filter(|at| state.runs[at.run].processes.len() < MOST_PROCESSES).collect()
+}
+
+/// Those that have the user run sudo.
+fn nesting(state: &Reference) -> Vec<At> {
+    let may = |at: &At| {
+        let run = &state.runs[at.run];
+        state.is_themselves(run.login) && run.processes[at.process].may_nest()
+    };
+    living(state).filter(may).collect()
+}
+
+/// The processes of runs that are there for certain.
+fn living(state: &Reference) -> impl Iterator<Item = At> {
+    let runs = state.runs.iter().enumerate().filter(|(_, run)| !run.over);
+    runs.flat_map(|(run, it)| {
+        let there = |process: &usize| !it.processes[*process].unsure && (*process > 0 || !it.finished);
+        (0..it.processes.len()).filter(there).map(move |process| At { run, process })
+    })
 }
 
 fn then(lives: u32) -> impl Strategy<Value = Then> {
@@ -200,9 +255,18 @@ fn then(lives: u32) -> impl Strategy<Value = Then> {
 
 /// What can happen, weighted so that most of it has a chance to.
 fn acts(state: &Reference) -> BoxedStrategy<Act> {
-    let mut acts =
-        vec![(4, grant().boxed()), (3, pass(state)), (2, clock(state)), (1, configure()), (1, login().boxed())];
+    let mut acts = vec![
+        (4, grant().boxed()),
+        (3, pass(state)),
+        (2, clock(state)),
+        (1, configure()),
+        (1, login(state.alice).boxed()),
+    ];
     acts.push((1, Just(Act::AcceptClock).boxed()));
+    acts.push((
+        if state.alice == Alice::AsEver { 1 } else { 4 },
+        select(state.alice.next()).prop_map(Act::Account).boxed(),
+    ));
     let live = live(state);
     let doors: Vec<(Person, Door)> = Person::GRANTEES
         .into_iter()
@@ -211,18 +275,18 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
         .collect();
     if !doors.is_empty() {
         let login = (select(doors), any::<bool>()).prop_map(|((who, door), scope)| Act::Login { who, door, scope });
-        acts.push((4, login.boxed()));
+        acts.push((8, login.boxed()));
     }
-    let in_without_sudo: Vec<Person> = logins(state).into_iter().map(|login| state.logins[login].who).collect();
+    let in_without_sudo: Vec<Person> = sitting(state).into_iter().map(|login| state.logins[login].who).collect();
     let in_without_sudo: Vec<Person> = in_without_sudo.into_iter().filter(|who| !state.lets_sudo(*who)).collect();
     if !in_without_sudo.is_empty() {
-        acts.push((6, grant_of(select(in_without_sudo), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
+        acts.push((15, grant_of(select(in_without_sudo), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
     let behind_runs: Vec<usize> = live.iter().copied().filter(|&grant| has_runs(state, grant)).collect();
     if !behind_runs.is_empty() {
-        acts.push((3, select(behind_runs.clone()).prop_map(Act::Revoke).boxed()));
+        acts.push((5, select(behind_runs.clone()).prop_map(Act::Revoke).boxed()));
         let end = select(behind_runs).prop_map(|grant| Act::Pass(Step::ToTheEnd(grant, 0)));
-        acts.push((3, end.boxed()));
+        acts.push((5, end.boxed()));
     }
     if !state.grants.is_empty() {
         acts.push((1, (0..state.grants.len()).prop_map(Act::Revoke).boxed()));
@@ -231,12 +295,23 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
         acts.push((1, select(live).prop_map(Act::Revoke).boxed()));
     }
     let granted = |login: &usize| state.has_sudo(state.logins[*login].who);
-    let (granted, others): (Vec<usize>, Vec<usize>) = logins(state).into_iter().partition(granted);
-    for (weight, logins) in [(6, granted), (1, others)].into_iter().filter(|(_, logins)| !logins.is_empty()) {
-        let wanted = (command(), prop::bool::weighted(0.2));
-        let wanted = wanted.prop_map(|(command, www_data)| Wanted { command, www_data });
-        let sudo = (select(logins), wanted).prop_map(|(login, wanted)| Act::Sudo { login, wanted });
+    let (granted, others): (Vec<usize>, Vec<usize>) = sitting(state).into_iter().partition(granted);
+    for (weight, logins) in [(20, granted), (1, others)].into_iter().filter(|(_, logins)| !logins.is_empty()) {
+        let sudo = (select(logins), wanted(), prop::bool::weighted(0.8))
+            .prop_map(|(login, wanted, session)| Act::Sudo { login, inside: None, wanted, session });
         acts.push((weight, sudo.boxed()));
+    }
+    let nesting: Vec<(usize, At)> = nesting(state).into_iter().map(|at| (state.runs[at.run].login, at)).collect();
+    if !nesting.is_empty() {
+        let sudo = (select(nesting), wanted(), prop::bool::weighted(0.8))
+            .prop_map(|((login, at), wanted, session)| Act::Sudo { login, inside: Some(at), wanted, session });
+        acts.push((8, sudo.boxed()));
+    }
+    // Another grant beside the one behind a run, so that one ends and the other goes on.
+    let with_runs: Vec<Person> = runs(state).into_iter().map(|run| state.logins[state.runs[run].login].who).collect();
+    let with_runs: Vec<Person> = with_runs.into_iter().filter(|who| !who.is_exempt()).collect();
+    if !with_runs.is_empty() {
+        acts.push((8, grant_of(select(with_runs), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
     acts.extend(what_people_end(state));
     prop::strategy::Union::new_weighted(acts).boxed()
@@ -255,7 +330,17 @@ fn what_people_end(state: &Reference) -> Vec<(u32, BoxedStrategy<Act>)> {
     }
     if !runs(state).is_empty() {
         acts.push((1, select(runs(state)).prop_map(Act::SudoEnds).boxed()));
-        acts.push((1, select(runs(state)).prop_map(Act::SudoForks).boxed()));
+    }
+    if !growing(state).is_empty() {
+        let grows = (select(growing(state)), branch()).prop_map(|(at, branch)| Act::Branch(at, branch));
+        let may = state.clone();
+        let grows = grows.prop_map(move |act| match act {
+            Act::Branch(at, branch) if !may.runs[at.run].processes[at.process].may_grow(branch) => {
+                Act::Branch(at, Branch { leaves: false, becomes: None, ..branch })
+            }
+            act => act,
+        });
+        acts.push((8, grows.boxed()));
     }
     acts
 }
@@ -281,17 +366,33 @@ fn grant_of(
 }
 
 fn sudo() -> impl Strategy<Value = Sudo> + Clone {
-    let sudo = (prop::option::weighted(0.5, command()), prop::bool::weighted(0.3));
-    sudo.prop_map(|(command, www_data)| Sudo { command: command.filter(|it| *it != Command::Shell), www_data })
+    use Command::{Id, RunInA, RunInB};
+    // Most of the two that have one name.
+    let command = prop::option::weighted(0.7, select(&[Id, RunInA, RunInA, RunInB, RunInB][..]));
+    (command, prop::bool::weighted(0.3)).prop_map(|(command, www_data)| Sudo { command, www_data })
 }
 
-fn login() -> impl Strategy<Value = Act> {
-    let who = prop_oneof![3 => select(&Person::GRANTEES[..]), 1 => Just(Person::Ops), 1 => Just(Person::Root)];
+fn branch() -> impl Strategy<Value = Branch> {
+    use Becomes::{ButForAGroup, ButForAnId, ButForCapabilities, User};
+    let becomes = prop::option::weighted(0.4, select(&[User, ButForAnId, ButForAGroup, ButForCapabilities][..]));
+    (any::<bool>(), any::<bool>(), any::<bool>(), becomes).prop_map(|(orphan, session, leaves, becomes)| Branch {
+        orphan,
+        session,
+        leaves,
+        becomes,
+    })
+}
+
+fn login(alice: Alice) -> impl Strategy<Value = Act> {
+    let who = if alice.uid().is_some() { select(&Person::GRANTEES[..]) } else { select(&[Person::Bob][..]) };
+    let who = prop_oneof![3 => who, 1 => Just(Person::Ops), 1 => Just(Person::Root)];
     (who, select(&DOORS[..]), any::<bool>()).prop_map(|(who, door, scope)| Act::Login { who, door, scope })
 }
 
-fn command() -> impl Strategy<Value = Command> + Clone {
-    select(&[Command::Shell, Command::Id, Command::Sleep][..])
+fn wanted() -> impl Strategy<Value = Wanted> {
+    use Command::{Id, Run, RunInA, RunInB, Shell};
+    (select(&[Shell, Id, RunInA, RunInA, RunInB, RunInB, Run][..]), prop::bool::weighted(0.2))
+        .prop_map(|(command, www_data)| Wanted { command, www_data })
 }
 
 fn clock(state: &Reference) -> BoxedStrategy<Act> {
