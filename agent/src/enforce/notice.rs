@@ -36,14 +36,17 @@ pub fn give(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
     round.give();
 }
 
+/// What to tell whom of those who are found.
+type Notice = Box<dyn FnOnce(&Table)>;
+
 /// One round of notices.
 struct Round<'a> {
     agent: &'a Rc<Agent>,
     now: Timestamp,
     next: &'a mut Next,
-    /// Whom to look for, and what to tell whom of those who are found: one look serves all.
+    /// Whom to look for: one look serves all.
     wanted: Wanted,
-    notices: Vec<Box<dyn FnOnce(&Table)>>,
+    notices: Vec<Notice>,
 }
 
 /// What a warning is about.

@@ -224,7 +224,7 @@ impl Rest {
         let mut kinds: Vec<(u64, String)> = self.kinds.into_iter().map(|(kind, count)| (count, kind)).collect();
         kinds.push((self.others, "others".into()));
         kinds.retain(|(count, _)| *count > 0);
-        kinds.sort_by(|a, b| b.0.cmp(&a.0));
+        kinds.sort_by_key(|(often, _)| std::cmp::Reverse(*often));
         let told: Vec<String> = kinds.into_iter().map(|(count, kind)| format!("{count} × {kind}")).collect();
         Some(self.tally?.into_entry().with(Field::Counted, told))
     }
