@@ -159,7 +159,7 @@ fn lent(text: &str, uid: u32) -> Vec<(u32, u32)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -79,7 +79,7 @@ mod tests {
     fn the_next_end_is_the_one_at_which_somebody_loses_something() {
         let (any, none) = (json!({}), Value::Null);
         let first = held("alice", (0, 5), any.clone(), none.clone());
-        assert_eq!(next_minute(&[first.clone()]), Some(5));
+        assert_eq!(next_minute(std::slice::from_ref(&first)), Some(5));
         // Another one goes on, and a third after that.
         let second = held("alice", (0, 10), any.clone(), none.clone());
         let third = held("alice", (10, 20), any.clone(), none.clone());
