@@ -369,10 +369,11 @@ impl Directory {
         known.into_iter().any(|account| account.name == name && account.owner == name)
     }
 
-    /// Whether `name` stands for an account that is on the exempt list, by whatever name.
-    pub fn is_exempt_account(&self, name: &str) -> bool {
-        let Resolution::Is(account) = self.resolve(name) else { return false };
-        self.exempt.contains(&account.name) || self.exempt.iter().any(|exempt| self.is_name_of(exempt, account))
+    /// The other name under which the exempt list has the account that `name` stands for, as the list was read last.
+    pub fn exempt_name_of(&self, name: &str) -> Option<&str> {
+        let Resolution::Is(account) = self.resolve(name) else { return None };
+        let same = |exempt: &&String| **exempt == account.name || self.is_name_of(exempt, account);
+        self.exempt.iter().filter(|exempt| *exempt != name).find(same).map(String::as_str)
     }
 
     fn is_name_of(&self, name: &str, account: &Account) -> bool {

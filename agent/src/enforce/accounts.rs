@@ -137,6 +137,13 @@ pub fn has_to_be_asked(agent: &Agent, name: &str) -> bool {
     }
 }
 
+/// Whether the exempt list has, now, the account that `name` stands for under another name. Of the name itself, the PAM module has judged.
+pub fn is_exempt_by_another_name(agent: &Agent, name: &str) -> bool {
+    let grants = agent.grants.borrow();
+    let other = grants.accounts().exempt_name_of(name);
+    other.is_some_and(|other| exempt::lists(Path::new(exempt::EXEMPT_LIST), other).unwrap_or(false))
+}
+
 /// Acts on what changed: rules of grants that open nothing go, and it is audited.
 fn act(agent: &Agent) {
     let moved = agent.grants.borrow_mut().take_moved();

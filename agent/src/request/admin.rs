@@ -266,8 +266,8 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
         Request::Login { user: &judged, service: &question.service, from: question.from.as_deref() }
     };
     // The PAM module asks nobody then.
-    let is_exempt_account = !elevates && agent.grants.borrow().accounts().is_exempt_account(&question.user);
-    if exempt::passes(&question.user, &question.service, elevates) || is_exempt_account {
+    let by_another_name = !elevates && accounts::is_exempt_by_another_name(agent, &question.user);
+    if exempt::passes(&question.user, &question.service, elevates) || by_another_name {
         return Ok(exempt_answer(&question.user));
     }
     let now = agent.now();

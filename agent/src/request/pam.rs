@@ -56,7 +56,7 @@ pub fn name_to_ask_for(agent: &Agent, peer: &Peer, call: &RawCall) -> Option<Str
 /// nothing: whoever shares the user id would be meant.
 fn is_exempt_by_another_name(agent: &Agent, question: &PamQuestion) -> bool {
     matches!(kind(agent, &question.service), Kind::Login | Kind::Background)
-        && agent.grants.borrow().accounts().is_exempt_account(&question.user)
+        && accounts::is_exempt_by_another_name(agent, &question.user)
 }
 
 /// What kind of service asks.

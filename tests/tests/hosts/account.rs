@@ -301,6 +301,9 @@ fn who_shares_a_user_id_with_an_exempt_user_is_not_exempt_and_ends_nobody(releas
     for name in ["ops@corp.example", "dave"] {
         assert!(host.ssh(name, "id").success(), "{name}");
     }
+    // Whoever is off the list is off it at once.
+    host.ok("sed -i /^ops$/d /etc/curfew/exempt");
+    assert_refused(&host.ssh("ops@corp.example", "id"));
     let mut dave = host.login("dave");
     let daves = host.grant("dave --for 3s --login");
     daves.wait_end();
