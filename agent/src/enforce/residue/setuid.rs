@@ -98,7 +98,12 @@ struct Folder {
 
 impl Walk<'_> {
     fn place(&mut self, place: &Path, found: &Found) -> Result<(), String> {
-        let open = found.folder().map_err(|error| error.to_string())?;
+        let open = match found.folder() {
+            Ok(open) => open,
+            // A mount whose folder was removed: nothing is there any more.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        };
         let identity = found.meta.identity();
         let mut folders = vec![Folder { parent: 0, top: 0, name: place.as_os_str().into(), identity, share: 0 }];
         self.folder(&open, &mut folders, 0)?;
