@@ -333,10 +333,10 @@ fn what_the_endpoint_never_had_is_kept_longest_and_it_hears_what_is_gone(release
         (gone.iter().any(|it| it["shipped"] == "yes") && spool_length(&host) < 1400 << 10).then_some(())
     });
     let _all_is_said = gone(&host);
-    let there = central.audit("--event audit.dropped");
-    assert!(
-        there.iter().any(|it| it.to_string().contains("does not have") || it.to_string().contains("unknown")),
-        "{there:#?}"
-    );
-    assert!(!central.audit("--event audit.lost").is_empty());
+    wait_for("what was dropped, told at the endpoint", SOON, || {
+        let there = central.audit("--event audit.dropped");
+        let told = |it: &Value| it.to_string().contains("does not have") || it.to_string().contains("unknown");
+        there.iter().any(told).then_some(())
+    });
+    wait_for("what is missing there", SOON, || (!central.audit("--event audit.lost").is_empty()).then_some(()));
 }
