@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod adoption;
 pub mod credentials;
 pub mod departure;
+pub mod elevated;
 pub mod ending;
 pub mod logind;
 pub mod notice;

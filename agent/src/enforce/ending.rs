@@ -3,6 +3,7 @@
 //!
 //! The looks are taken on a thread of their own, and only at what the ending is for: they hold up nobody, however much runs on the host.
 
+use super::elevated;
 use super::processes::{self, Process, ProcessId};
 use super::run::Elevation;
 use super::scope::{Place, Scope};
@@ -40,8 +41,8 @@ pub enum Target {
         covered: Vec<Covered>,
         /// The control groups of other runs that end: each has an ending of its own.
         ending: Vec<Scope>,
-        /// The first processes of the logins that it runs in: root's as well, and not its work.
-        leaders: Vec<ProcessId>,
+        /// The first processes of all logins: root's as well, and not its work.
+        leaders: HashSet<ProcessId>,
     },
     /// What of a person is left outside of their sessions: their service manager, and what else carries their login uid.
     Person {
@@ -59,6 +60,15 @@ pub struct Covered {
     pub root: ProcessId,
     /// Its control group.
     pub group: Option<Scope>,
+    /// The kernel's audit session that it runs in.
+    pub audit_session: Option<u32>,
+}
+
+impl Covered {
+    /// What is spared of `run`.
+    pub fn of(run: &Elevation) -> Self {
+        Self { root: run.root, group: run.group.clone(), audit_session: run.audit_session }
+    }
 }
 
 impl Ending {
@@ -205,8 +215,12 @@ impl Target {
                 let mut groups = self.groups();
                 groups.extend(covered.iter().filter_map(|run| run.group.clone()).chain(ending.iter().cloned()));
                 let trees = covered.iter().map(|run| run.root).chain([ended.root]).collect();
-                let audit_sessions = ended.audit_session.into_iter().collect();
-                Wanted { groups, trees, audit_sessions, ..Wanted::default() }
+                // A login uid and an audit session are set together: the uid brings all that the session would.
+                let (login_uids, audit_sessions) = match ended.is_of_who_logged_in() {
+                    true => (ended.uid.into_iter().collect(), HashSet::new()),
+                    false => (HashSet::new(), ended.audit_session.into_iter().collect()),
+                };
+                Wanted { groups, trees, audit_sessions, login_uids }
             }
             Self::Person { uid, .. } => {
                 Wanted { groups: self.groups(), login_uids: HashSet::from([*uid]), ..Wanted::default() }
@@ -223,7 +237,7 @@ impl Target {
         match self {
             Self::Session(session) => find_session(session, table),
             Self::Elevation { ended, covered, ending, leaders } => {
-                let found = find_elevated(table, ended, covered, leaders)?;
+                let found = elevated::find(table, ended, covered, leaders)?;
                 let mut elsewhere = HashSet::new();
                 for group in ending {
                     elsewhere.extend(table.in_group(group)?);
@@ -271,245 +285,24 @@ fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
     Ok(table.iter().filter(own).cloned().collect())
 }
 
-/// What the run of sudo or su started, and what of another user's rights is left in its session since then: not the login, not
-/// what the run was started from, not what was there before it and what that started, and not the runs that go on and what they started.
-fn find_elevated(
-    table: &Table,
-    ended: &Elevation,
-    covered: &[Covered],
-    leaders: &[ProcessId],
-) -> io::Result<Vec<Process>> {
-    let in_group = |group: &Option<Scope>| group.as_ref().map_or(Ok(HashSet::new()), |group| table.in_group(group));
-    let plain = ended.plain();
-    let elevated = |process: &Process| {
-        ended.audit_session.is_some()
-            && process.audit_session == ended.audit_session
-            && plain.as_ref().is_some_and(|plain| plain.is_elevated(process, ended.opened_at))
-            && !is_own_of_another_login(process, ended.uid)
-    };
-    let own_group = in_group(&ended.group)?;
-    let own_tree = table.tree(ended.root);
-    let others = of_others(table, covered, &own_tree, &own_group)?;
-    // The login itself: once the run's first process is dead, nothing tells its ancestors any more, and start times are as coarse as 10 ms.
-    let mut spared: HashSet<ProcessId> = table.ancestors(ended.root);
-    spared.extend(leaders);
-    // A program that let somebody in has the person's own processes below it, and they may adopt what a dead run leaves (prctl(2),
-    // PR_SET_CHILD_SUBREAPER): that hides nothing.
-    let own: HashSet<ProcessId> =
-        table.iter().filter(|it| Some(it.credentials.euid()) == ended.uid).map(|it| it.id).collect();
-    let older = |process: &&Process| process.id.start < ended.root.start && elevated(process);
-    let older = table.iter().filter(older).map(|it| it.id).filter(|it| !spared.contains(it) && !others.contains(it));
-    let before: Vec<HashSet<ProcessId>> =
-        older.map(|root| table.tree(root)).filter(|tree| tree.is_disjoint(&own)).collect();
-    spared.extend(before.into_iter().flatten());
-    let started: HashSet<ProcessId> = own_group.into_iter().chain(own_tree).collect();
-    let left_behind =
-        |process: &Process| process.id.start >= ended.root.start && !spared.contains(&process.id) && elevated(process);
-    let doomed =
-        |process: &&Process| !others.contains(&process.id) && (started.contains(&process.id) || left_behind(process));
-    Ok(table.iter().filter(doomed).cloned().collect())
-}
-
-/// What belongs to the runs that go on: to the innermost of several, a control group before a tree.
-fn of_others(
-    table: &Table,
-    covered: &[Covered],
-    own_tree: &HashSet<ProcessId>,
-    own_group: &HashSet<ProcessId>,
-) -> io::Result<HashSet<ProcessId>> {
-    let mut others = HashSet::new();
-    for run in covered {
-        let is_inner = own_tree.contains(&run.root);
-        others.extend(table.tree(run.root).into_iter().filter(|it| is_inner || !own_tree.contains(it)));
-    }
-    others.retain(|it| !own_group.contains(it));
-    for group in covered.iter().filter_map(|run| run.group.as_ref()) {
-        others.extend(table.in_group(group)?);
-    }
-    Ok(others)
-}
-
-/// Whether it has the rights of whoever logged in, and no more, where it was somebody else who ran sudo: they came by su.
-fn is_own_of_another_login(process: &Process, invoker: Option<u32>) -> bool {
-    let rights = &process.credentials;
-    process.login_uid.is_some_and(|login| {
-        Some(login) != invoker && rights.uids.iter().all(|&uid| uid == login) && rights.permitted == 0
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::enforce::credentials::Credentials;
-    use crate::enforce::sudo_command::SudoCommand;
 
-    /// In these tables, a process started when its number says.
-    fn id(pid: i32) -> ProcessId {
-        ProcessId { pid, start: u64::try_from(pid).unwrap() }
-    }
-
-    fn process(pid: i32, parent: i32, euid: u32, session: u32) -> Process {
-        let (name, audit_session) = (format!("p{pid}"), Some(session));
-        let credentials = Credentials { uids: [euid; 4], ..Credentials::default() };
-        Process { id: id(pid), parent, name, state: 'S', credentials, tty: 0, audit_session, login_uid: Some(1001) }
-    }
-
-    fn elevation(root: i32) -> Elevation {
-        Elevation {
-            user: "alice".into(),
-            service: "sudo".into(),
-            run_as: Some("root".into()),
-            command: SudoCommand::Anything,
-            root: id(root),
-            uid: Some(1001),
-            logind_id: None,
-            audit_session: Some(5),
-            group: None,
-            gids: Vec::new(),
-            grant: None,
-            opened_us: 0,
-            opened_at: 0,
-            hung_up_for: None,
-            pinned: Vec::new(),
-            gone: false,
-        }
-    }
-
-    /// sshd 10 (root) → sshd 11 (alice) → bash 12 (alice) → sudo 13 → bash 14 (root) → su'd program 15 (alice again);
-    /// an orphan 16 (root) in the same session; sudo 17 → 18, another run; 30 is another session's root.
-    fn table() -> Vec<Process> {
-        vec![
-            process(1, 0, 0, 0),
-            process(10, 1, 0, 5),
-            process(11, 10, 1001, 5),
-            process(12, 11, 1001, 5),
-            process(13, 12, 0, 5),
-            process(14, 13, 0, 5),
-            process(15, 14, 1001, 5),
-            process(16, 1, 0, 5),
-            process(17, 12, 0, 5),
-            process(18, 17, 0, 5),
-            process(30, 1, 0, 6),
-        ]
-    }
-
-    fn doomed(ended: &Elevation, covered: &[ProcessId]) -> Vec<i32> {
-        doomed_of(table(), ended, covered)
-    }
-
-    fn doomed_of(table: Vec<Process>, ended: &Elevation, covered: &[ProcessId]) -> Vec<i32> {
-        doomed_beside(table, ended, covered, &[id(10)])
-    }
-
-    fn doomed_beside(table: Vec<Process>, ended: &Elevation, covered: &[ProcessId], leaders: &[ProcessId]) -> Vec<i32> {
-        let table: Table = table.into_iter().collect();
-        let covered: Vec<Covered> = covered.iter().map(|&root| Covered { root, group: None }).collect();
-        let found = find_elevated(&table, ended, &covered, leaders).unwrap();
-        let mut pids: Vec<i32> = found.iter().map(|process| process.id.pid).collect();
-        pids.sort_unstable();
-        pids
+    fn process(pid: i32, state: char) -> Process {
+        let id = ProcessId { pid, start: 1 };
+        let (name, credentials) = (format!("p{pid}"), Credentials::default());
+        Process { id, parent: 1, name, state, credentials, tty: 0, audit_session: Some(5), login_uid: Some(1001) }
     }
 
     #[test]
     fn survivors_are_named_with_why_they_live() {
         let mut ending = Ending::new(Target::Person { user: "alice".into(), uid: 1001 });
-        ending.note(Ok(vec![Process { state: 'D', ..process(7, 1, 0, 5) }, process(8, 1, 0, 5)]));
+        ending.note(Ok(vec![process(7, 'D'), process(8, 'S')]));
         let entry = ending.report(Entry::new(curfew_protocol::audit::Event::SessionTerminated), Timestamp::UNIX_EPOCH);
         let survivors = entry.text(Field::Survivors);
         assert_eq!(survivors.as_deref(), Some("2: p7 (waits in the kernel):1 p8 (has not died yet):1"));
-    }
-
-    #[test]
-    fn elevated_processes_die_and_the_login_lives() {
-        assert_eq!(doomed(&elevation(13), &[]), [13, 14, 15, 16, 17, 18]);
-    }
-
-    #[test]
-    fn a_run_that_another_grant_covers_goes_on() {
-        assert_eq!(doomed(&elevation(13), &[id(17)]), [13, 14, 15, 16]);
-    }
-
-    #[test]
-    fn what_is_left_of_a_run_that_is_gone_dies() {
-        let gone = Elevation { root: ProcessId { pid: 99, start: 14 }, ..elevation(99) };
-        assert_eq!(doomed(&gone, &[id(13), id(17)]), [16]);
-    }
-
-    #[test]
-    fn the_process_that_let_somebody_in_is_spared_though_it_started_with_the_run() {
-        let gone = Elevation { root: ProcessId { pid: 99, start: 10 }, ..elevation(99) };
-        assert_eq!(doomed(&gone, &[id(13), id(17)]), [16]);
-    }
-
-    #[test]
-    fn what_was_there_before_the_run_is_not_its_work() {
-        let gone = Elevation { root: ProcessId { pid: 99, start: 17 }, ..elevation(99) };
-        assert!(doomed(&gone, &[id(13), id(17)]).is_empty());
-    }
-
-    #[test]
-    fn what_the_person_adopts_of_a_dead_run_is_its_work() {
-        // alice's bash 12 adopted 50, which 99 left, and nobody knows that sshd 10 let her in.
-        let mut table = table();
-        table.push(process(50, 12, 0, 5));
-        let gone = Elevation { root: ProcessId { pid: 99, start: 18 }, ..elevation(99) };
-        assert_eq!(doomed_beside(table, &gone, &[id(13), id(17)], &[]), [50]);
-    }
-
-    #[test]
-    fn what_older_root_shells_start_is_not_its_work() {
-        // bash 14 is from before Curfew was in force, and is left alone: so is what is started in it after the run.
-        let mut table: Vec<Process> = table().into_iter().filter(|it| it.id.pid != 15).collect();
-        table.push(process(50, 14, 0, 5));
-        assert_eq!(doomed_of(table, &elevation(17), &[]), [17, 18]);
-    }
-
-    #[test]
-    fn what_has_the_rights_of_whoever_logged_in_is_not_elevated() {
-        // bob came by su, and ran sudo; alice, who logged in, has a job of her own in the background.
-        let mut table = table();
-        table.push(process(40, 1, 1001, 5));
-        let bobs = Elevation { user: "bob".into(), uid: Some(1002), ..elevation(17) };
-        assert_eq!(doomed_of(table, &bobs, &[id(13)]), [17, 18]);
-    }
-
-    #[test]
-    fn rights_that_can_be_taken_back_are_rights() {
-        // 40 runs as alice and kept root's id aside; 41 and 42 kept a group and a capability; 43 kept nothing.
-        let mut table = table();
-        let kept = |pid: i32, credentials: Credentials| Process { credentials, ..process(pid, 1, 1001, 5) };
-        let alices = Credentials { uids: [1001; 4], gids: [1001; 4], ..Credentials::default() };
-        table.push(kept(40, Credentials { uids: [1001, 1001, 0, 1001], ..alices.clone() }));
-        table.push(kept(41, Credentials { gids: [1001, 1001, 0, 1001], ..alices.clone() }));
-        table.push(kept(42, Credentials { permitted: 1, ..alices.clone() }));
-        table.push(kept(43, alices));
-        let gone = Elevation { root: ProcessId { pid: 99, start: 18 }, gids: vec![1001], ..elevation(99) };
-        assert_eq!(doomed_of(table, &gone, &[id(13), id(17)]), [40, 41, 42]);
-    }
-
-    #[test]
-    fn a_covered_run_spares_itself_and_never_what_it_came_from() {
-        // bash 14 of the run 13 started 50, which left it; below that alice runs sudo 52 by another grant.
-        let mut table = table();
-        table.push(process(50, 1, 0, 5));
-        table.push(process(51, 50, 1001, 5));
-        table.push(process(52, 51, 0, 5));
-        table.push(process(53, 52, 0, 5));
-        assert_eq!(doomed_of(table, &elevation(13), &[id(17), id(52)]), [13, 14, 15, 16, 50]);
-    }
-
-    #[test]
-    fn without_an_audit_session_only_the_tree_dies() {
-        let ended = Elevation { audit_session: None, ..elevation(13) };
-        assert_eq!(doomed(&ended, &[]), [13, 14, 15]);
-    }
-
-    #[test]
-    fn an_inner_run_dies_and_the_outer_one_lives() {
-        let mut table = table();
-        table.push(process(19, 14, 0, 5));
-        table.push(process(20, 19, 33, 5));
-        assert_eq!(doomed_of(table, &elevation(19), &[id(13), id(17)]), [19, 20]);
     }
 }

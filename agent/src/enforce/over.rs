@@ -67,10 +67,14 @@ fn retire(agent: &Agent, run: &Elevation) {
         // By nothing could it be found.
         _ => return sessions.remove_elevation(run.root),
     };
-    if sessions.elevations().iter().any(|known| known.leaves_as(&retired)) {
-        sessions.remove_elevation(run.root);
-    } else {
-        sessions.update_elevation(run.root, |run| *run = retired);
+    // The oldest is kept: what started, or got rights to give, since then is looked for.
+    let known = sessions.elevations().iter().find(|known| known.leaves_as(&retired));
+    match known.map(|known| (known.root, known.opened_us)) {
+        Some((_, opened_us)) if opened_us <= retired.opened_us => sessions.remove_elevation(run.root),
+        younger => {
+            younger.into_iter().for_each(|(root, _)| sessions.remove_elevation(root));
+            sessions.update_elevation(run.root, |run| *run = retired);
+        }
     }
 }
 
@@ -127,9 +131,8 @@ fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&El
     let others = sessions.elevations().iter().filter(|other| other.root != ended.root && !other.gone);
     let (others, ending): (Vec<&Elevation>, Vec<&Elevation>) = others.partition(|other| covered(other));
     let ending = ending.into_iter().filter_map(|other| other.group.clone()).collect();
-    let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == ended.audit_session;
-    let leaders = sessions.sessions().iter().filter(same).map(|session| session.leader).collect();
-    let covered = others.into_iter().map(|other| Covered { root: other.root, group: other.group.clone() }).collect();
+    let leaders = sessions.sessions().iter().map(|session| session.leader).collect();
+    let covered = others.into_iter().map(Covered::of).collect();
     Target::Elevation { ended: ended.clone(), covered, ending, leaders }
 }
 
@@ -221,9 +224,9 @@ fn forget(agent: &Agent, ending: &Ending) {
 fn forget_session(agent: &Agent, session: &Session) {
     let mut sessions = agent.sessions.borrow_mut();
     sessions.remove_session(session.leader);
-    // Nothing of its runs of sudo is left, either.
-    let gone =
-        |run: &&Elevation| run.gone && session.audit_session.is_some() && run.audit_session == session.audit_session;
+    // Nothing of its runs of sudo is left, either, but for what their person may start elsewhere.
+    let of_it = |run: &Elevation| session.audit_session.is_some() && run.audit_session == session.audit_session;
+    let gone = |run: &&Elevation| run.gone && of_it(run) && !run.is_of_who_logged_in();
     let gone: Vec<ProcessId> = sessions.elevations().iter().filter(gone).map(|run| run.root).collect();
     gone.into_iter().for_each(|root| sessions.remove_elevation(root));
     agent.departing.borrow_mut().insert(session.user.clone());

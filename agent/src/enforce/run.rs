@@ -30,6 +30,9 @@ pub struct Elevation {
     pub logind_id: Option<String>,
     /// The kernel's audit session that it runs in.
     pub audit_session: Option<u32>,
+    /// Who logged in where it runs.
+    #[serde(default)]
+    pub login_uid: Option<u32>,
     /// The control group that holds what it starts; none where the kernel has none for it.
     #[serde(default)]
     pub group: Option<Scope>,
@@ -50,8 +53,8 @@ pub struct Elevation {
     /// grants that were live when it opened. It goes on while all of them are.
     #[serde(default)]
     pub pinned: Vec<String>,
-    /// Its first process and all in its control group are gone. It is kept, one for all runs of an audit session by a grant, for what root may
-    /// have moved out of that group: that is looked for when the grant ends.
+    /// Its first process and all in its control group are gone. It is kept, one for all such runs of a person by a grant, for what root may
+    /// have moved out of that group or left for another login to start: that is looked for when the grant ends.
     #[serde(default)]
     pub gone: bool,
 }
@@ -82,11 +85,18 @@ impl Elevation {
         self.uid.map(|uid| Plain { uid, gids: self.gids.clone() })
     }
 
+    /// Whether who invoked it is who logged in: what it leaves may then be started in any of their logins, not in this one alone.
+    pub fn is_of_who_logged_in(&self) -> bool {
+        self.uid.is_some() && self.login_uid == self.uid
+    }
+
     /// Whether `other` says the same of what may be left: where, whose, and until when.
     pub fn leaves_as(&self, other: &Self) -> bool {
+        let whole_person = self.is_of_who_logged_in() && other.is_of_who_logged_in();
         self.gone
-            && (&self.user, self.uid, self.audit_session, &self.service, &self.pinned)
-                == (&other.user, other.uid, other.audit_session, &other.service, &other.pinned)
+            && (whole_person || self.audit_session == other.audit_session)
+            && (&self.user, self.uid, &self.service, &self.pinned)
+                == (&other.user, other.uid, &other.service, &other.pinned)
     }
 
     fn request(&self) -> Request<'_> {
@@ -135,6 +145,7 @@ mod tests {
             uid: None,
             logind_id: None,
             audit_session: None,
+            login_uid: None,
             group: None,
             gids: Vec::new(),
             grant: None,

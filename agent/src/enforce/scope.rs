@@ -213,6 +213,12 @@ impl Place {
     }
 }
 
+/// The first process of the logind session `id`, as sd_session_get_leader(3) reads it; none if logind knows no such session.
+pub fn leader_of(id: &str) -> Option<i32> {
+    let session = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
+    session.lines().find_map(|line| line.strip_prefix("LEADER="))?.parse().ok()
+}
+
 /// The name of a user's own service manager.
 pub fn user_manager(uid: u32) -> String {
     format!("user@{uid}.service")

@@ -90,14 +90,15 @@ impl Table {
         self.processes.get(&pid)
     }
 
-    fn holds(&self, id: ProcessId) -> Option<&Process> {
+    /// This very process.
+    pub fn by_id(&self, id: ProcessId) -> Option<&Process> {
         self.processes.get(&id.pid).filter(|process| process.id == id)
     }
 
     /// `root` and whatever descends from it.
     pub fn tree(&self, root: ProcessId) -> HashSet<ProcessId> {
         let mut tree = HashSet::new();
-        let mut next: Vec<ProcessId> = self.holds(root).map(|process| process.id).into_iter().collect();
+        let mut next: Vec<ProcessId> = self.by_id(root).map(|process| process.id).into_iter().collect();
         while let Some(id) = next.pop() {
             if tree.insert(id) {
                 let children = self.children.get(&id.pid).into_iter().flatten();
@@ -110,7 +111,7 @@ impl Table {
     /// `process` and its parents, up to PID 1.
     pub fn ancestors(&self, process: ProcessId) -> HashSet<ProcessId> {
         let mut line = HashSet::new();
-        let mut next = self.holds(process);
+        let mut next = self.by_id(process);
         while let Some(process) = next.filter(|it| line.insert(it.id)) {
             next = self.processes.get(&process.parent);
         }

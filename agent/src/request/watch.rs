@@ -158,6 +158,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
         audit_session: root.audit_session,
+        login_uid: root.login_uid,
         group,
         gids: known.as_ref().map_or_else(|| invokers_groups(&root), |known| known.gids.clone()),
         grant: Some(run.grant.to_owned()),

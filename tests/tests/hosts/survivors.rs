@@ -12,6 +12,8 @@ on_every_release! {
     a_run_is_watched_though_no_session_of_pams_opens,
     a_run_below_a_users_own_manager_can_not_be_moved_away_by_its_user,
     programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on,
+    what_root_left_on_disk_ends_in_the_persons_other_logins,
+    what_moves_to_another_runs_group_ends_with_its_own_run,
     many_runs_of_sudo_leave_nothing_to_remember,
 }
 
@@ -193,10 +195,64 @@ fn programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on(release: Rel
     login.kill();
 }
 
+fn what_root_left_on_disk_ends_in_the_persons_other_logins(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 16s --sudo --command ALL");
+    host.drop_in();
+    let mut before = host.ssh_stay("alice", "-T");
+    let plant = "cp /usr/bin/sleep /usr/local/bin/planted && chmod 4755 /usr/local/bin/planted";
+    host.ssh("alice", &format!("sudo -n sh -c '{plant}'")).expect_ok("a run of sudo that is over");
+    // A login that is there already, one that comes later, and what her own manager starts.
+    let mut later = host.ssh_stay("alice", "-T");
+    before.send("planted 871 & setsid -f planted 872 </dev/null >/dev/null 2>&1; sleep 875 &\n");
+    later.send("export XDG_RUNTIME_DIR=/run/user/1001\nplanted 873 & sleep 876 &\n");
+    later.send("for run in 'planted 874' 'sleep 877'; do systemd-run --user --quiet $run; done\n");
+    let planted = ["planted 871", "planted 872", "planted 873", "planted 874"];
+    let own = ["sleep 875", "sleep 876", "sleep 877"];
+    wait_for_start(&host, &planted);
+    wait_for_start(&host, &own);
+    end_with(&host, &sudo, &planted);
+    std::thread::sleep(Duration::from_secs(1));
+    wait_for_start(&host, &own);
+    for login in [&mut before, &mut later] {
+        login.send("echo still here\n");
+        wait_for("both logins to go on", SOON, || login.stdout().contains("still here").then_some(()));
+    }
+    assert_eq!(host.run("pgrep -u alice -f 'sd-pam'").code, 0, "her manager goes on");
+    before.kill();
+    later.kill();
+}
+
+fn what_moves_to_another_runs_group_ends_with_its_own_run(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let _longer = host.grant("alice --for 5m --sudo --command '/usr/bin/sleep 881'");
+    let sudo = host.grant("alice --for 14s --sudo --command /usr/bin/sh");
+    wait_for("both rules", SOON, || (host.drop_ins().len() == 2).then_some(()));
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("sudo -n /usr/bin/sleep 881 </dev/null >/dev/null 2>&1 &\n");
+    let run =
+        wait_for("the longer run", SOON, || host.processes().into_iter().find(|it| it.command == "/usr/bin/sleep 881"));
+    assert!(run.cgroup.contains("/curfew-run-"), "{run:?}");
+    let moved = format!("echo $$ > /sys/fs/cgroup{}/cgroup.procs && exec", run.cgroup);
+    host.write("/tmp/beside", format!("sleep 882 & {moved} sleep 883\n"));
+    host.write("/tmp/elsewhere", format!("{moved} setsid -f sleep 884 </dev/null >/dev/null 2>&1\n"));
+    login.send("sudo -n /usr/bin/sh /tmp/beside </dev/null >/dev/null 2>&1 &\n");
+    host.ssh("alice", "sudo -n /usr/bin/sh /tmp/elsewhere").expect_ok("in another login");
+    let moved = ["sleep 882", "sleep 883", "sleep 884"];
+    wait_for_start(&host, &moved);
+    let inside = host.processes().into_iter().filter(|it| it.cgroup == run.cgroup).count();
+    assert!(inside >= 4, "sudo, what it runs, and two that moved there: {inside}");
+    end_with(&host, &sudo, &moved);
+    assert!(runs(&host, "/usr/bin/sleep 881"), "what another grant covers goes on");
+    login.kill();
+}
+
 fn many_runs_of_sudo_leave_nothing_to_remember(release: Release) {
     let host = host(release);
     let _login = host.grant("alice --for 5m --login");
-    let _sudo = host.grant("alice --for 5m --sudo --command ALL");
+    let sudo = host.grant("alice --for 5m --sudo --command ALL");
     host.drop_in();
     let mut login = host.ssh_stay("alice", "-T");
     login.send("for i in $(seq 60); do sudo -n sh -c \"exit $i\" </dev/null; done; echo through\n");
@@ -206,7 +262,13 @@ fn many_runs_of_sudo_leave_nothing_to_remember(release: Release) {
     });
     assert_eq!(host.run("find /sys/fs/cgroup -name 'curfew-run-*' | wc -l").stdout.trim(), "0");
     login.close_input();
-    wait_for("the trace of a login that is over to go", SOON, || {
-        host.run("ls /run/curfew/open").stdout.is_empty().then_some(())
+    // What they left may run in her next login. One trace tells to look for it, however many logins there are.
+    for _ in 0..3 {
+        host.ssh("alice", "sudo -n true").expect_ok("another login");
+    }
+    wait_for("the traces of logins that are over to go", SOON, || {
+        (host.run("ls /run/curfew/open | wc -l").stdout.trim() == "1").then_some(())
     });
+    host.ok(&format!("curfew revoke {}", sudo.id));
+    wait_for("the last trace to go", SOON, || host.run("ls /run/curfew/open").stdout.is_empty().then_some(()));
 }
