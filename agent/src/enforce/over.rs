@@ -151,7 +151,11 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
                 why.push((reason, ended));
             }
         }
-        let covered = |run: &Elevation| matches!(run.standing(grants.of(&run.user), now), Standing::Covered { .. });
+        // What opened while Curfew only observed is left alone, like what a grant covers.
+        let covered = |run: &Elevation| {
+            !agent.governs(&run.service, run.opened_us)
+                || matches!(run.standing(grants.of(&run.user), now), Standing::Covered { .. })
+        };
         for run in sessions.elevations() {
             let Standing::Over { reason, ended } = run.standing(grants.of(&run.user), now) else { continue };
             if agent.governs(&run.service, run.opened_us) && ending.insert(run.root) {

@@ -302,10 +302,22 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
         acts.push((weight, sudo.boxed()));
     }
     let nesting: Vec<(usize, At)> = nesting(state).into_iter().map(|at| (state.runs[at.run].login, at)).collect();
+    let hidden = nesting.iter().copied().filter(|(_, at)| state.runs[at.run].processes[at.process].hides());
+    let hidden: Vec<(usize, At)> = hidden.collect();
     if !nesting.is_empty() {
         let sudo = (select(nesting), wanted(), prop::bool::weighted(0.8))
             .prop_map(|((login, at), wanted, session)| Act::Sudo { login, inside: Some(at), wanted, session });
         acts.push((8, sudo.boxed()));
+    }
+    // What hides has the user run sudo by a grant that may outlive its own.
+    if !hidden.is_empty() {
+        let sudo = (select(hidden), wanted()).prop_map(|((login, at), wanted)| Act::Sudo {
+            login,
+            inside: Some(at),
+            wanted,
+            session: true,
+        });
+        acts.push((15, sudo.boxed()));
     }
     // Another grant beside the one behind a run, so that one ends and the other goes on.
     let with_runs: Vec<Person> = runs(state).into_iter().map(|run| state.logins[state.runs[run].login].who).collect();
@@ -375,12 +387,10 @@ fn sudo() -> impl Strategy<Value = Sudo> + Clone {
 fn branch() -> impl Strategy<Value = Branch> {
     use Becomes::{ButForAGroup, ButForAnId, ButForCapabilities, User};
     let becomes = prop::option::weighted(0.4, select(&[User, ButForAnId, ButForAGroup, ButForCapabilities][..]));
-    (any::<bool>(), any::<bool>(), any::<bool>(), becomes).prop_map(|(orphan, session, leaves, becomes)| Branch {
-        orphan,
-        session,
-        leaves,
-        becomes,
-    })
+    let any = (any::<bool>(), any::<bool>(), any::<bool>(), becomes)
+        .prop_map(|(orphan, session, leaves, becomes)| Branch { orphan, session, leaves, becomes });
+    // As whoever means to stay would.
+    prop_oneof![4 => any, 1 => Just(Branch { orphan: true, session: true, leaves: true, becomes: None })]
 }
 
 fn login(alice: Alice) -> impl Strategy<Value = Act> {

@@ -66,6 +66,11 @@ impl Process {
         !self.unsure && matches!(self.rights, Rights::Root | Rights::User)
     }
 
+    /// It is root, and neither its group nor its parents lead to its run.
+    pub fn hides(&self) -> bool {
+        !self.unsure && self.rights == Rights::Root && self.left && self.stray
+    }
+
     /// `grouped`: the run's control group tells what is its own.
     pub fn grow(&self, branch: Branch, grouped: bool) -> Self {
         let rights = match branch.becomes {
