@@ -6,6 +6,7 @@ use curfew_tests::{Host, Release, SOON, assert_refused, wait_for};
 
 on_every_release! {
     observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in,
+    what_opened_while_curfew_observed_is_no_other_runs_work,
     with_the_agent_dead_observe_mode_still_refuses_nobody,
 }
 
@@ -35,6 +36,32 @@ fn observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in(releas
     for shell in [&mut alice, &mut bob] {
         assert!(shell.run("echo kept").contains("kept"), "the switch to enforce ended a session from before");
     }
+}
+
+fn what_opened_while_curfew_observed_is_no_other_runs_work(release: Release) {
+    let config = "mode = \"observe\"\ngrace = \"0s\"\nresidue_report = false";
+    let host = Host::builder(release).config(config).boot();
+    host.ok("echo 'alice ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/standing && chmod 440 /etc/sudoers.d/standing");
+    let runs = |length: u32| host.elevated_processes("alice").iter().any(|it| it.command == format!("sleep {length}"));
+    let mut login = host.ssh_stay("alice", "-T");
+    let mut run = |length: u32| {
+        login.send(&format!("sudo -n sleep {length} </dev/null >/dev/null 2>&1 &\n"));
+        wait_for("a run of sudo", SOON, || runs(length).then_some(()));
+    };
+    run(901);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 16s --sudo --command ALL");
+    run(902);
+    host.ok("sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/curfew/agent.toml && systemctl reload curfewd");
+    wait_for("enforce mode", SOON, || (host.status()["mode"] == "enforce").then_some(()));
+    host.drop_in();
+    run(903);
+    sudo.wait_end();
+    let ended = host.audited("sudo.terminated", |record| record["grant"] == sudo.id.as_str());
+    assert_eq!(ended["survivors"], "0", "{ended}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!([901, 902, 903].map(runs), [true, true, false], "{ended}");
+    login.kill();
 }
 
 fn with_the_agent_dead_observe_mode_still_refuses_nobody(release: Release) {
