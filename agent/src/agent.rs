@@ -16,6 +16,7 @@ use crate::enforce::logind::Logind;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
 use crate::enforce::rules_in_place::RulesInPlace;
+use crate::enforce::run_groups::RunGroups;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
@@ -61,6 +62,8 @@ pub struct Agent {
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
     pub ending: RefCell<HashSet<ProcessId>>,
+    /// The control groups of runs of sudo that are being made.
+    pub run_groups: RunGroups,
     /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
     pub looking_behind: Cell<bool>,
     /// When the enforcing loop looks next.
@@ -154,6 +157,7 @@ impl Agent {
             audit,
             sessions: RefCell::new(Sessions::open(Path::new(sessions::FOLDER))),
             ending: RefCell::default(),
+            run_groups: RunGroups::default(),
             looking_behind: Cell::default(),
             next_look: Cell::default(),
             unwritable: RefCell::default(),

@@ -19,6 +19,7 @@ pub mod reconcile;
 pub mod residue;
 pub mod rules_in_place;
 pub mod run;
+pub mod run_groups;
 pub mod scope;
 pub mod sessions;
 pub mod since;

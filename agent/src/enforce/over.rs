@@ -3,7 +3,7 @@
 use super::ending::{self, Covered, Ending, Target};
 use super::processes::ProcessId;
 use super::run::Elevation;
-use super::scope::Scope;
+use super::run_groups;
 use super::sessions::{Session, Sessions, Standing};
 use super::sudo_command::SudoCommand;
 use super::table::{Table, Wanted};
@@ -46,9 +46,9 @@ fn ended_runs(agent: &Agent) -> Vec<Elevation> {
 
 /// A run of sudo or su whose first process has ended is over when its control group is empty. This costs the same on any host.
 pub fn note_run_over(agent: &Agent, run: &Elevation) {
-    if run.group.as_ref().is_some_and(|group| group.remove_if_empty()) {
-        retire(agent, run);
-    }
+    let Some(group) = run.group.as_ref().filter(|group| group.is_empty().unwrap_or(false)) else { return };
+    retire(agent, run);
+    run_groups::remove(group);
 }
 
 /// Nothing is left of the run in its group. What root moved out of it may be: one entry for each login and grant is kept to look for that.
@@ -215,7 +215,7 @@ fn forget(agent: &Agent, ending: &Ending) {
         }
         Target::Elevation { ended, .. } => {
             if ending.is_done() {
-                let _something_may_be_dying = ended.group.as_ref().map(Scope::remove_if_empty);
+                ended.group.iter().for_each(run_groups::remove);
                 agent.sessions.borrow_mut().remove_elevation(ended.root);
             }
             agent.ending.borrow_mut().remove(&ended.root);

@@ -4,7 +4,8 @@
 //! A process is born in the group of the one that starts it, and only root can move it: so a run's group holds what the run started, whatever
 //! became of its parents, its ids, its terminal and its session, and nothing else.
 
-use super::processes::{Process, ProcessId, Stat};
+use super::processes::{Process, ProcessId, Stat, is_gone};
+use super::table::descendants;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -27,9 +28,8 @@ pub struct Scope {
 impl Scope {
     /// The id of the logind session in whose scope the process `pid` is, and the scope.
     pub fn of_process(pid: i32) -> Option<(String, Self)> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let (upto, id) = session_of(group)?;
+        let group = group_of(pid).ok()??;
+        let (upto, id) = session_of(&group)?;
         Some((id, Self { path: mount()?.join(upto.trim_start_matches('/')) }))
     }
 
@@ -73,31 +73,52 @@ impl Scope {
         Ok(ids)
     }
 
-    /// Makes a group for a run of sudo or su, and puts its first process there: in the session's scope, where it is in one, and never where
-    /// its person may move processes to another group (a user's own manager has such).
+    /// The group for a run of sudo or su, which [`take_in`](Self::take_in) makes: in the session's scope, where the run is in one, and never
+    /// where its person may move processes to another group (a user's own manager has such).
     ///
     /// # Errors
     ///
     /// That there are no control groups of version 2, or none can be made: what the run starts has to be told by its tree and its
-    /// audit session then.
-    pub fn of_run(first: ProcessId) -> io::Result<Self> {
+    /// login then.
+    pub fn for_run(first: ProcessId) -> io::Result<Self> {
         let missing = || io::Error::other("it is in no control group of version 2");
-        let groups = fs::read_to_string(format!("/proc/{}/cgroup", first.pid))?;
-        let group = groups.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(missing)?;
+        let group = group_of(first.pid)?.ok_or_else(missing)?;
         let mount = mount().ok_or_else(missing)?;
-        let above = roots_own(mount, above_run(group)).ok_or_else(missing)?;
-        let run = Self { path: above.join(format!("{RUN}{}-{}", first.pid, first.start)) };
-        match fs::create_dir(&run.path) {
+        let above = roots_own(mount, above_run(&group)).ok_or_else(missing)?;
+        Ok(Self { path: above.join(format!("{RUN}{}-{}", first.pid, first.start)) })
+    }
+
+    /// Makes the group, and puts a run's first process there with what it started meanwhile. The kernel takes about 10 ms for a move (a grace
+    /// period of its read-copy-update), in which whoever makes or removes another group waits, too.
+    ///
+    /// # Errors
+    ///
+    /// That it can't be made. A process that is gone needs none.
+    pub fn take_in(&self, first: ProcessId) -> io::Result<()> {
+        let Some(before) = group_of(first.pid)? else { return Ok(()) };
+        match fs::create_dir(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        match run.put("cgroup.procs", &first.pid.to_string()) {
-            Ok(()) => Ok(run),
-            Err(error) => {
-                run.remove_if_empty();
-                Err(error)
+        let put = |pid: i32| match self.put("cgroup.procs", &pid.to_string()) {
+            Err(error) if !is_gone(&error) => Err(error),
+            _ => Ok(()),
+        };
+        let moved = put(first.pid);
+        if moved.is_ok() {
+            // Each child is born where its parent is: a second look finds what was born before its parent moved.
+            for _ in 0..2 {
+                for pid in descendants(first.pid)? {
+                    if group_of(pid)?.as_ref() == Some(&before) {
+                        put(pid)?;
+                    }
+                }
             }
         }
+        if moved.is_err() || !first.lives() {
+            self.remove_if_empty();
+        }
+        moved
     }
 
     /// Removes the group; `false` where something still runs in it.
@@ -199,9 +220,7 @@ pub enum Place {
 impl Place {
     /// Where the process `pid` is; none if it is gone.
     pub fn of_process(pid: i32) -> Option<Self> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-        Some(Self::of_group(group))
+        Some(Self::of_group(&group_of(pid).ok()??))
     }
 
     fn of_group(group: &str) -> Self {
@@ -217,6 +236,15 @@ impl Place {
 pub fn leader_of(id: &str) -> Option<i32> {
     let session = fs::read_to_string(format!("/run/systemd/sessions/{id}")).ok()?;
     session.lines().find_map(|line| line.strip_prefix("LEADER="))?.parse().ok()
+}
+
+/// The control group of a process; none if it is gone, or in none of version 2.
+fn group_of(pid: i32) -> io::Result<Option<String>> {
+    match fs::read_to_string(format!("/proc/{pid}/cgroup")) {
+        Ok(groups) => Ok(groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The name of a user's own service manager.

@@ -182,6 +182,20 @@ fn line_of(process: ProcessId, found: &mut BTreeSet<i32>) -> io::Result<()> {
     Ok(())
 }
 
+/// What descends from a process, itself left out.
+///
+/// # Errors
+///
+/// That /proc can't be read.
+pub(super) fn descendants(root: i32) -> io::Result<BTreeSet<i32>> {
+    let mut found = BTreeSet::new();
+    if tells_children() {
+        descend(root, &mut found)?;
+    }
+    found.remove(&root);
+    Ok(found)
+}
+
 /// A process and what descends from it. What is born meanwhile is for the next look.
 fn descend(root: i32, found: &mut BTreeSet<i32>) -> io::Result<()> {
     let (mut next, mut seen) = (vec![root], HashSet::new());

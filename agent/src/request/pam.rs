@@ -41,6 +41,11 @@ pub fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, E
     Ok(json!(judge(agent, peer, hook, &question)))
 }
 
+/// Whether a session opens: whoever asks starts nothing before there is an answer.
+pub fn opens_session(call: &RawCall) -> bool {
+    call.method == Hook::OpenSession.method()
+}
+
 /// The name that the user database has to be asked for before this call can be answered; none where all is known.
 pub fn name_to_ask_for(agent: &Agent, peer: &Peer, call: &RawCall) -> Option<String> {
     let question: PamQuestion = parameters(call).ok()?;

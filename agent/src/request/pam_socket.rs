@@ -97,19 +97,29 @@ fn answer(stream: UnixStream, peer: Peer, message: &[u8], agent: &Rc<Agent>) {
         tokio::task::spawn_local(answer_root(stream, peer, call, agent));
         return;
     }
-    let Some(name) = pam::name_to_ask_for(&agent, &peer, &call) else { return judge(&stream, &peer, &call, &agent) };
+    let Some(name) = pam::name_to_ask_for(&agent, &peer, &call) else { return judge(stream, peer, &call, &agent) };
     tokio::task::spawn_local(async move {
         // Without an answer, it is judged by what is known.
         drop(tokio::time::timeout(USER_DATABASE, accounts::look_up(&agent, &name)).await);
-        judge(&stream, &peer, &call, &agent);
+        judge(stream, peer, &call, &agent);
     });
 }
 
-fn judge(stream: &UnixStream, peer: &Peer, call: &RawCall, agent: &Rc<Agent>) {
+fn judge(stream: UnixStream, peer: Peer, call: &RawCall, agent: &Rc<Agent>) {
     // PAM has its own patience: who has hung up was refused, and is not judged.
-    if !has_hung_up(stream) {
-        reply(stream, &pam::answer(agent, peer, call));
+    if has_hung_up(&stream) {
+        return;
     }
+    let answer = pam::answer(agent, &peer, call);
+    if !pam::opens_session(call) || !agent.run_groups.is_made_for(peer.pid) {
+        return reply(&stream, &answer);
+    }
+    // What sudo starts now is to be born in its group.
+    let agent = Rc::clone(agent);
+    tokio::task::spawn_local(async move {
+        agent.run_groups.made_for(peer.pid).await;
+        reply(&stream, &answer);
+    });
 }
 
 fn reply<P: Serialize>(stream: &UnixStream, answer: &Result<P, ErrorReply>) {

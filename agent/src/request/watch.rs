@@ -9,6 +9,7 @@ use crate::enforce::credentials::Credentials;
 use crate::enforce::over;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::run::Elevation;
+use crate::enforce::run_groups;
 use crate::enforce::scope::Scope;
 use crate::enforce::sessions::{Session, Standing, Told};
 use crate::enforce::since::monotonic_us;
@@ -143,7 +144,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
     let root = seen(peer)?;
     let known = agent.sessions.borrow().elevation(root.id).cloned();
     let (new, unresolved) = (known.is_none(), run.command.unresolved().is_some());
-    let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| group_of(root.id));
+    let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(agent, root.id));
     // What sudo found for a bare name stays known when the session opens.
     let command = match &known {
         Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
@@ -178,11 +179,6 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         }
     }
     Ok(())
-}
-
-fn group_of(first: ProcessId) -> Option<Scope> {
-    // Without one, what it starts is told by its tree and its audit session.
-    Scope::of_run(first).inspect_err(|error| tracing::debug!("a run of sudo has no control group: {error}")).ok()
 }
 
 /// The groups of whoever invoked it, as the process has them that did: sudo's own may be root's by now. None where that is not plainly the

@@ -107,7 +107,12 @@ impl InProcess {
     /// What the PAM module asks in the process `pid`; whether it is permitted.
     pub fn ask(&self, pid: i32, hook: Hook, question: &PamQuestion) -> bool {
         let call = call(hook.method(), &json!(question));
-        let answer = self.tasks.block_on(&self.runtime, async { pam::answer(&self.agent, &root(pid), &call) });
+        let answer = self.tasks.block_on(&self.runtime, async {
+            let answer = pam::answer(&self.agent, &root(pid), &call);
+            // As sudo does where it opens its session; what it would start before that is no part of the model.
+            self.agent.run_groups.made_for(pid).await;
+            answer
+        });
         let answer: PamAnswer = serde_json::from_value(answer.expect("PAM gets an answer")).expect("it is one");
         answer.verdict == Verdict::Permit
     }
