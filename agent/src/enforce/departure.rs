@@ -113,13 +113,10 @@ async fn look_up_again(agent: Rc<Agent>, user: String, problem: String) {
 ///
 /// What the user database says, or that it took too long.
 async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> {
-    if last_end(agent, user, clock::now()).is_none() {
-        return Ok(None);
-    }
-    // The one that they had, whoever has it now.
-    let known = agent.grants.borrow().of(user).iter().filter(|held| held.is_of(user)).find_map(HeldGrant::uid);
-    let known = if known.is_some() { known } else { agent.user_id(user).await? };
-    Ok(known.map(|uid| Ending::new(Target::Person { user: user.to_owned(), uid })))
+    let Some(last) = last_end(agent, user, clock::now()) else { return Ok(None) };
+    // The one that they had by that grant, whoever has it now, and whatever their name stood for in others.
+    let uid = if last.uid.is_some() { last.uid } else { agent.user_id(user).await? };
+    Ok(uid.map(|uid| Ending::new(Target::Person { user: user.to_owned(), uid })))
 }
 
 /// Whether nothing of theirs may go on. Root's own things are everybody's, whoever else has that number.
@@ -128,20 +125,28 @@ fn has_departed(agent: &Agent, ending: &Ending) -> bool {
     last_end(agent, user, clock::now()).is_some() && *uid != 0 && !goes_on(agent, user, *uid)
 }
 
-/// When the person's last login grant ended; none where they have one by any name of theirs, never had, or are exempt.
-fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<(Timestamp, ReasonCode)> {
+/// The end of a person's last login grant.
+struct LastEnd {
+    ended: Timestamp,
+    reason: ReasonCode,
+    /// The user id that the grant is for.
+    uid: Option<u32>,
+}
+
+/// How the person's last login grant ended; none where they have one by any name of theirs, never had, or are exempt.
+fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
     let grants = agent.grants.borrow();
     let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
     if logins().any(|held| covers(held, now)) || agent.is_exempt(user) {
         return None;
     }
     let own = || logins().filter(|held| held.is_of(user));
-    if own().any(|held| held.holder.is_gone() && held.state(now) == State::Live) {
-        return Some((now, ReasonCode::AccountChanged));
+    if let Some(held) = own().find(|held| held.holder.is_gone() && held.state(now) == State::Live) {
+        return Some(LastEnd { ended: now, reason: ReasonCode::AccountChanged, uid: held.uid() });
     }
     let last = own().filter(|held| held.state(now) == State::Ended).max_by_key(|held| held.end())?;
     let reason = if last.revoked.is_some() { ReasonCode::Revoked } else { ReasonCode::Ended };
-    Some((last.end(), reason))
+    Some(LastEnd { ended: last.end(), reason, uid: last.uid() })
 }
 
 /// Whether a grant covers what its person has open.
@@ -178,9 +183,8 @@ fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
 async fn report(agent: &Agent, ending: &Ending) {
     let Target::Person { user, uid } = ending.target() else { return };
     let now = clock::now();
-    let Some((ended, reason)) = last_end(agent, user, now).map(|(ended, reason)| (ended.min(now), reason)) else {
-        return;
-    };
+    let Some(LastEnd { ended, reason, .. }) = last_end(agent, user, now) else { return };
+    let ended = ended.min(now);
     let manager = user_manager(*uid);
     let entry = Entry::new(Event::SessionTerminated)
         .with(Field::User, user.as_str())

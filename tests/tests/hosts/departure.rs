@@ -4,6 +4,7 @@ use curfew_tests::{Host, Process, Release, SOON, assert_refused, report, wait_fo
 
 on_every_release! {
     what_a_person_started_outside_of_their_sessions_is_dead_with_their_last_grant,
+    what_is_left_is_of_the_account_that_the_last_grant_was_for,
     lingering_ends_with_the_last_grant_and_nothing_comes_back_at_the_next_boot,
     on_a_host_without_logind_sessions_end_and_sshd_lives,
 }
@@ -55,6 +56,31 @@ fn what_a_person_started_outside_of_their_sessions_is_dead_with_their_last_grant
     wait_for("nothing in a failed state", SOON, || failed().is_empty().then_some(()));
     let _again = host.grant("alice --for 30s --login");
     start_beside_the_sessions(&host, 714);
+}
+
+fn what_is_left_is_of_the_account_that_the_last_grant_was_for(release: Release) {
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
+    let first = host.grant("carol --for 5m --login");
+    host.ssh("carol", "id -un").expect_ok("her first account");
+    host.ok(&format!("curfew revoke {}", first.id));
+    // Her name comes back with another user id; the one that she had is somebody else's, who lingers.
+    host.ok(
+        "cp -r /home/carol/.ssh /tmp/keys && pkill -KILL -u carol; userdel -rf carol; useradd -m -u 1003 erin && \
+         useradd -m -s /bin/bash -u 1050 carol && cp -r /tmp/keys /home/carol/.ssh && chown -R carol: /home/carol/.ssh && \
+         loginctl enable-linger erin",
+    );
+    let managers = |uid: u32| {
+        let slice = format!("/user-{uid}.slice");
+        host.processes().into_iter().filter(|it| it.cgroup.contains(&slice)).count()
+    };
+    wait_for("erin's manager", SOON, || (managers(1003) > 0).then_some(()));
+    let second = host.grant("carol --for 8s --login");
+    let _login = host.login("carol");
+    wait_for("carol's manager", SOON, || (managers(1050) > 0).then_some(()));
+    second.wait_end();
+    wait_for("the end of all that carol ran", SOON, || (managers(1050) == 0).then_some(()));
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(managers(1003) > 0, "a bystander");
 }
 
 fn lingering_ends_with_the_last_grant_and_nothing_comes_back_at_the_next_boot(release: Release) {
