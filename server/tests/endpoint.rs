@@ -25,13 +25,21 @@ mod hosts;
 mod keys;
 #[path = "endpoint/limits.rs"]
 mod limits;
+#[path = "endpoint/lockdown.rs"]
+mod lockdown;
 #[path = "endpoint/polls.rs"]
 mod polls;
+#[path = "endpoint/quick_start.rs"]
+mod quick_start;
 #[path = "endpoint/requests.rs"]
 mod requests;
 #[path = "endpoint/revocations.rs"]
 mod revocations;
 #[path = "endpoint/servers.rs"]
 mod servers;
+#[path = "endpoint/sign_ins.rs"]
+mod sign_ins;
 #[path = "endpoint/tokens.rs"]
 mod tokens;
+#[path = "endpoint/trail.rs"]
+mod trail;
