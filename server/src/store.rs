@@ -92,8 +92,8 @@ pub(crate) enum StoreError {
     /// It said so.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
-    /// It does not answer.
-    #[error("database: {0}")]
+    /// It did not answer somebody who asked for all.
+    #[error("{0}")]
     Away(String),
     /// Something in the transaction failed before.
     #[error("database: the transaction failed before this")]

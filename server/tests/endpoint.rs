@@ -11,6 +11,8 @@ mod postgres;
 mod admins;
 #[path = "endpoint/audit.rs"]
 mod audit;
+#[path = "endpoint/chaos.rs"]
+mod chaos;
 #[path = "endpoint/command_line.rs"]
 mod command_line;
 #[path = "endpoint/enrolment.rs"]

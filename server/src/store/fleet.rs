@@ -144,10 +144,16 @@ impl Fleet {
             let all = self.asked.load(Ordering::SeqCst);
             let read = match timeout(PATIENCE, self.read(db)).await {
                 Ok(read) => read,
-                Err(_) => Err(StoreError::Away(format!("it did not answer within {} s", PATIENCE.as_secs()))),
+                Err(_) => Err(StoreError::Away(format!("database: no answer within {} s", PATIENCE.as_secs()))),
             };
-            let learnt = read.map(|read| self.learn(read));
-            *looks = Looks { answered: all, failed: learnt.err().map(|error| error.to_string()) };
+            *looks = match read {
+                Ok(read) => {
+                    self.learn(read);
+                    Looks { answered: all, failed: None }
+                }
+                // That it is away holds for those, too, who asked meanwhile.
+                Err(error) => Looks { answered: self.asked.load(Ordering::SeqCst), failed: Some(error.to_string()) },
+            };
         }
         match &looks.failed {
             None => Ok(()),
