@@ -1,5 +1,6 @@
 //! Times and durations as people write and read them: durations like `1d` and `1h30m`, times in the local zone with its offset.
 
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use std::time::Duration;
@@ -18,6 +19,41 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     duration
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| format!("{text:?} is no duration; write it like 90s, 15m, 1h30m, 1d or 1w"))
+}
+
+/// A duration as it can be typed: `1d2h`, `90s`.
+pub fn typed_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if text.is_empty() { "0s".into() } else { text }
+}
+
+/// Reads a time that is over: a date or a time in the local zone, an RFC 3339 time, or how long ago it was.
+///
+/// # Errors
+///
+/// A sentence with the value and examples.
+pub fn parse_past(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    parse_time(text, |age| now.checked_sub(age).ok())
+}
+
+/// As [`parse_past`] for a time to come: a duration says in how long.
+///
+/// # Errors
+///
+/// A sentence with the value and examples.
+pub fn parse_coming(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    parse_time(text, |wait| now.checked_add(wait).ok())
+}
+
+fn parse_time(text: &str, from_now: impl Fn(Duration) -> Option<Timestamp>) -> Result<Timestamp, String> {
+    let local = |time: DateTime| time.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).ok();
+    let date = || local(text.parse::<Date>().ok()?.to_datetime(Time::midnight()));
+    let time = || local(text.parse().ok()?);
+    let found = text.parse().ok().or_else(|| if text.contains(['T', ' ']) { time() } else { date() });
+    let found = found.or_else(|| from_now(parse_duration(text).ok()?));
+    found.ok_or_else(|| format!("{text:?} is no time; write it like 2026-11-21, 2026-11-21T20:30:00Z or 2h"))
 }
 
 /// A time in the local zone, with its offset.
@@ -99,6 +135,33 @@ mod tests {
         }
         for text in ["", "soon", "-5s", "1y", "1mo", "5", "99999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_read_as_people_write_it_and_a_duration_counts_from_now() {
+        let now: Timestamp = "2026-11-21T20:30:00Z".parse().unwrap();
+        for (text, past, coming) in [
+            ("2h", "2026-11-21T18:30:00Z", "2026-11-21T22:30:00Z"),
+            ("1w", "2026-11-14T20:30:00Z", "2026-11-28T20:30:00Z"),
+            ("2026-11-20T01:00:00+01:00", "2026-11-20T00:00:00Z", "2026-11-20T00:00:00Z"),
+        ] {
+            assert_eq!(parse_past(text, now).unwrap().to_string(), past);
+            assert_eq!(parse_coming(text, now).unwrap().to_string(), coming);
+        }
+        let midnight = parse_past("2026-11-21", now).unwrap();
+        assert_eq!(midnight, parse_past("2026-11-21T00:00:00", now).unwrap());
+        assert_eq!(midnight, parse_past("2026-11-21 00:00", now).unwrap());
+        for text in ["", "yesterday", "-1h", "2026-13-01", "20:30", "99999999999h"] {
+            assert!(parse_past(text, now).unwrap_err().contains("no time"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_written_so_that_it_can_be_read() {
+        for (seconds, text) in [(0, "0s"), (90, "1m30s"), (3600, "1h"), (93_600, "1d2h")] {
+            assert_eq!(typed_duration(Duration::from_secs(seconds)), text);
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
         }
     }
 

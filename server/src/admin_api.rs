@@ -1,10 +1,12 @@
 //! What administrators call, under `/v1/admin`: hosts, enrolment tokens, grants, requests, keys, audit.
 
+mod access;
 pub(crate) mod audit;
 mod authenticate;
 pub(crate) mod grants;
 pub(crate) mod hosts;
 pub(crate) mod keys;
+pub(crate) mod lockdown;
 mod paging;
 pub(crate) mod requests;
 pub(crate) mod revocation;
@@ -51,6 +53,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Endpoint>> {
         .routes(routes!(grants::list, grants::create))
         .routes(routes!(grants::show))
         .routes(routes!(grants::revoke))
+        .routes(routes!(lockdown::revoke_all))
         .routes(routes!(revocation::show))
         .routes(routes!(requests::list))
         .routes(routes!(requests::show))
@@ -60,4 +63,5 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Endpoint>> {
         .routes(routes!(keys::use_key))
         .routes(routes!(keys::retire))
         .routes(routes!(audit::list))
+        .layer(axum::middleware::from_fn(access::log))
 }

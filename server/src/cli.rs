@@ -15,6 +15,7 @@ mod key;
 mod local;
 mod output;
 mod request;
+mod revoke;
 mod serve;
 mod token;
 
@@ -69,6 +70,7 @@ enum Command {
     Token(token::Token),
     #[command(subcommand)]
     Grant(grant::Grant),
+    Revoke(revoke::Revoke),
     #[command(subcommand)]
     Request(request::Request),
     Audit(audit::Audit),
@@ -163,6 +165,7 @@ async fn command(cli: Cli) -> Result<(), CliError> {
         Command::Host(host) => host.run(&global).await,
         Command::Token(token) => token.run(&global).await,
         Command::Grant(grant) => grant.run(&global).await,
+        Command::Revoke(revoke) => revoke.run(&global).await,
         Command::Request(request) => request.run(&global).await,
         Command::Audit(audit) => audit.run(&global).await,
         Command::Key(key) => key.run(&global).await,

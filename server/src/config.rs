@@ -160,9 +160,12 @@ impl Config {
         for origin in &self.origins {
             check_origin(origin).map_err(|problem| ("origins", format!("origins: {problem}")))?;
         }
-        if !self.database.starts_with("sqlite://") && !self.database.starts_with("postgres://") {
-            let problem =
-                format!("database is {:?}; sqlite:///FILE or postgres://… is expected", shown(&self.database));
+        let known = ["sqlite:///", "postgres://", "postgresql://"];
+        if !known.iter().any(|scheme| self.database.starts_with(scheme)) {
+            let problem = format!(
+                "database is {:?}; sqlite:///FILE, postgres://… or postgresql://… is expected",
+                shown(&self.database)
+            );
             return Err(("database", problem));
         }
         if self.database_connections == 0 {
@@ -183,6 +186,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The file of an SQLite database, whatever characters its name has.
+pub(crate) fn sqlite_file(database: &str) -> Option<&Path> {
+    database.strip_prefix("sqlite://").map(Path::new)
 }
 
 /// An origin as RFC 6454 writes it: `https://NAME[:PORT]`, and nothing behind.
@@ -238,6 +246,7 @@ mod tests {
             ("origins = [\"https://a/b\"]\n", "\"https://a/b\" is no origin"),
             ("database = \"mysql://me:secret@db/x\"\n", "mysql://…@db/x"),
             ("\nlongest_wait = \"5m\"\n", "line 2: longest_wait is 300s and set_lifetime 300s"),
+            ("database = \"sqlite://curfew.db\"", "sqlite:///FILE"),
             ("max_connections = 0", "at least 1"),
             ("listen = ", "line 1"),
         ] {

@@ -1,6 +1,6 @@
 //! Room on the disk of an SQLite file: what is left below a reserve is for grants and administrators, and the hosts' audit waits.
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// The disk that the database of this configuration is on.
     pub(crate) fn of(config: &Config) -> Self {
-        let file = config.database.strip_prefix("sqlite://").map(Path::new);
+        let file = config::sqlite_file(&config.database);
         let folder = file.and_then(Path::parent).map(Into::into);
         let disk = Self { folder, reserve: u64::from(config.disk_reserve_mib) << 20, low: AtomicBool::new(false) };
         disk.look();

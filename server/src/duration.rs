@@ -1,9 +1,21 @@
-//! Durations as people write and read them.
+//! Durations and times as people write and read them.
 
 pub(crate) use curfew_protocol::human_time::parse_duration as parse;
+pub(crate) use curfew_protocol::human_time::typed_duration as typed;
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// Its whole seconds, as SQL and JWTs count them.
 pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A time that is over, as people write it: a date, a time, or how long ago it was.
+pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
+    curfew_protocol::human_time::parse_past(text, Timestamp::now())
+}
+
+/// A time to come, as people write it: a date, a time, or in how long.
+pub(crate) fn coming(text: &str) -> Result<Timestamp, String> {
+    curfew_protocol::human_time::parse_coming(text, Timestamp::now())
 }

@@ -7,6 +7,7 @@ use crate::health::Health;
 use crate::keys::Keys;
 use crate::replay::Replay;
 use crate::seen::Heard;
+use crate::sign_ins::SignIns;
 use crate::store::{Change, Changes, Store};
 use crate::wake::Wake;
 use curfew_protocol::grant_set::HostId;
@@ -30,6 +31,7 @@ pub(crate) struct Endpoint {
     pub wake: Wake,
     pub replay: Replay,
     pub heard: Heard,
+    pub sign_ins: SignIns,
     pub health: Health,
     pub disk: Disk,
     /// The memory for hosts' bodies.
@@ -83,6 +85,7 @@ impl Endpoint {
             wake: Wake::default(),
             replay: Replay::default(),
             heard: Heard::default(),
+            sign_ins: SignIns::default(),
             health: Health::default(),
             room: Room::default(),
             sending: Mutex::default(),
@@ -101,11 +104,11 @@ impl Endpoint {
         Some(Turn { endpoint: self, what })
     }
 
-    /// Wakes who waits for what changes, for as long as there are changes.
+    /// Wakes who waits for what changes. Never ends.
     pub(crate) async fn follow(&self, mut changes: Changes) {
-        while let Some(change) = changes.recv().await {
-            match change {
-                Change::Hosts(hosts) => self.wake.hosts(hosts.iter().map(String::as_str)),
+        loop {
+            match changes.next(&self.store).await {
+                Change::Hosts(hosts) => self.wake.hosts(&hosts),
                 Change::All => {
                     if let Err(error) = self.keys.reload(&self.store).await {
                         tracing::error!(%error, "the keys can't be read again; the ones before go on");
@@ -123,6 +126,7 @@ impl Endpoint {
             loop {
                 often.tick().await;
                 self.heard.write(&self.store).await;
+                self.sign_ins.write(&self.store, Timestamp::now()).await;
                 self.replay.forget(Timestamp::now().as_second());
             }
         };
@@ -133,7 +137,7 @@ impl Endpoint {
                 self.prune().await;
             }
         };
-        tokio::join!(often, daily, self.health.watch(&self.store), self.disk.watch());
+        tokio::join!(often, daily, self.health.watch(&self.store), self.disk.watch(), self.store.tidy());
     }
 
     async fn prune(&self) {

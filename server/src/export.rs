@@ -2,14 +2,14 @@
 
 use crate::config::Config;
 use crate::keys::{Keys, KeysError};
+use crate::owner::Folder;
 use crate::sets::{self, SetError};
 use crate::store::{HostFilter, Store, StoreError};
 use curfew_protocol::grant_set::HostId;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,19 +43,63 @@ pub(crate) struct Written {
     pub hosts: Vec<HostId>,
 }
 
-/// Writes the sets of all hosts to `folder`, fresh for `lifetime`.
+/// A file to write.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) enum Signed {
+    /// The set of a host. One that was removed is told so where it looks, and nowhere else.
+    Set { host: HostId, removed: bool, text: String },
+    /// The keys that sign: a JWK Set (RFC 7517).
+    Keys { text: String },
+}
+
+/// The folder that files are written to.
+pub(crate) struct Files {
+    path: PathBuf,
+    folder: Folder,
+    hosts: Vec<HostId>,
+}
+
+impl Files {
+    /// The folder at `path`, or a new one.
+    pub(crate) fn open(path: &Path) -> Result<Self, ExportError> {
+        let folder = Folder::open(path).map_err(|source| ExportError::File { path: path.into(), source })?;
+        Ok(Self { path: path.into(), folder, hosts: Vec::new() })
+    }
+
+    /// Writes a file, in the place of the one before.
+    pub(crate) fn put(&mut self, signed: Signed) -> Result<(), ExportError> {
+        let (name, text) = match &signed {
+            Signed::Keys { text } => ("keys.json".into(), text),
+            Signed::Set { host, text, .. } => (format!("{host}.jws"), text),
+        };
+        if matches!(signed, Signed::Set { removed: true, .. }) && !self.folder.has(&name) {
+            return Ok(());
+        }
+        let put = self.folder.replace(&name, text.as_bytes());
+        put.map_err(|source| ExportError::File { path: self.path.join(&name), source })?;
+        if let Signed::Set { host, .. } = signed {
+            self.hosts.push(host);
+        }
+        Ok(())
+    }
+
+    /// What was written.
+    pub(crate) fn written(self) -> Written {
+        Written { folder: self.path, hosts: self.hosts }
+    }
+}
+
+/// Signs the sets of all hosts, fresh for `lifetime`, and gives each to `put`.
 pub(crate) async fn run(
     store: &Store,
     config: &Config,
-    folder: &Path,
     lifetime: Duration,
-) -> Result<Written, ExportError> {
+    mut put: impl FnMut(Signed) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
     if config.issuer().is_empty() {
         return Err(ExportError::NoOrigin);
     }
     let keys = Keys::load(&config.key_folder, store).await?;
-    fs::create_dir_all(folder).map_err(|source| ExportError::File { path: folder.into(), source })?;
-    let mut written = Written { folder: folder.into(), hosts: Vec::new() };
     for removed in [false, true] {
         let mut after = None;
         loop {
@@ -63,30 +107,14 @@ pub(crate) async fn run(
             let page = store.hosts(&filter).await?;
             after = page.last().map(|host| host.id.to_string());
             for host in page {
-                let path = folder.join(format!("{}.jws", host.id));
-                // A host that was removed is told so where it looks, and nowhere else.
-                if removed && !path.exists() {
-                    continue;
-                }
-                let set = sets::signed(store, &keys, config, &host.id, lifetime, Timestamp::now()).await?;
-                replace(&path, set.text.as_bytes())?;
-                written.hosts.push(host.id);
+                let standing = store.standing(&host.id).await?.ok_or_else(|| SetError::NoSuchHost(host.id.clone()))?;
+                let set = sets::signed(store, &keys, config, standing, lifetime, Timestamp::now()).await?;
+                put(Signed::Set { host: host.id, removed, text: set.text })?;
             }
             if after.is_none() {
                 break;
             }
         }
     }
-    // A JWK Set (RFC 7517).
-    replace(&folder.join("keys.json"), (json!({"keys": keys.ring().pinned}).to_string() + "\n").as_bytes())?;
-    Ok(written)
-}
-
-/// Replaces a file as a whole, readable for the web server.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    let failed = |source| ExportError::File { path: path.into(), source };
-    let new = path.with_extension("new");
-    let mut file = File::create(&new).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&new, path).map_err(failed)
+    put(Signed::Keys { text: json!({"keys": keys.ring().pinned}).to_string() + "\n" })
 }

@@ -1,9 +1,16 @@
-//! `curfew-server init`: what a new endpoint needs. It refuses to overwrite anything.
+//! `curfew-server init`: what a new endpoint needs. It refuses to overwrite anything, and takes back what it made where it does not come to a good end.
+//!
+//! Root works in nobody else's folder here: see [`owner`](crate::owner).
+
+mod undo;
+
+use self::undo::Undo;
 
 use crate::config::{self, Config, ConfigError};
 use crate::keys::{self, KeysError, write_private};
+use crate::owner::{self, Owner, Way, WayError};
 use crate::secret::{NoRandomness, Secret};
-use crate::store::{Act, ChangeError, OpenError, Store};
+use crate::store::{Act, ChangeError, OpenError, Store, StoreError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rcgen::{
@@ -12,11 +19,14 @@ use rcgen::{
 };
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The name of the first administrator's token.
 const FIRST_ADMIN: &str = "first";
+
+/// What this machine is called by itself.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// For how long the certificate for trying it out is good, in years.
 const YEARS: i32 = 10;
@@ -32,6 +42,11 @@ pub(crate) enum InitError {
     /// A file or folder can't be made.
     #[error("{path}: {source}")]
     File { path: PathBuf, source: io::Error },
+    /// There is an endpoint in the database.
+    #[error(
+        "database {database}: there is an endpoint in it already, whose keys are {kids}; nothing was made. For another server of that endpoint, copy the first one's server.toml, its key folder and its certificate with the key, name this server's address in listen, and start it: curfew-server serve"
+    )]
+    InUse { database: String, kids: String },
     /// The origin is none.
     #[error("--origin: {0}")]
     Origin(String),
@@ -58,6 +73,12 @@ pub(crate) enum InitError {
     /// The database does not take it.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// The database does not say what is in it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Root does not go there.
+    #[error("--data {0}")]
+    Way(#[from] WayError),
 }
 
 /// What was made.
@@ -75,44 +96,123 @@ pub(crate) struct Made {
 
 /// Makes an endpoint with its data in `data`, reached at `origins`; its configuration is the file `config_file`, which is written unless it is there.
 pub(crate) async fn run(data: &Path, origins: Vec<String>, config_file: Option<PathBuf>) -> Result<Made, InitError> {
-    for origin in &origins {
-        config::check_origin(origin).map_err(InitError::Origin)?;
-    }
-    let absolute =
-        |path: &Path| std::path::absolute(path).map_err(|source| InitError::File { path: path.into(), source });
+    check(&origins)?;
+    let mut undo = Undo::default();
     let data = &absolute(data)?;
-    make_folder(data)?;
+    make_folder(data, &mut undo)?;
     let config_file = config_file.unwrap_or_else(|| data.join("server.toml"));
-    let config = configuration(data, origins, &config_file)?;
-    let database = config.database.strip_prefix("sqlite://").map(PathBuf::from);
+    let (config, text) = configuration(data, origins, &config_file)?;
+    let database = config::sqlite_file(&config.database).map(PathBuf::from);
     let files = [Some(config.key_folder.clone()), database.clone()];
-    if let Some(there) = files.into_iter().flatten().find(|path| path.exists()) {
+    if let Some(there) = files.into_iter().flatten().find(|path| path.symlink_metadata().is_ok()) {
         return Err(InitError::There(there));
     }
-    make_folder(&config.key_folder)?;
-    let key = keys::make(&config.key_folder)?;
-    let certificate = make_certificate(&config)?;
     if let Some(path) = &database {
-        write_private(path, b"").map_err(|source| InitError::File { path: path.clone(), source })?;
+        make_file(path, b"", &mut undo)?;
+        undo.database(path);
     }
+    // The database first: where it is away, or another's, nothing is made.
     let (store, _changes) = Store::open(&config.database, config.database_connections).await?;
-    let token = Secret::generate("curfew_admin")?;
-    let act = Act { admin: "", now: Timestamp::now() };
-    store.announce_key(&key, act).await?;
-    store.add_admin(FIRST_ADMIN, &token.hash(), act).await?;
+    let before = match text {
+        Some(text) => write_configuration(&config_file, &text, &mut undo)?,
+        None => None,
+    };
+    // The last thing that it does is in the database, where it is all or nothing.
+    let founded = found(&config, &store, &mut undo).await;
     store.close().await;
-    hand_over(data)?;
-    Ok(Made { config_file, config, token, kid: key.kid(), certificate })
+    if let (Err(_), Some(before)) = (&founded, before) {
+        put_configuration(&config_file, &before)?;
+    }
+    let (token, kid, certificate) = founded?;
+    undo.keep();
+    Ok(Made { config_file, config, token, kid, certificate })
 }
 
-/// The configuration that is there, or a new one.
-fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<Config, InitError> {
+/// Makes the key, the certificate and the first administrator: the token, the key's name, and whether a certificate was made.
+async fn found(config: &Config, store: &Store, undo: &mut Undo) -> Result<(Secret, String, bool), InitError> {
+    let keys = store.signing_keys().await?;
+    if !keys.is_empty() {
+        let kids: Vec<_> = keys.iter().map(|row| row.key.kid()).collect();
+        return Err(InitError::InUse { database: config::shown(&config.database), kids: kids.join(", ") });
+    }
+    make_folder(&config.key_folder, undo)?;
+    let key = keys::make(&config.key_folder)?;
+    undo.made(config.key_folder.join(format!("{}.pem", key.kid())));
+    let certificate = make_certificate(config, undo)?;
+    let token = Secret::generate("curfew_admin")?;
+    let act = Act { admin: "", now: Timestamp::now() };
+    store.found(&key, (FIRST_ADMIN, &token.hash()), act).await?;
+    Ok((token, key.kid(), certificate))
+}
+
+/// The folder of somebody else's that `data` is in, if this is root; where it is root's own, it is made.
+pub(crate) fn foreign(data: &Path) -> Result<Option<Owner>, InitError> {
+    if !owner::is_root() {
+        return Ok(None);
+    }
+    match owner::way(data)? {
+        Way::Foreign(owner) => Ok(Some(owner)),
+        Way::Own { last, rest } => {
+            owner::make(data, last, &rest)?;
+            Ok(None)
+        }
+    }
+}
+
+/// As root, for the user who will serve: the configuration at `file`, which names `origins` then. Returns what it was, to be put back.
+pub(crate) fn configure(
+    file: &Path,
+    data: &Path,
+    origins: &[String],
+    owner: Owner,
+) -> Result<Option<Option<String>>, InitError> {
+    check(origins)?;
+    let before = match fs::read_to_string(file) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(InitError::File { path: file.into(), source }),
+    };
+    let (_, text) = configuration(&absolute(data)?, origins.to_vec(), file)?;
+    let Some(text) = text else { return Ok(None) };
+    put_configuration(file, &text)?;
+    if before.is_none() {
+        // For the server alone to read: a database's password may be in it.
+        let failed = |source| InitError::File { path: file.into(), source };
+        std::os::unix::fs::lchown(file, None, Some(owner.gid().as_raw())).map_err(failed)?;
+        fs::set_permissions(file, fs::Permissions::from_mode(0o640)).map_err(failed)?;
+    }
+    Ok(Some(before))
+}
+
+/// Has a configuration as it was.
+pub(crate) fn restore(file: &Path, before: Option<String>) -> Result<(), InitError> {
+    match before {
+        Some(text) => put_configuration(file, &text),
+        None => fs::remove_file(file).map_err(|source| InitError::File { path: file.into(), source }),
+    }
+}
+
+fn check(origins: &[String]) -> Result<(), InitError> {
+    origins.iter().try_for_each(|origin| config::check_origin(origin)).map_err(InitError::Origin)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, InitError> {
+    std::path::absolute(path).map_err(|source| InitError::File { path: path.into(), source })
+}
+
+/// The configuration that is there, or a new one; and its text, where it has to be written.
+fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<(Config, Option<String>), InitError> {
     if file.exists() {
         let config = Config::load(file)?;
+        if config.origins.is_empty() && !origins.is_empty() {
+            let text = fs::read_to_string(file).map_err(|source| InitError::File { path: file.into(), source })?;
+            let text = with_origins(&text, &origins);
+            return Ok((Config::parse(file, &text)?, Some(text)));
+        }
         if config.origins.is_empty() || !(origins.is_empty() || origins == config.origins) {
             return Err(InitError::OtherOrigin(file.into()));
         }
-        return Ok(config);
+        return Ok((config, None));
     }
     let config = Config {
         origins,
@@ -125,11 +225,10 @@ fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<Confi
         ..Config::default()
     };
     let quoted = |path: &Path| toml_string(&path.display().to_string());
-    let origins: Vec<_> = config.origins.iter().map(|origin| toml_string(origin)).collect();
     let text = format!(
         "# Made by curfew-server init. Every other key, with its default: /etc/curfew/server.toml\n\
-         origins = [{}]\nlisten = {}\ndatabase = {}\ncertificate = {}\ncertificate_key = {}\nca = {}\nkey_folder = {}\nsocket = {}\n",
-        origins.join(", "),
+         origins = {}\nlisten = {}\ndatabase = {}\ncertificate = {}\ncertificate_key = {}\nca = {}\nkey_folder = {}\nsocket = {}\n",
+        toml_list(&config.origins),
         toml_string(&listen(&config).to_string()),
         toml_string(&config.database),
         quoted(&config.certificate),
@@ -139,8 +238,49 @@ fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<Confi
         quoted(&config.socket)
     );
     let config = Config::parse(file, &text)?;
-    write_private(file, text.as_bytes()).map_err(|source| InitError::File { path: file.into(), source })?;
-    Ok(config)
+    Ok((config, Some(text)))
+}
+
+/// A configuration with its origins named: in the place of the line that shows the default, or at its end.
+fn with_origins(text: &str, origins: &[String]) -> String {
+    let line = format!("origins = {}", toml_list(origins));
+    let is_it = |line: &str| line.trim_start_matches(['#', ' ']).split('=').next().is_some_and(|key| key.trim() == "origins");
+    let mut done = false;
+    let mut lines: Vec<&str> = Vec::new();
+    for before in text.lines() {
+        let taken = !done && is_it(before);
+        done |= taken;
+        lines.push(if taken { &line } else { before });
+    }
+    if !done {
+        lines.push(&line);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Writes a configuration, to be taken back; what was there before is returned.
+fn write_configuration(file: &Path, text: &str, undo: &mut Undo) -> Result<Option<String>, InitError> {
+    let before = fs::read_to_string(file).ok();
+    if before.is_none() {
+        undo.made(file.into());
+    }
+    put_configuration(file, text)?;
+    Ok(before)
+}
+
+/// Writes a configuration as a whole, with the owner and the mode of the one that it replaces.
+fn put_configuration(file: &Path, text: &str) -> Result<(), InitError> {
+    let failed = |source| InitError::File { path: file.into(), source };
+    let Ok(before) = fs::symlink_metadata(file) else {
+        return write_private(file, text.as_bytes()).map_err(failed);
+    };
+    let new = file.with_extension("toml.new");
+    let _ = fs::remove_file(&new);
+    write_private(&new, text.as_bytes()).map_err(failed)?;
+    // Whoever is not root keeps what is theirs.
+    let _ = std::os::unix::fs::lchown(&new, Some(before.uid()), Some(before.gid()));
+    fs::set_permissions(&new, before.permissions()).map_err(failed)?;
+    fs::rename(&new, file).map_err(failed)
 }
 
 /// All addresses, and the port of the first origin.
@@ -152,19 +292,25 @@ fn listen(config: &Config) -> std::net::SocketAddr {
     listen
 }
 
+/// Strings as TOML has them.
+fn toml_list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| toml_string(text)).collect::<Vec<_>>().join(", "))
+}
+
 /// A string as TOML has it: JSON's is one.
 fn toml_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A certificate for the origins' names, and the CA that signed it; unless there is a certificate.
-fn make_certificate(config: &Config) -> Result<bool, InitError> {
+/// A certificate for the origins' names and for this machine itself, and the CA that signed it; unless there is a certificate.
+fn make_certificate(config: &Config, undo: &mut Undo) -> Result<bool, InitError> {
     if config.certificate.exists() {
         return Ok(false);
     }
     let year = Timestamp::now().to_zoned(TimeZone::UTC).year();
     let (begin, end) = (date_time_ymd(i32::from(year) - 1, 1, 1), date_time_ymd(i32::from(year) + YEARS, 1, 1));
-    let names: Vec<String> = config.origins.iter().map(|origin| name_of(origin)).collect();
+    let mut names: Vec<String> = config.origins.iter().map(|origin| name_of(origin)).collect();
+    names.extend(LOCAL.map(str::to_owned).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
     let mut ca = CertificateParams::new(Vec::new())?;
     ca.distinguished_name.push(DnType::CommonName, "Curfew endpoint's own CA");
     (ca.not_before, ca.not_after) = (begin, end);
@@ -187,11 +333,8 @@ fn make_certificate(config: &Config) -> Result<bool, InitError> {
         (config.certificate.clone(), certificate),
         (config.certificate_key.clone(), key),
     ] {
-        make_folder(path.parent().unwrap_or(Path::new("/")))?;
-        write_private(&path, text.as_bytes()).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => InitError::There(path.clone()),
-            _ => InitError::File { path: path.clone(), source },
-        })?;
+        make_folder(path.parent().unwrap_or(Path::new("/")), undo)?;
+        make_file(&path, text.as_bytes(), undo)?;
     }
     Ok(true)
 }
@@ -207,32 +350,22 @@ fn name_of(origin: &str) -> String {
 }
 
 /// A folder that its owner alone can read, and those above it.
-fn make_folder(path: &Path) -> Result<(), InitError> {
+fn make_folder(path: &Path, undo: &mut Undo) -> Result<(), InitError> {
+    let missing = path.ancestors().take_while(|it| it.symlink_metadata().is_err()).map(PathBuf::from);
+    let missing: Vec<_> = missing.collect();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| InitError::File { path: path.into(), source })
+    made.map_err(|source| InitError::File { path: path.into(), source })?;
+    missing.into_iter().rev().for_each(|path| undo.made(path));
+    Ok(())
 }
 
-/// Gives everything in `data` to whoever owns the folder: root may make what another user will serve.
-fn hand_over(data: &Path) -> Result<(), InitError> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| InitError::File { path, source }
-    };
-    let owner = fs::metadata(data).map_err(failed(data))?;
-    let mut folders = vec![data.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
-            let path = entry.map_err(failed(&folder))?.path();
-            let metadata = fs::symlink_metadata(&path).map_err(failed(&path))?;
-            std::os::unix::fs::lchown(&path, Some(owner.uid()), Some(owner.gid())).map_err(failed(&path))?;
-            if metadata.is_dir() {
-                folders.push(path);
-            }
-        }
-    }
+/// A file that its owner alone can read, and that was not there.
+fn make_file(path: &Path, bytes: &[u8], undo: &mut Undo) -> Result<(), InitError> {
+    write_private(path, bytes).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => InitError::There(path.into()),
+        _ => InitError::File { path: path.into(), source },
+    })?;
+    undo.made(path.into());
     Ok(())
 }
 
@@ -257,13 +390,61 @@ mod tests {
     async fn a_configuration_that_is_there_says_the_origin() {
         let folder = tempfile::tempdir().unwrap();
         let (data, file) = (folder.path().join("data"), folder.path().join("server.toml"));
-        for (text, asked) in [("", "https://a"), ("", ""), ("origins = [\"https://b\"]", "https://a")] {
+        for (text, asked) in [("", ""), ("origins = [\"https://b\"]", "https://a")] {
             fs::write(&file, text).unwrap();
             let origins = if asked.is_empty() { vec![] } else { vec![asked.to_owned()] };
             let refused = run(&data, origins, Some(file.clone())).await;
             assert!(matches!(refused, Err(InitError::OtherOrigin(_))), "{text} {asked}: {refused:?}");
         }
-        assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+        assert!(!data.exists(), "it is as if nothing had been tried");
+        // One that names none gets the one that is asked for, and stays as it is otherwise.
+        for (text, new) in [
+            ("# a\n#origins = []\n\nlongest_wait = \"1m\"\n", "# a\norigins = [\"https://a:1\"]\n\nlongest_wait = \"1m\"\n"),
+            ("longest_wait = \"1m\"", "longest_wait = \"1m\"\norigins = [\"https://a:1\"]\n"),
+        ] {
+            assert_eq!(with_origins(text, &["https://a:1".into()]), new);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_come_to_a_good_end_leaves_nothing_and_can_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("a/data %20 ü"), folder.path().join("server.toml"));
+        let origins = || vec!["https://a".to_owned()];
+        for scheme in ["postgres", "postgresql"] {
+            fs::write(&file, format!("database = \"{scheme}://nobody@127.0.0.1:1/curfew\"\n")).unwrap();
+            let refused = run(&data, origins(), Some(file.clone())).await.unwrap_err().to_string();
+            assert!(refused.contains("refused") && refused.contains("127.0.0.1:1"), "{refused}");
+            assert!(!folder.path().join("a").exists());
+        }
+        fs::remove_file(&file).unwrap();
+        // Something is in the way at the very end.
+        fs::create_dir_all(data.join("tls")).unwrap();
+        fs::write(data.join("tls/server.key"), "").unwrap();
+        assert!(matches!(run(&data, origins(), None).await, Err(InitError::There(path)) if path.ends_with("server.key")));
+        assert!(!file.exists());
+        let left: Vec<_> = fs::read_dir(&data).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(left, ["tls"]);
+        fs::remove_dir_all(folder.path().join("a")).unwrap();
+        let made = run(&data, origins(), None).await.unwrap();
+        assert!(data.join("curfew.db").exists() && made.certificate);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_has_an_endpoint_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = folder.path().join("one");
+        let first = run(&one, vec!["https://a".into()], None).await.unwrap();
+        let store = Store::open(&first.config.database, 1).await.unwrap().0;
+        let act = Act { admin: "", now: Timestamp::now() };
+        let key = keys::make(&one).unwrap();
+        let second = store.found(&key, ("other", &first.token.hash()), act).await;
+        assert!(matches!(second, Err(ChangeError::Conflict(_))));
+        let mut undo = Undo::default();
+        let refused = found(&first.config, &store, &mut undo).await.unwrap_err();
+        assert!(matches!(&refused, InitError::InUse { kids, .. } if *kids == first.kid), "{refused}");
+        assert_eq!(store.signing_keys().await.unwrap().len(), 1);
+        assert_eq!(store.admins().await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -48,13 +48,15 @@ pub(crate) struct Ring {
 pub(crate) struct Keys {
     folder: PathBuf,
     ring: RwLock<Arc<Ring>>,
+    /// One reads them anew for all who need it.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Keys {
     /// Reads them.
     pub(crate) async fn load(folder: &Path, store: &Store) -> Result<Self, KeysError> {
         let ring = Ring::load(folder, store).await?;
-        Ok(Self { folder: folder.into(), ring: RwLock::new(Arc::new(ring)) })
+        Ok(Self { folder: folder.into(), ring: RwLock::new(Arc::new(ring)), reading: tokio::sync::Mutex::default() })
     }
 
     /// Reads them again.
@@ -66,6 +68,11 @@ impl Keys {
 
     /// The keys as they are after so many changes, or later: a set whose version says that a key was announced has to name it.
     pub(crate) async fn after(&self, changes: i64, store: &Store) -> Result<Arc<Ring>, KeysError> {
+        let ring = self.ring();
+        if ring.changed >= changes {
+            return Ok(ring);
+        }
+        let _turn = self.reading.lock().await;
         let ring = self.ring();
         if ring.changed >= changes { Ok(ring) } else { self.reload(store).await }
     }

@@ -88,6 +88,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
         tracing::error!(%error, "the listener failed");
     }
     endpoint.heard.write(&endpoint.store).await;
+    endpoint.sign_ins.write(&endpoint.store, jiff::Timestamp::now()).await;
     endpoint.store.close().await;
     drop(lock);
     Ok(())

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::duration;
 use crate::keys::{Keys, KeysError};
 use crate::refusal::Refusal;
-use crate::store::{SetGrants, Store, StoreError};
+use crate::store::{Standing, Store, StoreError};
 use crate::version::Version;
 use curfew_protocol::grant_set::{Claims, HostId, LONGEST_SET};
 use curfew_protocol::host_api::ProblemKind;
@@ -52,18 +52,17 @@ impl From<SetError> for Refusal {
     }
 }
 
-/// Makes and signs the set of `host` as it is at `now`, fresh for `lifetime`. A host that was removed has an empty one.
+/// Makes and signs the set of a host that stands so at `now`, fresh for `lifetime`. A host that was removed has an empty one.
 pub(crate) async fn signed(
     store: &Store,
     keys: &Keys,
     config: &Config,
-    host: &HostId,
+    standing: Standing,
     lifetime: Duration,
     now: Timestamp,
 ) -> Result<SignedSet, SetError> {
-    // The version first: grants that come in between are in the set a little before its number says so, and never after.
-    let Some(standing) = store.standing(host).await? else { return Err(SetError::NoSuchHost(host.clone())) };
-    let grants = if standing.removed { SetGrants::default() } else { store.grants_of(&standing, now).await? };
+    let (host, ver) = (&standing.id, standing.host.ver);
+    let grants = standing.grants(now);
     if grants.left_out > 0 {
         // No change leads here; a database from before it was so may.
         tracing::error!(%host, grants = grants.left_out, "a host's set is too full, and grants are left out of it; revoke some");
@@ -76,7 +75,7 @@ pub(crate) async fn signed(
         iat,
         exp: iat.saturating_add(duration::seconds(lifetime)),
         epoch: standing.epoch.unsigned_abs(),
-        ver: standing.ver.unsigned_abs(),
+        ver: ver.unsigned_abs(),
         max_offline_s: config.max_offline.as_secs(),
         keys: ring.pinned.clone(),
         grants: grants.grants,
@@ -85,15 +84,26 @@ pub(crate) async fn signed(
     if text.len() > LONGEST_SET {
         return Err(SetError::TooLong { host: host.clone(), length: text.len() });
     }
-    Ok(SignedSet { version: Version { epoch: standing.epoch, ver: standing.ver }, text })
+    Ok(SignedSet { version: Version { epoch: standing.epoch, ver }, text })
 }
 
-/// As [`signed`], with the keys and the lifetime of a server that runs.
+/// As [`signed`], of where the host stands now, with the keys and the lifetime of a server that runs.
 pub(crate) async fn signed_now(
     store: &Store,
     keys: &Keys,
     config: &Config,
     host: &HostId,
 ) -> Result<SignedSet, SetError> {
-    signed(store, keys, config, host, config.set_lifetime, Timestamp::now()).await
+    let Some(standing) = store.standing(host).await? else { return Err(SetError::NoSuchHost(host.clone())) };
+    signed_so(store, keys, config, standing).await
+}
+
+/// As [`signed_now`], of a host that is known to stand so.
+pub(crate) async fn signed_so(
+    store: &Store,
+    keys: &Keys,
+    config: &Config,
+    standing: Standing,
+) -> Result<SignedSet, SetError> {
+    signed(store, keys, config, standing, config.set_lifetime, Timestamp::now()).await
 }

@@ -5,6 +5,7 @@
 //! | [`db`] | the two databases behind one interface, transactions, and what they tell of changes |
 //! | [`hosts`] | hosts, labels, versions |
 //! | [`enrolment`] | one-use tokens, and what they turn into |
+//! | [`fleet`] | what sets are made of, in memory |
 //! | [`grants`] | grants, and the versions that they move |
 //! | [`requests`] | what people on hosts ask for |
 //! | [`signing_keys`] | the keys that sign sets: public halves and states |
@@ -16,6 +17,7 @@ mod admins;
 mod audit;
 mod db;
 mod enrolment;
+mod fleet;
 mod grants;
 mod hosts;
 mod requests;
@@ -24,24 +26,64 @@ mod signing_keys;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use admins::{Act, AdminToken, name_on_the_server};
-pub(crate) use audit::{AuditEntry, Batch, NotStored, TrailFilter, TrailRow};
-pub(crate) use db::{Change, Changes, Lock, OpenError};
+pub(crate) use admins::{Act, AdminToken, FailedSignIns, name_on_the_server};
+pub(crate) use audit::{AuditEntry, Batch, NotStored, Order, TrailFilter, TrailRow};
+pub(crate) use db::{Lock, OpenError};
 pub(crate) use enrolment::{NewToken, NotEnrolled, TokenRow};
-pub(crate) use grants::{GrantFilter, GrantRow, GrantState, SetGrants, Target, Waiting};
-pub(crate) use hosts::{Host, HostFilter, Seen, Standing};
-pub(crate) use requests::{RequestRow, RequestState};
+pub(crate) use fleet::{Change, Standing};
+pub(crate) use grants::{GrantFilter, GrantRow, GrantState, Lockdown, LockdownFilter, Target, Waiting};
+pub(crate) use hosts::{Host, HostFilter, Seen};
+pub(crate) use requests::{RequestFilter, RequestRow, RequestState};
 pub(crate) use signing_keys::{KeyRow, KeyState};
 
-use db::Db;
-use grants::ByLabels;
+use curfew_protocol::grant_set::HostId;
+use db::{Db, Told};
+use fleet::Fleet;
 use jiff::Timestamp;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// The database, whichever it is.
 #[derive(Debug)]
 pub(crate) struct Store {
     db: Db,
-    by_labels: ByLabels,
+    fleet: Fleet,
+}
+
+/// How often somebody looks whether anything changed that nobody told of.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long after a look that failed the next one comes.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Changes of hosts' sets, whichever server made them.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    told: Told,
+    changed: UnboundedReceiver<Change>,
+    next_look: Option<Instant>,
+}
+
+impl Changes {
+    /// The next change. It is in the memory by then. Never ends.
+    pub(crate) async fn next(&mut self, store: &Store) -> Change {
+        loop {
+            let next = *self.next_look.get_or_insert_with(|| Instant::now() + LOOK_AGAIN);
+            tokio::select! {
+                biased;
+                Some(change) = self.changed.recv() => return change,
+                // What was told of before the look began is in it.
+                _ = timeout_at(next, self.told.recv()) => while self.told.try_recv().is_ok() {},
+            }
+            self.next_look = None;
+            if let Err(error) = store.look().await {
+                tracing::debug!(%error, "nobody can see what changed; looking again");
+                sleep(PAUSE).await;
+                self.next_look = Some(Instant::now());
+            }
+        }
+    }
 }
 
 /// Why the database did not do it.
@@ -50,6 +92,9 @@ pub(crate) enum StoreError {
     /// It said so.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// It did not answer somebody who asked for all.
+    #[error("{0}")]
+    Away(String),
     /// Something in the transaction failed before.
     #[error("database: the transaction failed before this")]
     Failed,
@@ -84,13 +129,35 @@ impl From<sqlx::Error> for ChangeError {
 impl Store {
     /// Opens the database at `url` and brings its tables up to date.
     pub(crate) async fn open(url: &str, connections: u32) -> Result<(Self, Changes), OpenError> {
-        let (db, changes) = Db::open(url, connections).await?;
-        Ok((Self { db, by_labels: ByLabels::default() }, changes))
+        let (db, told) = Db::open(url, connections).await?;
+        let (sender, changed) = mpsc::unbounded_channel();
+        Ok((Self { db, fleet: Fleet::new(sender) }, Changes { told, changed, next_look: None }))
+    }
+
+    /// Has the memory as the database is now.
+    pub(crate) async fn look(&self) -> Result<(), StoreError> {
+        self.fleet.look(&self.db).await
+    }
+
+    /// Where a host stands now; nothing for one that never was.
+    pub(crate) async fn standing(&self, id: &HostId) -> Result<Option<Standing>, StoreError> {
+        self.look().await?;
+        Ok(self.fleet.standing(id))
+    }
+
+    /// Where a host stood when somebody last looked.
+    pub(crate) fn standing_at_last_look(&self, id: &HostId) -> Option<Standing> {
+        self.fleet.standing(id)
     }
 
     /// Closes it in order.
     pub(crate) async fn close(&self) {
         self.db.close().await;
+    }
+
+    /// Brings what was written ahead to its place, so that nobody's change waits for that. Never ends.
+    pub(crate) async fn tidy(&self) {
+        self.db.tidy().await;
     }
 
     /// Writes for nothing, to see whether it can be done.
@@ -101,12 +168,13 @@ impl Store {
     }
 
     /// Raises the epoch: every host takes the next set, whatever version it had. Returns the new one.
-    pub(crate) async fn bump_epoch(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn bump_epoch(&self, act: Act<'_>) -> Result<i64, StoreError> {
         let mut tx = self.db.begin_change().await?;
         let sql = "UPDATE counters SET value = value + 1 WHERE name = 'epoch' RETURNING value";
         let row = tx.one(sql, &[]).await?.ok_or_else(|| StoreError::Corrupt("the epoch".into()))?;
-        tx.changed_all();
+        tx.tells();
         let epoch = row.int("value")?;
+        admins::log(&mut tx, act, "epoch.raised", [None; 3], serde_json::json!({"epoch": epoch})).await?;
         tx.commit().await?;
         Ok(epoch)
     }

@@ -5,17 +5,29 @@
 
 use curfew_protocol::grant_set::HostId;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The most polls that one host may have parked: one, and some whose connections died unheard.
 const MOST_PER_HOST: usize = 4;
 
+/// How long a host that asks anew waits for those that were woken.
+const LONGEST_WAVE: Duration = Duration::from_secs(1);
+
 /// Every poll that is parked.
 #[derive(Debug, Default)]
 pub(crate) struct Wake {
     places: Mutex<Places>,
+    wave: Wave,
+}
+
+/// The polls that were woken and are not answered.
+#[derive(Debug, Default)]
+struct Wave {
+    left: AtomicUsize,
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +40,8 @@ struct Places {
 struct Place {
     notify: Notify,
     leave: AtomicBool,
+    /// It is part of the wave.
+    woken: AtomicBool,
 }
 
 /// One poll's place. Dropped, it is free.
@@ -66,16 +80,25 @@ impl Wake {
     }
 
     /// Wakes the polls of these hosts.
-    pub(crate) fn hosts<'h>(&self, hosts: impl IntoIterator<Item = &'h str>) {
+    pub(crate) fn hosts(&self, hosts: &[HostId]) {
         let places = self.lock();
-        let parked =
-            hosts.into_iter().filter_map(|host| host.parse().ok()).filter_map(|host: HostId| places.hosts.get(&host));
-        parked.flatten().for_each(|place| place.notify.notify_one());
+        hosts.iter().filter_map(|host| places.hosts.get(host)).flatten().for_each(|place| place.wake(&self.wave));
     }
 
     /// Wakes every poll.
     pub(crate) fn all(&self) {
-        self.lock().hosts.values().flatten().for_each(|place| place.notify.notify_one());
+        self.lock().hosts.values().flatten().for_each(|place| place.wake(&self.wave));
+    }
+
+    /// Returns when those that were woken are answered: a host that asks anew comes after those that wait for what they asked. Not for long.
+    pub(crate) async fn calm(&self) {
+        if self.wave.left.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let ended = self.wave.ended.notified();
+        if self.wave.left.load(Ordering::Acquire) > 0 {
+            let _ = tokio::time::timeout(LONGEST_WAVE, ended).await;
+        }
     }
 
     /// Has every poll answered, and every one that comes later, too.
@@ -91,6 +114,20 @@ impl Wake {
 }
 
 impl Place {
+    fn wake(&self, wave: &Wave) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            wave.left.fetch_add(1, Ordering::AcqRel);
+        }
+        self.notify.notify_one();
+    }
+
+    /// It is answered, or found nothing to answer.
+    fn rest(&self, wave: &Wave) {
+        if self.woken.swap(false, Ordering::AcqRel) && wave.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            wave.ended.notify_waiters();
+        }
+    }
+
     fn leave(&self) {
         self.leave.store(true, Ordering::Release);
         self.notify.notify_one();
@@ -100,6 +137,8 @@ impl Place {
 impl Parked<'_> {
     /// Waits until something wakes it.
     pub(crate) async fn woken(&self) -> Woken {
+        // Whoever waits again has found nothing in what woke it before.
+        self.place.rest(&self.wake.wave);
         self.place.notify.notified().await;
         if self.place.leave.load(Ordering::Acquire) { Woken::Leave } else { Woken::Look }
     }
@@ -107,6 +146,7 @@ impl Parked<'_> {
 
 impl Drop for Parked<'_> {
     fn drop(&mut self) {
+        self.place.rest(&self.wake.wave);
         let mut places = self.wake.lock();
         if let Some(parked) = places.hosts.get_mut(&self.host) {
             parked.retain(|place| !Arc::ptr_eq(place, &self.place));
@@ -121,7 +161,6 @@ impl Drop for Parked<'_> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::time::timeout;
 
     const SOON: Duration = Duration::from_millis(50);
@@ -134,11 +173,34 @@ mod tests {
     async fn a_wake_before_the_wait_is_not_lost_and_is_for_its_host_alone() {
         let wake = Wake::default();
         let (one, other) = (wake.park(&host("one")), wake.park(&host("other")));
-        wake.hosts(["one", "nobody", "no host/"]);
+        wake.hosts(&[host("one"), host("nobody")]);
         assert_eq!(timeout(SOON, one.woken()).await, Ok(Woken::Look));
         assert!(timeout(SOON, other.woken()).await.is_err());
         wake.all();
         assert_eq!(timeout(SOON, other.woken()).await, Ok(Woken::Look));
+    }
+
+    #[tokio::test]
+    async fn who_asks_anew_comes_after_those_that_were_woken() {
+        let wake = Wake::default();
+        wake.calm().await;
+        let (one, other) = (wake.park(&host("one")), wake.park(&host("other")));
+        wake.all();
+        wake.all();
+        assert!(timeout(SOON, wake.calm()).await.is_err());
+        one.woken().await;
+        drop(one);
+        let calm = wake.calm();
+        let last = async {
+            tokio::time::sleep(SOON).await;
+            // It finds nothing, and waits again.
+            assert_eq!(other.woken().await, Woken::Look);
+            assert!(timeout(SOON, other.woken()).await.is_err());
+        };
+        let begun = std::time::Instant::now();
+        tokio::join!(calm, last);
+        assert!(begun.elapsed() < LONGEST_WAVE);
+        assert_eq!(wake.wave.left.load(Ordering::Acquire), 0);
     }
 
     #[tokio::test]

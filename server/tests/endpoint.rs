@@ -11,6 +11,8 @@ mod postgres;
 mod admins;
 #[path = "endpoint/audit.rs"]
 mod audit;
+#[path = "endpoint/chaos.rs"]
+mod chaos;
 #[path = "endpoint/command_line.rs"]
 mod command_line;
 #[path = "endpoint/enrolment.rs"]
@@ -25,13 +27,21 @@ mod hosts;
 mod keys;
 #[path = "endpoint/limits.rs"]
 mod limits;
+#[path = "endpoint/lockdown.rs"]
+mod lockdown;
 #[path = "endpoint/polls.rs"]
 mod polls;
+#[path = "endpoint/quick_start.rs"]
+mod quick_start;
 #[path = "endpoint/requests.rs"]
 mod requests;
 #[path = "endpoint/revocations.rs"]
 mod revocations;
 #[path = "endpoint/servers.rs"]
 mod servers;
+#[path = "endpoint/sign_ins.rs"]
+mod sign_ins;
 #[path = "endpoint/tokens.rs"]
 mod tokens;
+#[path = "endpoint/trail.rs"]
+mod trail;

@@ -15,7 +15,7 @@ pub const ORIGIN: &str = "https://curfew.test:8443";
 /// Where its authority's certificate is.
 pub const CA_FILE: &str = "/var/lib/curfew-server/tls/ca.pem";
 /// The main server's configuration.
-pub const CONFIG: &str = "/var/lib/curfew-server/server.toml";
+pub const CONFIG: &str = "/etc/curfew/server.toml";
 
 /// An endpoint: one server or several, all on one host.
 #[derive(Debug)]

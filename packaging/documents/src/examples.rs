@@ -143,15 +143,22 @@ pub const EXAMPLES: &[(&str, Example)] = &[
     (
         "curfew-server",
         Example {
-            line: "curfew-server grant create alice --labels env=prod,role=web --for 1h --login --sudo --reason INC-4711",
+            line: "curfew-server grant create alice --label env=prod,role=web --for 1h --login --sudo --reason INC-4711",
             meaning: "alice gets in on every host with both labels, for an hour.",
         },
     ),
     (
         "curfew-server-audit",
         Example {
-            line: "curfew-server audit --user alice --since 2026-11-21T20:00:00Z",
-            meaning: "What alice did since then, on the whole fleet.",
+            line: "curfew-server audit --user alice --since 2h",
+            meaning: "What alice did in the last two hours, on the whole fleet.",
+        },
+    ),
+    (
+        "curfew-server-revoke",
+        Example {
+            line: "curfew-server revoke --user alice --reason 'stolen laptop' --yes",
+            meaning: "Everything that alice has ends on all hosts; without --yes it says what that is.",
         },
     ),
     (
@@ -171,15 +178,15 @@ pub const EXAMPLES: &[(&str, Example)] = &[
     (
         "curfew-server-grant-create",
         Example {
-            line: "curfew-server grant create bob --labels role=db --from-time 2026-11-22T01:00:00Z --until 2026-11-22T05:00:00Z --login --sudo --run-as postgres --reason migration",
+            line: "curfew-server grant create bob --label role=db --from-time 2026-11-22T01:00:00Z --until 2026-11-22T05:00:00Z --login --sudo --run-as postgres --reason migration",
             meaning: "A window to come, on all hosts of a role.",
         },
     ),
     (
         "curfew-server-init",
         Example {
-            line: "curfew-server init --config /etc/curfew/server.toml",
-            meaning: "As the package has it: the configuration says where everything goes. Then `systemctl enable --now curfew-server`.",
+            line: "curfew-server init --origin https://curfew.example.org:8443",
+            meaning: "For the package's service: the URL goes into /etc/curfew/server.toml. Then `systemctl enable --now curfew-server`.",
         },
     ),
     (

@@ -5,7 +5,7 @@ use super::{Problems, paging};
 use crate::body::Params;
 use crate::endpoint::Endpoint;
 use crate::refusal::Refusal;
-use crate::store::{TrailFilter, TrailRow};
+use crate::store::{Order, TrailFilter, TrailRow};
 use axum::Json;
 use axum::extract::State;
 use curfew_protocol::grant::Text;
@@ -31,6 +31,9 @@ pub(crate) struct AuditItem {
     /// When, by the host's clock.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
+    /// When it came here, by this endpoint's clock.
+    #[schema(value_type = String, format = DateTime)]
+    pub received_at: Timestamp,
     /// Whose word it is: `endpoint` for this endpoint's own log, and `host` for what the host says, whatever the event is called.
     pub source: Source,
     /// What, such as `login.permitted` on a host or `grant.created` here.
@@ -54,10 +57,26 @@ pub(crate) struct AuditItem {
     pub record: Box<RawValue>,
 }
 
-/// A page of the audit.
+/// In which order.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = AuditOrder)]
+pub(crate) enum OrderBy {
+    /// By when it happened, as its host says.
+    #[default]
+    Time,
+    /// The same backwards.
+    Newest,
+    /// By when it came here, for whoever follows; `since` and `until` are such times then.
+    Arrival,
+    /// The same backwards.
+    Latest,
+}
+
+/// A page of the audit. It may have fewer records than were asked for, or none, and still a next one.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct AuditList {
-    /// The records, in the order of time.
+    /// The records, in the order that was asked for.
     pub records: Vec<AuditItem>,
     /// `after` of the next page.
     pub next: Option<String>,
@@ -87,7 +106,11 @@ pub(super) struct AuditQuery {
     /// Before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// `next` of the page before.
+    /// `time`, `newest`, `arrival` or `latest`.
+    #[serde(default)]
+    #[param(inline)]
+    order: OrderBy,
+    /// `next` of the page before, in the same order.
     after: Option<String>,
     /// How many at most: 1 to 1000, 100 unless given.
     limit: Option<i64>,
@@ -98,6 +121,7 @@ impl From<TrailRow> for AuditItem {
         let (host, host_name) = row.host.unzip();
         Self {
             time: row.time,
+            received_at: row.received_at,
             source: if row.by_host { Source::Host } else { Source::Endpoint },
             event: row.event,
             host,
@@ -137,10 +161,16 @@ pub(super) async fn list(
         by_host: query.source.map(|source| source == Source::Host),
         since: query.since,
         until: query.until,
+        order: match query.order {
+            OrderBy::Time => Order::Time,
+            OrderBy::Newest => Order::NewestFirst,
+            OrderBy::Arrival => Order::Arrival,
+            OrderBy::Latest => Order::LatestArrivalFirst,
+        },
         after,
         limit,
     };
-    let rows = endpoint.store.trail(&filter).await?;
-    let next = paging::next(&rows, limit, |row| row.place.to_string());
-    Ok(Json(AuditList { records: rows.into_iter().map(Into::into).collect(), next }))
+    let page = endpoint.store.trail(&filter).await?;
+    let next = page.next.map(|place| place.to_string());
+    Ok(Json(AuditList { records: page.rows.into_iter().map(Into::into).collect(), next }))
 }

@@ -1,10 +1,12 @@
 //! Which administrator calls: the one whose token it is, or who is on the machine itself.
 
+use super::access::WhoCalls;
 use crate::endpoint::Endpoint;
 use crate::host_api::{bearer, known};
-use crate::listener::{LocalAdministrator, Who};
+use crate::listener::{LocalAdministrator, Place, Who};
 use crate::refusal::{Refusal, refuse};
 use crate::secret::Hash;
+use crate::sign_ins::{Attempt, Presented};
 use crate::store::Act;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -27,20 +29,33 @@ impl FromRequestParts<Arc<Endpoint>> for Admin {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
-        if let (Some(local), None) = (parts.extensions.get::<LocalAdministrator>(), parts.headers.get(AUTHORIZATION)) {
-            return Ok(Self(local.0.to_string()));
+        let admin = signed_in(parts, endpoint).await?;
+        if let Some(who) = parts.extensions.get::<WhoCalls>() {
+            who.is(&admin.0);
         }
-        let hash = Hash::of(bearer(&parts.headers)?);
-        let name = match hash {
-            Some(hash) => endpoint.store.admin(&hash).await?,
-            None => None,
-        };
-        match name {
-            Some(name) => known(parts, Who::Administrator).map(|()| Self(name)),
-            None => refuse(
+        Ok(admin)
+    }
+}
+
+async fn signed_in(parts: &Parts, endpoint: &Endpoint) -> Result<Admin, Refusal> {
+    if let (Some(local), None) = (parts.extensions.get::<LocalAdministrator>(), parts.headers.get(AUTHORIZATION)) {
+        return Ok(Admin(local.0.to_string()));
+    }
+    let from = parts.extensions.get::<Arc<Place>>().map(|place| place.address());
+    let failed = |presented| endpoint.sign_ins.failed(Attempt { from, presented }, Timestamp::now());
+    let token = bearer(&parts.headers).inspect_err(|_| failed(Presented::Nothing))?;
+    let known_token = match Hash::of(token) {
+        Some(hash) => endpoint.store.admin(&hash).await?,
+        None => None,
+    };
+    match known_token {
+        Some((name, true)) => known(parts, Who::Administrator).map(|()| Admin(name)),
+        other => {
+            failed(other.map_or(Presented::Unknown, |(name, _)| Presented::Revoked(name)));
+            refuse(
                 ProblemKind::Unauthorized,
                 "the administrator's token is unknown or revoked; on the server: curfew-server admin-token create NAME",
-            ),
+            )
         }
     }
 }

@@ -72,14 +72,10 @@ pub(crate) struct NewGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 1024)]
     pub requested_by: Option<String>,
-    /// Who approved it; the administrator who makes it, if left out.
+    /// Who approved it: the administrator who makes it, and nobody else. Who else agreed is for `reason` or `ticket`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 64)]
+    #[schema(max_items = 1)]
     pub approved_by: Vec<String>,
-    /// The policy that allowed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1024)]
-    pub policy: Option<String>,
 }
 
 /// A grant, its hosts, and what became of it.
@@ -107,6 +103,9 @@ pub(crate) struct GrantEntry {
     pub revoked_by: Option<String>,
     /// Why it was revoked.
     pub revoke_reason: Option<String>,
+    /// How many hosts have it in their sets; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<usize>,
 }
 
 /// Where a grant is in its life.
@@ -178,7 +177,12 @@ impl GrantEntry {
             revoked_at: row.revoked_at,
             revoked_by: row.revoked_by,
             revoke_reason: row.revoke_reason,
+            hosts: None,
         }
+    }
+
+    fn on(self, hosts: usize) -> Self {
+        Self { hosts: Some(hosts), ..self }
     }
 }
 
@@ -200,11 +204,17 @@ impl NewGrant {
 
     fn grant(&self, admin: &str, now: Timestamp) -> Result<Grant, Refusal> {
         let (not_before, not_after) = self.window(now)?;
-        let approved_by = if self.approved_by.is_empty() { vec![admin.to_owned()] } else { self.approved_by.clone() };
+        if let Some((index, name)) = self.approved_by.iter().enumerate().find(|(_, name)| *name != admin) {
+            // Nobody approves in another one's name.
+            let problem = format!(
+                "field `approved_by[{index}]`: {name:?} is not who calls; that is {admin:?}, and approves. Say in `reason` or `ticket` who else agreed"
+            );
+            return refuse(ProblemKind::BadRequest, problem);
+        }
         let mut document = json!({
             "id": self.id.clone().unwrap_or_else(new_id), "user": self.user, "not_before": not_before, "not_after": not_after,
             "login": self.login, "sudo": self.sudo, "reason": self.reason, "ticket": self.ticket,
-            "requested_by": self.requested_by.as_deref().unwrap_or(admin), "approved_by": approved_by, "policy": self.policy
+            "requested_by": self.requested_by.as_deref().unwrap_or(admin), "approved_by": [admin]
         });
         if let Some(fields) = document.as_object_mut() {
             fields.retain(|_, value| !value.is_null());
@@ -295,8 +305,8 @@ pub(super) async fn create(
     let new: NewGrant = body::json(body).await?;
     let act = admin.act();
     let (target, grant) = (new.target()?, new.grant(&admin.0, act.now)?);
-    let row = endpoint.store.add_grant(&grant, &target, act).await?;
-    Ok((StatusCode::CREATED, Json(GrantEntry::new(row, act.now))))
+    let (row, hosts) = endpoint.store.add_grant(&grant, &target, act).await?;
+    Ok((StatusCode::CREATED, Json(GrantEntry::new(row, act.now).on(hosts))))
 }
 
 /// Show a grant
@@ -310,7 +320,9 @@ pub(super) async fn show(
     _: Admin,
     Named(id): Named,
 ) -> Result<Json<GrantEntry>, Refusal> {
-    Ok(Json(GrantEntry::new(endpoint.store.grant(&id).await?, Timestamp::now())))
+    let row = endpoint.store.grant(&id).await?;
+    let hosts = endpoint.store.hosts_with(&id).await?;
+    Ok(Json(GrantEntry::new(row, Timestamp::now()).on(hosts)))
 }
 
 /// Revoke a grant

@@ -8,7 +8,7 @@ use crate::documents::AccessRequestDocument;
 use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, refuse};
 use crate::secret::new_id;
-use crate::store::{RequestRow, RequestState};
+use crate::store::{RequestFilter, RequestRow, RequestState};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -47,11 +47,14 @@ pub(crate) struct RequestEntry {
     pub grant: Option<String>,
 }
 
-/// Requests.
+/// A page of requests.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct RequestList {
-    /// The requests, the newest first.
+    /// The requests: those that wait for a decision, then the others, each the newest first.
     pub requests: Vec<RequestEntry>,
+    /// `after` of the next page.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
@@ -69,6 +72,14 @@ pub(super) enum State3 {
 pub(super) struct RequestQuery {
     /// Those in this state.
     state: Option<State3>,
+    /// Those of this host, by id or name.
+    #[param(value_type = Option<String>)]
+    host: Option<Text>,
+    /// Those of this user.
+    #[param(value_type = Option<String>)]
+    user: Option<Text>,
+    /// `next` of the page before.
+    after: Option<String>,
     /// How many at most: 1 to 1000, 100 unless given.
     limit: Option<i64>,
 }
@@ -124,8 +135,17 @@ pub(super) async fn list(
         State3::Approved => RequestState::Approved,
         State3::Denied => RequestState::Denied,
     });
-    let rows = endpoint.store.requests(state, paging::limit(query.limit)?).await?;
-    Ok(Json(RequestList { requests: rows.into_iter().map(Into::into).collect() }))
+    let limit = paging::limit(query.limit)?;
+    let after = query.after.map(|after| after.parse()).transpose();
+    let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
+    let host = match query.host {
+        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        None => None,
+    };
+    let filter = RequestFilter { state, host, user: query.user.map(Into::into), after, limit };
+    let rows = endpoint.store.requests(&filter).await?;
+    let next = paging::next(&rows, limit, |row| row.place().to_string());
+    Ok(Json(RequestList { requests: rows.into_iter().map(Into::into).collect(), next }))
 }
 
 /// Show a request
@@ -162,8 +182,8 @@ pub(super) async fn approve(
         return refuse(ProblemKind::Conflict, "the request can't be read; deny it, and have it made again");
     };
     let act = admin.act();
-    let (begin, end) =
-        grants::window(grants::whole(act.now), None, Some(approval.seconds.unwrap_or(asked.seconds)), act.now)?;
+    let seconds = approval.seconds.unwrap_or(asked.seconds);
+    let (begin, end) = grants::window(grants::whole(act.now), None, Some(seconds), act.now)?;
     let mut document = json!({
         "id": new_id(), "user": asked.user, "not_before": begin, "not_after": end, "login": asked.login, "sudo": asked.sudo,
         "reason": asked.reason, "ticket": asked.ticket, "requested_by": asked.user, "approved_by": [admin.0], "request": id
@@ -172,7 +192,7 @@ pub(super) async fn approve(
         fields.retain(|_, value| !value.is_null());
     }
     let grant = grants::checked(&document)?;
-    endpoint.store.approve(&id, &grant, act).await?;
+    endpoint.store.approve(&id, &grant, [asked.seconds, seconds], act).await?;
     let row = endpoint.store.grant(grant.id.as_str()).await?;
     Ok(Json(GrantEntry::new(row, act.now)))
 }

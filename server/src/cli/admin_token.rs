@@ -27,9 +27,9 @@ pub(super) enum AdminToken {
 
 impl AdminToken {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let who = local::who();
         let (_, store) = local::store(global).await?;
         let failed = |error: &dyn std::error::Error| CliError::Failed(error.to_string());
-        let who = local::who();
         let act = Act { admin: &who, now: Timestamp::now() };
         match self {
             Self::Create { name } => {

@@ -1,13 +1,16 @@
 //! `curfew-server audit`.
 
+mod follow;
+
 use super::client::{Client, query};
 use super::{CliError, Global, output};
 use crate::admin_api::audit::{AuditItem, AuditList, Source};
+use crate::duration;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use reqwest::Method;
 
-/// Who did what, where and when: on all hosts, and at this endpoint.
+/// Who did what, where and when: on all hosts, and at this endpoint, the oldest first.
 #[derive(Args, Debug)]
 pub(super) struct Audit {
     /// On this host, by id or name; a host that was removed, by its id.
@@ -25,15 +28,21 @@ pub(super) struct Audit {
     /// By this one's word: endpoint or host. A host may call what it says as it likes; SOURCE tells who says it.
     #[arg(long, value_parser = source)]
     source: Option<Source>,
-    /// From this time on: 2026-11-21T20:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// From this time on: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or an age such as 2h or 1d.
+    #[arg(long, value_name = "TIME", value_parser = duration::past)]
     since: Option<Timestamp>,
-    /// Before this time.
-    #[arg(long, value_name = "TIME")]
+    /// Before this time, written the same way.
+    #[arg(long, value_name = "TIME", value_parser = duration::past)]
     until: Option<Timestamp>,
     /// The first so many.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "last")]
     limit: Option<usize>,
+    /// The last so many. With --follow, 10 unless given.
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    /// Print the last ones, and then what comes, in the order of its coming, until it is interrupted.
+    #[arg(long, conflicts_with_all = ["until", "limit"])]
+    follow: bool,
     /// How to print it; --json is --format json, one record a line.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -68,22 +77,16 @@ impl Audit {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let client = Client::new(global)?;
         let format = if global.json { Format::Json } else { self.format };
+        if self.follow {
+            return follow::run(&self, &client, format).await;
+        }
+        if let Some(last) = self.last {
+            return output::text(&print(format, &self.last(&client, last).await?, true)?);
+        }
         let most = self.limit.unwrap_or(usize::MAX);
-        let (mut after, mut printed) = (None, 0);
-        let mut first = true;
+        let (mut after, mut printed, mut first) = (None, 0, true);
         while printed < most {
-            let parameters = [
-                ("host", self.host.clone()),
-                ("user", self.user.clone()),
-                ("grant", self.grant.clone()),
-                ("event", self.event.clone()),
-                ("source", self.source.map(source_name)),
-                ("since", self.since.map(|time| time.to_string())),
-                ("until", self.until.map(|time| time.to_string())),
-                ("after", after),
-                ("limit", Some((most - printed).min(1000).to_string())),
-            ];
-            let page: AuditList = client.ask(Method::GET, &format!("/v1/admin/audit{}", query(&parameters))).await?;
+            let page = self.page(&client, [("after", after), ("limit", Some(at_once(most - printed)))]).await?;
             // A page at a time: the whole may be long.
             output::text(&print(format, &page.records, first)?)?;
             printed += page.records.len();
@@ -95,6 +98,49 @@ impl Audit {
         }
         Ok(())
     }
+
+    /// The last so many, the oldest of them first.
+    async fn last(&self, client: &Client, most: usize) -> Result<Vec<AuditItem>, CliError> {
+        let (mut items, mut after) = (Vec::new(), None);
+        while items.len() < most {
+            let parameters =
+                [("order", Some("newest".into())), ("after", after), ("limit", Some(at_once(most - items.len())))];
+            let page = self.page(client, parameters).await?;
+            items.extend(page.records);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        items.reverse();
+        Ok(items)
+    }
+
+    /// A page of what is asked for.
+    async fn page<const N: usize>(
+        &self,
+        client: &Client,
+        which: [(&str, Option<String>); N],
+    ) -> Result<AuditList, CliError> {
+        let mut parameters = vec![
+            ("host", self.host.clone()),
+            ("user", self.user.clone()),
+            ("grant", self.grant.clone()),
+            ("event", self.event.clone()),
+            ("source", self.source.map(source_name)),
+        ];
+        let named = |name: &str| which.iter().any(|(other, _)| *other == name);
+        let times = [("since", self.since), ("until", self.until)];
+        let times = times.into_iter().filter(|(name, _)| !named(name));
+        parameters.extend(times.map(|(name, time)| (name, time.map(|time| time.to_string()))));
+        parameters.extend(which);
+        client.ask(Method::GET, &format!("/v1/admin/audit{}", query(&parameters))).await
+    }
+}
+
+/// How many are asked for at once.
+fn at_once(most: usize) -> String {
+    most.min(1000).to_string()
 }
 
 fn print(format: Format, items: &[AuditItem], first: bool) -> Result<String, CliError> {

@@ -142,7 +142,10 @@ fn own_url(config: &Result<Config, CliError>) -> Result<String, CliError> {
 /// The configuration's CA, for the server that the configuration is of.
 fn own_ca(config: Option<&Config>, url: &str) -> Option<PathBuf> {
     let config = config?;
-    let own = config.origins.iter().any(|origin| origin == url);
+    let is_here = ["https://localhost", "https://127.0.0.1", "https://[::1]"]
+        .iter()
+        .any(|here| url.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+    let own = is_here || config.origins.iter().any(|origin| origin == url);
     (own && !config.ca.as_os_str().is_empty() && config.ca.exists()).then(|| config.ca.clone())
 }
 

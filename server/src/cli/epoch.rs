@@ -1,7 +1,9 @@
 //! `curfew-server epoch`.
 
 use super::{CliError, Global, local, output};
+use crate::store::Act;
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde_json::json;
 
 /// The epoch: the number before the version of every set.
@@ -18,8 +20,10 @@ pub(super) enum Epoch {
 impl Epoch {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let Self::Bump = self;
+        let who = local::who();
         let (_, store) = local::store(global).await?;
-        let epoch = store.bump_epoch().await.map_err(|error| CliError::Failed(error.to_string()))?;
+        let act = Act { admin: &who, now: Timestamp::now() };
+        let epoch = store.bump_epoch(act).await.map_err(|error| CliError::Failed(error.to_string()))?;
         store.close().await;
         output::print(global, &json!({"epoch": epoch}), |_| format!("the epoch is {epoch}\n"))
     }

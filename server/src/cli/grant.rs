@@ -3,11 +3,11 @@
 mod revocation;
 
 use super::client::{Client, query, segment};
+use super::host::joined;
 use super::{CliError, Global, output};
 use crate::admin_api::grants::{GrantEntry, GrantList, NewGrant, State4};
 use crate::documents::{GrantDocument, LoginDocument, SudoDocument};
 use crate::duration;
-use crate::labels::Labels;
 use clap::{Args, Subcommand};
 use curfew_protocol::display;
 use curfew_protocol::grant::Text;
@@ -61,17 +61,17 @@ pub(super) struct Create {
     /// The host, by id or name.
     #[arg(long, required_unless_present = "labels", conflicts_with = "labels")]
     host: Option<String>,
-    /// The hosts that have all these labels: env=prod,role=web
-    #[arg(long, value_name = "LABELS")]
-    labels: Option<Labels>,
+    /// The hosts that have this label: env=prod. Can be given again, or as env=prod,role=web: those that have all of them.
+    #[arg(long = "label", alias = "labels", value_name = "LABEL")]
+    labels: Vec<String>,
     /// How long it holds: 90s, 30m, 8h, 2d.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, required_unless_present = "until", conflicts_with = "until")]
     length: Option<Duration>,
-    /// When it ends: 2026-11-21T20:30:00Z
-    #[arg(long, value_name = "TIME")]
+    /// When it ends: 2026-11-21T20:30:00Z, or a date or time in your zone.
+    #[arg(long, value_name = "TIME", value_parser = duration::coming)]
     until: Option<Timestamp>,
-    /// When it begins; now, if left out.
-    #[arg(long, value_name = "TIME")]
+    /// When it begins: a time, a date, or in how long; now, if left out.
+    #[arg(long, value_name = "TIME", value_parser = duration::coming)]
     from_time: Option<Timestamp>,
     /// Let them log in.
     #[arg(long)]
@@ -100,9 +100,6 @@ pub(super) struct Create {
     /// Who asked for it; you, if left out.
     #[arg(long, value_name = "NAME")]
     requested_by: Option<String>,
-    /// Who approved it; you, if left out. Can be given again.
-    #[arg(long, value_name = "NAME")]
-    approved_by: Vec<String>,
     /// Its id, to be sure that it is made once; a new one, if left out.
     #[arg(long)]
     id: Option<String>,
@@ -125,7 +122,11 @@ impl Grant {
             Self::Create(create) => {
                 let entry: GrantEntry = client.post("/v1/admin/grants", &create.order()?).await?;
                 let grant = document(&entry)?;
-                output::print(global, &entry, |_| format!("{}\n", grant.id))
+                output::print(global, &entry, |_| format!("{}\n", grant.id))?;
+                if !global.json {
+                    eprintln!("curfew-server: {}", output::printable(&reach(&entry, &grant)));
+                }
+                Ok(())
             }
             Self::List { host, user, state } => {
                 let entries = all(&client, host, user, state).await?;
@@ -150,6 +151,7 @@ impl Grant {
 impl Create {
     fn order(self) -> Result<NewGrant, CliError> {
         let login = self.login || !self.sudo;
+        let labels = joined(&self.labels)?;
         let narrowed = !self.from.is_empty() || !self.services.is_empty();
         if narrowed && !login {
             return Err(CliError::Usage("--from and --service narrow logins; add --login".into()));
@@ -158,7 +160,7 @@ impl Create {
         let run_as = if self.run_as.is_empty() { vec!["root".into()] } else { self.run_as };
         Ok(NewGrant {
             host: self.host,
-            labels: self.labels,
+            labels: (!labels.is_empty()).then_some(labels),
             id: self.id,
             user: self.user,
             not_before: self.from_time,
@@ -169,10 +171,27 @@ impl Create {
             reason: self.reason,
             ticket: self.ticket,
             requested_by: self.requested_by,
-            approved_by: self.approved_by,
-            policy: None,
+            approved_by: Vec::new(),
         })
     }
+}
+
+/// On how many hosts a new grant is. One that is on none is easily a label that was mistyped.
+fn reach(entry: &GrantEntry, grant: &GrantDocument) -> String {
+    let end = grant.not_after.parse().map_or_else(|_| grant.not_after.clone(), output::time);
+    match (&entry.labels, entry.hosts) {
+        (Some(labels), Some(0)) => format!(
+            "warning: no host has {labels}; the grant holds on hosts that get these labels until {end}. \
+             To see the labels of hosts: curfew-server host list; to take it back: curfew-server grant revoke {}",
+            grant.id
+        ),
+        (Some(labels), Some(hosts)) => format!("on {} with {labels}, until {end}", counted(hosts)),
+        _ => format!("on {}, until {end}", entry.host_name.as_deref().unwrap_or("one host")),
+    }
+}
+
+fn counted(hosts: usize) -> String {
+    if hosts == 1 { "1 host".into() } else { format!("{hosts} hosts") }
 }
 
 /// Every page.

@@ -13,9 +13,9 @@ use reqwest::Method;
 pub(super) enum Host {
     /// List hosts.
     List {
-        /// Those that have all these labels: env=prod,role=web
-        #[arg(long, value_name = "LABELS")]
-        labels: Option<Labels>,
+        /// Those that have this label: env=prod. Can be given again, or as env=prod,role=web: those that have all of them.
+        #[arg(long = "label", alias = "labels", value_name = "LABEL")]
+        labels: Vec<String>,
         /// Those that were removed.
         #[arg(long)]
         removed: bool,
@@ -30,7 +30,7 @@ pub(super) enum Host {
         /// Its name.
         name: HostName,
         /// A label of its: env=prod. Can be given again.
-        #[arg(long = "label", value_name = "LABEL")]
+        #[arg(long = "label", alias = "labels", value_name = "LABEL")]
         labels: Vec<String>,
     },
     /// Set and unset a host's labels. Grants by labels begin and cease to hold on it with this.
@@ -62,8 +62,13 @@ impl Host {
         let path = |host: &str| format!("/v1/admin/hosts/{}", segment(host));
         match self {
             Self::List { labels, removed } => {
-                let hosts = all(&client, labels.as_ref(), removed).await?;
-                output::print(global, &hosts, |hosts| table(hosts))
+                let labels = joined(&labels)?;
+                let hosts = all(&client, &labels, removed).await?;
+                output::print(global, &hosts, |hosts| table(hosts))?;
+                if !global.json && !labels.is_empty() {
+                    eprintln!("curfew-server: {} hosts with {labels}", hosts.len());
+                }
+                Ok(())
             }
             Self::Show { host } => {
                 let host: HostDocument = client.ask(Method::GET, &path(&host)).await?;
@@ -89,11 +94,11 @@ impl Host {
 }
 
 /// Every page.
-async fn all(client: &Client, labels: Option<&Labels>, removed: bool) -> Result<Vec<HostDocument>, CliError> {
+async fn all(client: &Client, labels: &Labels, removed: bool) -> Result<Vec<HostDocument>, CliError> {
     let (mut hosts, mut after) = (Vec::new(), None);
     loop {
         let parameters = [
-            ("labels", labels.map(ToString::to_string)),
+            ("labels", (!labels.is_empty()).then(|| labels.to_string())),
             ("removed", removed.then(|| "true".into())),
             ("after", after),
             ("limit", Some("1000".into())),

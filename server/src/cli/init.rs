@@ -1,20 +1,23 @@
 //! `curfew-server init`.
 
 use super::{CliError, Global, output};
+use crate::init::InitError;
+use crate::owner::{self, Owner};
 use crate::{config, init};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Make what a new endpoint needs: a database, a signing key, a certificate for trying it out, the first administrator's token.
 ///
-/// The token is printed this once. Nothing is overwritten. With --config and a file that is there, that file says where everything goes. Run by root, it gives
-/// the data to the user who owns the data folder.
+/// The token is printed this once. Nothing is overwritten, and where something fails, nothing is left. Without --data it is for the service: the
+/// configuration is /etc/curfew/server.toml, and --origin is written there. With --config and a file that is there, that file says where everything goes.
+/// Root makes what is in somebody else's folder as they: the data belongs to whoever serves it.
 #[derive(Args, Debug)]
 pub(super) struct Init {
-    /// Where the server keeps its data.
-    #[arg(long, value_name = "DIR", default_value = config::DATA)]
-    data: PathBuf,
+    /// Where the server keeps its data, with its configuration. [default: /var/lib/curfew-server, and the configuration in /etc/curfew]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// A URL by which hosts will reach it. Can be given again.
     #[arg(long = "origin", value_name = "URL")]
     origins: Vec<String>,
@@ -22,13 +25,22 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
-        let there = global.config.as_ref().is_some_and(|file| file.exists());
+        let config = match (&global.config, &self.data) {
+            (Some(file), _) => Some(file.clone()),
+            (None, Some(_)) => None,
+            (None, None) => Some(config::PATH.into()),
+        };
+        let there = config.as_ref().is_some_and(|file| file.exists());
         if self.origins.is_empty() && !there {
             return Err(CliError::Usage(
                 "name the URL by which hosts will reach it: --origin https://NAME:8443".into(),
             ));
         }
-        let made = init::run(&self.data, self.origins, global.config.clone()).await?;
+        let data = self.data.unwrap_or_else(|| config::DATA.into());
+        if let Some(owner) = init::foreign(&data)? {
+            return as_owner(owner, global, &data, &self.origins, config);
+        }
+        let made = init::run(&data, self.origins, config).await?;
         let file = made.config_file.display();
         let value = json!({
             "config": made.config_file, "ca": made.config.ca, "certificate_made": made.certificate, "kid": made.kid,
@@ -45,4 +57,41 @@ impl Init {
             )
         })
     }
+}
+
+/// Root's part of it, where the data is in somebody else's folder: the configuration, if that is elsewhere. Everything else they do themselves.
+fn as_owner(
+    owner: Owner,
+    global: &Global,
+    data: &Path,
+    origins: &[String],
+    config: Option<PathBuf>,
+) -> Result<(), CliError> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(CliError::from);
+    let mut program = owner.this_program();
+    program.arg("init").arg("--data").arg(absolute(data)?);
+    let mut before = None;
+    match &config {
+        // Theirs, too: they write it.
+        Some(file) if owner::of_folder_of(&absolute(file)?).map_err(InitError::from)?.is_some() => {
+            program.arg("--config").arg(absolute(file)?);
+            program.args(origins.iter().flat_map(|origin| ["--origin", origin.as_str()]));
+        }
+        Some(file) => {
+            before = init::configure(file, data, origins, owner)?;
+            program.arg("--config").arg(absolute(file)?);
+        }
+        None => drop(program.args(origins.iter().flat_map(|origin| ["--origin", origin.as_str()]))),
+    }
+    if global.json {
+        program.arg("--json");
+    }
+    let done = program.status()?;
+    if done.success() {
+        return Ok(());
+    }
+    if let (Some(before), Some(file)) = (before, &config) {
+        init::restore(file, before)?;
+    }
+    Err(CliError::Failed(format!("{} could not make the endpoint in {}; nothing is left of it", owner.name(), data.display())))
 }

@@ -20,7 +20,7 @@ pub(super) enum Token {
         #[arg(long)]
         name: Option<HostName>,
         /// A label that the host will have: env=prod. Can be given again.
-        #[arg(long = "label", value_name = "LABEL")]
+        #[arg(long = "label", alias = "labels", value_name = "LABEL")]
         labels: Vec<String>,
         /// For how long it is good: at most 15m.
         #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]

@@ -65,7 +65,7 @@ impl FromRequestParts<Arc<Endpoint>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
         let CallerOrRemoved(caller) = CallerOrRemoved::from_request_parts(parts, endpoint).await?;
-        if caller.standing.removed { Err(removed(&caller.host)) } else { Ok(caller) }
+        if caller.standing.host.removed { Err(removed(&caller.host)) } else { Ok(caller) }
     }
 }
 
@@ -79,11 +79,14 @@ impl FromRequestParts<Arc<Endpoint>> for CallerOrRemoved {
         if host.as_str() != path {
             return refuse(ProblemKind::Forbidden, format!("the token is of host {host}, and the path is of {path:?}"));
         }
+        // Those that wait for an answer get it before others ask anew.
+        endpoint.wake.calm().await;
         let standing = endpoint.store.standing(&host).await?;
-        let with_key = |it: Standing| it.key.clone().or_else(|| it.removed_key.clone()).map(|key| (it, key));
-        let Some((standing, key)) = standing.and_then(with_key) else { return Err(removed(&host)) };
+        let Some(standing) = standing else { return Err(removed(&host)) };
+        let key = standing.host.key.as_ref().or(standing.host.removed_key.as_ref());
+        let Some(key) = key else { return Err(removed(&host)) };
         let now = Timestamp::now();
-        let token = HostToken::verify_head(text, &key, &endpoint.config.origins, now);
+        let token = HostToken::verify_head(text, key, &endpoint.config.origins, now);
         let token = token.map_err(|error| refusal(&error))?;
         endpoint.spend(&token, now)?;
         known(parts, Who::Host)?;

@@ -22,9 +22,6 @@ use tokio::time::{Instant, timeout_at};
 static PREFER: HeaderName = HeaderName::from_static("prefer");
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// After how long a parked poll that could not look looks again, if nothing wakes it before.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
 /// Fetch a host's set
 ///
 /// With `If-None-Match` and `Prefer: wait=N`, the call is parked until the set changes or N seconds are over, and is answered with a freshly signed set
@@ -59,7 +56,7 @@ pub(super) async fn grants(
         let seen = Seen { at: Timestamp::now(), applied: Some((known.epoch, known.ver)) };
         endpoint.heard.note(&caller.host, seen);
     }
-    if caller.standing.removed && known == Some(current(&caller.standing)) {
+    if caller.standing.host.removed && known == Some(current(&caller.standing)) {
         // It has the last set, which is empty.
         return Err(removed(&caller.host));
     }
@@ -70,8 +67,7 @@ pub(super) async fn grants(
             let until = Instant::now() + Duration::from_secs(seconds).min(most);
             let host = caller.host.clone();
             drop((caller, headers));
-            changed(&endpoint, &host, known, until).await;
-            let mut response = fresh(&endpoint, &host).await?;
+            let mut response = later(&endpoint, &host, known, until).await?;
             response.headers_mut().insert(PREFERENCE_APPLIED.clone(), HeaderValue::from_static("wait"));
             Ok(response)
         }
@@ -80,37 +76,42 @@ pub(super) async fn grants(
     }
 }
 
-/// Returns when the host's version is not `known` any more, at `until`, or when the poll has to go. A database that is away for a while sends
-/// nobody home: the whole fleet would come again at once.
-async fn changed(endpoint: &Endpoint, host: &HostId, known: Version, until: Instant) {
+/// The answer to a poll that is parked: when the host's version is not `known` any more, at `until`, or when the poll has to go.
+async fn later(endpoint: &Endpoint, host: &HostId, known: Version, until: Instant) -> Result<Response, Refusal> {
     // The place first, the look then: a change between them wakes.
     let parked = endpoint.wake.park(host);
-    while Instant::now() < until {
-        let next = match endpoint.store.standing(host).await {
-            Ok(standing) if standing.as_ref().is_none_or(|standing| current(standing) != known) => return,
-            Ok(_) => until,
-            Err(error) => {
-                tracing::debug!(%error, %host, "a parked poll could not look");
-                until.min(Instant::now() + LOOK_AGAIN)
-            }
-        };
-        if timeout_at(next, parked.woken()).await == Ok(Woken::Leave) {
-            return;
+    loop {
+        let standing = endpoint.store.standing_at_last_look(host);
+        if standing.as_ref().is_none_or(|standing| current(standing) != known) {
+            // What woke it was read a moment ago.
+            return match standing {
+                Some(standing) => answer(sets::signed_so(&endpoint.store, &endpoint.keys, &endpoint.config, standing).await?),
+                None => Err(removed(host)),
+            };
+        }
+        if !matches!(timeout_at(until, parked.woken()).await, Ok(Woken::Look)) {
+            break;
         }
     }
+    drop(parked);
+    // That nothing changed is signed only by who can see it.
+    fresh(endpoint, host).await
 }
 
 /// Whether the host can have had this version: none is newer than the one of now.
 fn is_had(standing: &Standing, known: Version) -> bool {
-    (known.epoch, known.ver) <= (standing.epoch, standing.ver)
+    (known.epoch, known.ver) <= (standing.epoch, standing.host.ver)
 }
 
 fn current(standing: &Standing) -> Version {
-    Version { epoch: standing.epoch, ver: standing.ver }
+    Version { epoch: standing.epoch, ver: standing.host.ver }
 }
 
 async fn fresh(endpoint: &Endpoint, host: &HostId) -> Result<Response, Refusal> {
-    let SignedSet { version, text } = sets::signed_now(&endpoint.store, &endpoint.keys, &endpoint.config, host).await?;
+    answer(sets::signed_now(&endpoint.store, &endpoint.keys, &endpoint.config, host).await?)
+}
+
+fn answer(SignedSet { version, text }: SignedSet) -> Result<Response, Refusal> {
     let mut response = text.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     tag(&mut response, version)?;

@@ -46,7 +46,7 @@ pub(super) async fn change(
     let bad = |problem: String| Refusal::new(ProblemKind::BadRequest, problem);
     let text = std::str::from_utf8(&body).map_err(|_| bad("the body is no compact JWS".into()))?;
     let new = KeyChange::new_key(text).map_err(|error| bad(error.to_string()))?;
-    let Some(old) = endpoint.store.standing(&host).await?.and_then(|standing| standing.key) else {
+    let Some(old) = endpoint.store.standing(&host).await?.and_then(|standing| standing.host.key.clone()) else {
         return refuse(ProblemKind::NoSuchHost, format!("host {host} was removed, or never was there; enrol it again"));
     };
     if new == old {

@@ -134,6 +134,11 @@ impl Place {
         self.stranger.heard.store(millis(self.places.since.elapsed()), Ordering::Relaxed);
     }
 
+    /// Where the connection comes from, as far as addresses are told apart.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Returns when the connection has to leave.
     pub(super) async fn sent_away(&self) {
         self.stranger.leave.notified().await;

@@ -3,6 +3,7 @@
 use super::db::{Row, Tx, values};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use crate::secret::{Hash, new_id};
+use crate::sign_ins::Attempt;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -30,11 +31,33 @@ pub(crate) struct AdminToken {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// Sign-ins of one kind that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedSignIns {
+    pub attempt: Attempt,
+    pub count: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
 impl Store {
-    /// The name of the administrator whose token has this hash, unless it was revoked.
-    pub(crate) async fn admin(&self, hash: &Hash) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT name FROM admin_tokens WHERE hash = $1 AND revoked_at IS NULL";
-        self.db.one(sql, &values![hash.as_str()]).await?.map(|row| row.text("name")).transpose()
+    /// The name of the administrator whose token has this hash, and whether the token is good still.
+    pub(crate) async fn admin(&self, hash: &Hash) -> Result<Option<(String, bool)>, StoreError> {
+        let sql = "SELECT name, revoked_at FROM admin_tokens WHERE hash = $1";
+        let row = self.db.one(sql, &values![hash.as_str()]).await?;
+        row.map(|row| Ok((row.text("name")?, row.maybe_int("revoked_at")?.is_none()))).transpose()
+    }
+
+    /// Writes sign-ins that failed to the log.
+    pub(crate) async fn note_failed_sign_ins(&self, failed: &[FailedSignIns], now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        for FailedSignIns { attempt, count, first, last } in failed {
+            let (token, name) = attempt.presented.words();
+            let details =
+                json!({"from": attempt.from, "token": token, "name": name, "count": count, "first": first, "last": last});
+            log(&mut tx, Act { admin: "", now }, "admin.denied", [None; 3], details).await?;
+        }
+        tx.commit().await
     }
 
     /// Keeps a new token.
@@ -45,17 +68,9 @@ impl Store {
             return Err(ChangeError::Conflict(problem));
         }
         let mut tx = self.db.begin_change().await?;
-        if tx.one("SELECT id FROM admin_tokens WHERE name = $1", &values![name]).await?.is_some() {
-            // Names are not used again: the log would not say whom it means.
-            let problem = format!("there is, or was, an administrator's token {name:?}; take another name");
-            return Err(ChangeError::Conflict(problem));
-        }
-        let id = new_id();
-        let sql = "INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)";
-        tx.run(sql, &values![&id, name, hash.as_str(), micros(act.now)]).await?;
-        log(&mut tx, act, "admin.added", [None; 3], json!({"id": id, "name": name})).await?;
+        let token = add_admin(&mut tx, name, hash, act).await?;
         tx.commit().await?;
-        Ok(AdminToken { id, name: name.into(), created_at: act.now, revoked_at: None })
+        Ok(token)
     }
 
     /// Every token.
@@ -77,6 +92,20 @@ impl Store {
         tx.commit().await?;
         Ok(token)
     }
+}
+
+/// A new administrator's token.
+pub(super) async fn add_admin(tx: &mut Tx<'_>, name: &str, hash: &Hash, act: Act<'_>) -> Result<AdminToken, ChangeError> {
+    if tx.one("SELECT id FROM admin_tokens WHERE name = $1", &values![name]).await?.is_some() {
+        // Names are not used again: the log would not say whom it means.
+        let problem = format!("there is, or was, an administrator's token {name:?}; take another name");
+        return Err(ChangeError::Conflict(problem));
+    }
+    let id = new_id();
+    let sql = "INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)";
+    tx.run(sql, &values![&id, name, hash.as_str(), micros(act.now)]).await?;
+    log(tx, act, "admin.added", [None; 3], json!({"id": id, "name": name})).await?;
+    Ok(AdminToken { id, name: name.into(), created_at: act.now, revoked_at: None })
 }
 
 /// Adds to the log what was done, in the transaction that does it. `on` is the host, the user and the grant.

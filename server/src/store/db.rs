@@ -1,11 +1,12 @@
 //! SQLite and PostgreSQL behind one interface: the same SQL text with `$n`, values that are numbers or texts, rows that are read by name.
 //!
-//! What a committed transaction changed comes out of [`Changes`]: on SQLite from this process itself, on PostgreSQL by `NOTIFY` in the same
+//! That a committed transaction changed something comes out of [`Told`]: on SQLite from this process itself, on PostgreSQL by `NOTIFY` in the same
 //! transaction, so that every server on the database hears of it.
 
 mod listen;
 mod migrations;
 mod tx;
+mod write_ahead;
 
 pub(super) use tx::Tx;
 
@@ -14,27 +15,31 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use crate::config;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use self::write_ahead::Ahead;
 use std::fs::File;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// How long somebody waits for a connection or a lock before the database counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What changed, for whoever waits for it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Change {
-    /// The sets of these hosts.
-    Hosts(Vec<String>),
-    /// The sets of all hosts, perhaps, and the keys that sign them.
-    All,
-}
+/// How many rows are read ahead of whoever asked.
+const ROW_BUFFER: usize = 1024;
 
-/// Changes as they are committed, by whichever server.
-pub(crate) type Changes = UnboundedReceiver<Change>;
+/// The memory of the connection that writes, as SQLite has it: 64 MiB. The audit's indexes are written all over.
+const WRITERS_CACHE: &str = "-65536";
+
+/// After how many pages that were written ahead (32 MiB) a change itself brings them to their place, if nobody has done so before.
+const AT_THE_LATEST: &str = "8192";
+
+/// That something has changed, as it is committed by whichever server.
+pub(super) type Told = UnboundedReceiver<()>;
 
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +70,18 @@ pub(crate) struct Lock(#[allow(dead_code)] Option<File>);
 impl Lock {
     /// Takes it; on PostgreSQL there is nothing to take.
     pub(crate) fn take(url: &str) -> Result<Self, OpenError> {
-        let Some(file) = url.strip_prefix("sqlite://") else { return Ok(Self(None)) };
-        let path = PathBuf::from(format!("{file}.server"));
-        let lock = File::options().create(true).append(true).open(&path);
-        let lock = lock.map_err(|source| OpenError::Lock { path: path.clone(), source })?;
+        let Some(file) = config::sqlite_file(url) else { return Ok(Self(None)) };
+        let mut path = file.as_os_str().to_owned();
+        path.push(".server");
+        let path = PathBuf::from(path);
+        let failed = |source| OpenError::Lock { path: path.clone(), source };
+        let flags = nix::libc::O_NOFOLLOW;
+        let lock = File::options().create(true).append(true).custom_flags(flags).open(&path).map_err(failed)?;
+        if nix::unistd::geteuid().is_root() {
+            // Whoever has the database serves it next time, and needs this.
+            let owner = std::fs::symlink_metadata(file).map_err(failed)?;
+            std::os::unix::fs::fchown(&lock, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
         match lock.try_lock() {
             Ok(()) => Ok(Self(Some(lock))),
             Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: file.into() }),
@@ -99,7 +112,7 @@ pub(super) enum Row {
 #[derive(Debug)]
 pub(super) enum Db {
     /// An SQLite file in WAL mode: many readers, one writer, and no waiting of one for the other.
-    Sqlite { readers: SqlitePool, writer: SqlitePool, changes: UnboundedSender<Change> },
+    Sqlite { readers: SqlitePool, writer: SqlitePool, changes: UnboundedSender<()>, ahead: Ahead },
     /// A PostgreSQL.
     Postgres { pool: PgPool },
 }
@@ -121,25 +134,29 @@ use statement;
 
 impl Db {
     /// Opens the database and brings its tables up to date.
-    pub(super) async fn open(url: &str, connections: u32) -> Result<(Self, Changes), OpenError> {
-        let shown = crate::config::shown(url);
+    pub(super) async fn open(url: &str, connections: u32) -> Result<(Self, Told), OpenError> {
+        let shown = config::shown(url);
         let (sender, changes) = mpsc::unbounded_channel();
         let failed = |source| OpenError::Connect { url: shown.clone(), source };
         let migrate = |source| OpenError::Migrate { url: shown.clone(), source };
-        let db = if url.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(url)
-                .map_err(|source| OpenError::Url { url: shown.clone(), source })?
+        let db = if let Some(file) = config::sqlite_file(url) {
+            let options = SqliteConnectOptions::new()
+                .filename(file)
                 .journal_mode(SqliteJournalMode::Wal)
                 // An answer that says "stored" outlives a power loss.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(PATIENCE);
+                .busy_timeout(PATIENCE)
+                // Rows come from a thread: the more at a time, the fewer turns of both.
+                .row_buffer_size(ROW_BUFFER);
+            let ahead = Ahead::of(options.get_filename());
             let pool =
                 |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).idle_timeout(None);
-            let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+            let writer = options.clone().pragma("cache_size", WRITERS_CACHE).pragma("wal_autocheckpoint", AT_THE_LATEST);
+            let writer = pool(1).connect_with(writer).await.map_err(failed)?;
             migrations::all().run(&writer).await.map_err(migrate)?;
             let readers = pool(connections).connect_with(options).await.map_err(failed)?;
-            Self::Sqlite { readers, writer, changes: sender }
+            Self::Sqlite { readers, writer, changes: sender, ahead }
         } else {
             // One more: the connection that listens stays taken.
             let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(PATIENCE);
@@ -151,6 +168,10 @@ impl Db {
                     ("statement_timeout", "60s"),
                     ("idle_in_transaction_session_timeout", "10s"),
                 ]);
+            // By itself at first: a pool tells only that it has waited.
+            let first = tokio::time::timeout(PATIENCE, options.connect()).await;
+            let first = first.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+            first.map_err(failed)?.close().await.map_err(failed)?;
             let pool = pool.connect_with(options).await.map_err(failed)?;
             migrations::all().run(&pool).await.map_err(migrate)?;
             listen::spawn(pool.clone(), sender);
@@ -166,6 +187,22 @@ impl Db {
                 writer.close().await;
             }
             Self::Postgres { pool } => pool.close().await,
+        }
+    }
+
+    /// The turn of one that adds to the audit.
+    pub(super) async fn turn_of_audit(&self) -> Option<SemaphorePermit<'_>> {
+        match self {
+            Self::Sqlite { ahead, .. } => ahead.turn().await,
+            Self::Postgres { .. } => None,
+        }
+    }
+
+    /// Brings what was written ahead to its place, again and again. Never ends.
+    pub(super) async fn tidy(&self) {
+        match self {
+            Self::Sqlite { readers, ahead, .. } => ahead.watch(readers).await,
+            Self::Postgres { .. } => std::future::pending().await,
         }
     }
 

@@ -4,16 +4,19 @@ mod by_labels;
 pub(super) mod capacity;
 mod insert;
 mod list;
+mod lockdown;
 mod revocation;
 
 pub(super) use by_labels::{ByLabels, Known};
 pub(super) use insert::insert;
+pub(crate) use lockdown::{Lockdown, LockdownFilter};
 pub(crate) use revocation::Waiting;
 
 use self::capacity::Load;
 use super::admins::{Act, log};
 use super::db::{Row, Tx, values};
-use super::hosts::{Standing, decode_labels};
+use super::fleet::Standing;
+use super::hosts::decode_labels;
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use crate::labels::Labels;
 use curfew_protocol::grant::{Grant, Text};
@@ -92,6 +95,15 @@ pub(super) struct SetGrant {
 }
 
 impl SetGrant {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it is in no set any more that says what [`since`] this.
+    pub(super) fn is_gone(&self, since: Timestamp) -> bool {
+        self.not_after <= since
+    }
+
     /// Whether it holds or will: then it takes room, and has to be in its hosts' sets. One that is over is there only where there is room.
     fn is_open(&self, now: Timestamp) -> bool {
         self.not_after > now
@@ -127,18 +139,25 @@ impl GrantRow {
 }
 
 impl Store {
-    /// Makes a grant.
+    /// Makes a grant. Returns how many hosts have it.
     pub(crate) async fn add_grant(
         &self,
         grant: &Grant,
         target: &Target,
         act: Act<'_>,
-    ) -> Result<GrantRow, ChangeError> {
+    ) -> Result<(GrantRow, usize), ChangeError> {
         let (mut tx, known) = self.begin_grants().await?;
-        insert(&mut tx, &known, grant, target, act).await?;
+        let hosts = insert(&mut tx, &known, grant, target, act).await?;
         let row = row_of(&mut tx, grant.id.as_str()).await?;
         tx.commit().await?;
-        Ok(row)
+        Ok((row, hosts))
+    }
+
+    /// How many hosts have a grant in their sets, or would if it held.
+    pub(crate) async fn hosts_with(&self, id: &str) -> Result<usize, StoreError> {
+        let sql = format!("SELECT COUNT(*) AS n FROM hosts WHERE removed_at IS NULL AND {HAVE_IT}");
+        let row = self.db.one(&sql, &values![id]).await?;
+        Ok(usize::try_from(row.map_or(Ok(0), |row| row.int("n"))?).unwrap_or_default())
     }
 
     /// The grant of this id.
@@ -165,13 +184,10 @@ impl Store {
             let (user, host) = (row.text("user_name")?, row.maybe_text("host")?);
             moved(&mut tx, id).await?;
             revocation::expect(&mut tx, id).await?;
-            match &host {
-                Some(host) if row.int("not_after")? > micros(act.now) => {
-                    capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
-                }
-                Some(_) => {}
-                None => by_labels::changed(&mut tx, id).await?,
+            if let Some(host) = host.as_deref().filter(|_| row.int("not_after").is_ok_and(|end| end > micros(act.now))) {
+                capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
             }
+            changed(&mut tx, id, host.is_some()).await?;
             let on = [host.as_deref(), Some(user.as_str()), Some(id)];
             log(&mut tx, act, "grant.revoked", on, json!({"reason": reason})).await?;
         }
@@ -180,27 +196,25 @@ impl Store {
         Ok(row)
     }
 
-    /// The grants of the set of a host that stands so, at `now` or a little later.
-    pub(crate) async fn grants_of(&self, standing: &Standing, now: Timestamp) -> Result<SetGrants, StoreError> {
-        let host = standing.id.as_str();
-        let sql = "SELECT id, not_after, created_at, document FROM grants WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
-        let rows = self.db.all(sql, &values![host, micros(since(now))]).await?;
-        let own = rows.iter().map(|row| SetGrant::read(row).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
-        let known = self.by_labels.after(standing.label_grants, &self.db).await?;
-        Ok(assembled(own.iter().chain(known.of(&standing.labels)), now))
-    }
-
     /// A change of grants, or of the labels that choose them, and the grants by labels as it finds them.
     pub(super) async fn begin_grants(&self) -> Result<(Tx<'_>, Arc<Known>), StoreError> {
         let mut tx = self.db.begin_change().await?;
-        let known = self.by_labels.locked(&mut tx).await?;
+        let known = self.fleet.by_labels().locked(&mut tx).await?;
         Ok((tx, known))
     }
 }
 
 /// What ended before this is in no set any more.
-fn since(now: Timestamp) -> Timestamp {
+pub(super) fn since(now: Timestamp) -> Timestamp {
     now.saturating_sub(STAYS).unwrap_or(now)
+}
+
+/// The grants of the set of a host that stands so.
+pub(super) fn grants_of(standing: &Standing, now: Timestamp) -> SetGrants {
+    if standing.host.removed {
+        return SetGrants::default();
+    }
+    assembled(standing.own.iter().chain(standing.known.of(&standing.host.labels)), now)
 }
 
 /// A set's grants: those that hold or will, and of those that are over the latest that there is room for.
@@ -225,12 +239,21 @@ fn assembled<'g>(grants: impl Iterator<Item = &'g Arc<SetGrant>>, now: Timestamp
     SetGrants { grants: taken.into_iter().map(|grant| grant.document.clone()).collect(), left_out }
 }
 
-/// Raises the version of every host that has the grant in its set.
-pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
-    let sql = format!("UPDATE hosts SET ver = ver + 1 WHERE {HAVE_IT} RETURNING id");
-    let rows = tx.all(&sql, &values![id]).await?;
-    let hosts = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
-    tx.changed(hosts);
+/// Raises the version of every host that has the grant in its set. Returns how many there are.
+pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError> {
+    let stamp = tx.stamp().await?;
+    let sql = format!("UPDATE hosts SET ver = ver + 1, changed = $2 WHERE {HAVE_IT}");
+    let hosts = tx.run(&sql, &values![id, stamp]).await?;
+    Ok(usize::try_from(hosts).unwrap_or(usize::MAX))
+}
+
+/// Notes that the grant of this id is new or another one, so that each server reads it once.
+pub(super) async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Result<(), StoreError> {
+    if !for_one_host {
+        return by_labels::changed(tx, id).await;
+    }
+    let stamp = tx.stamp().await?;
+    tx.run("UPDATE grants SET changed = $2 WHERE id = $1", &values![id, stamp]).await?;
     Ok(())
 }
 

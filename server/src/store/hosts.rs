@@ -34,23 +34,6 @@ pub(crate) struct Host {
     pub removed_at: Option<Timestamp>,
 }
 
-/// Where a host stands: what each of its calls needs to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Standing {
-    pub id: HostId,
-    pub labels: Labels,
-    pub key: Option<PublicKey>,
-    /// The key that it had when it was removed.
-    pub removed_key: Option<PublicKey>,
-    pub epoch: i64,
-    pub ver: i64,
-    /// How often the signing keys had changed when the version was this.
-    pub keys_changed: i64,
-    /// How often the grants by labels had.
-    pub label_grants: i64,
-    pub removed: bool,
-}
-
 /// What a host said of itself, lately.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
@@ -98,26 +81,6 @@ impl Store {
         self.db.all(&sql, &values).await?.iter().map(host).collect()
     }
 
-    /// Where a host stands; nothing for one that never was.
-    pub(crate) async fn standing(&self, id: &HostId) -> Result<Option<Standing>, StoreError> {
-        let sql =
-            "SELECT key_x, removed_key_x, ver, labels, removed_at, (SELECT value FROM counters WHERE name = 'epoch') AS epoch,
-                   (SELECT value FROM counters WHERE name = 'label_grants') AS label_grants,
-                   (SELECT value FROM counters WHERE name = 'keys') AS keys_changed FROM hosts WHERE id = $1";
-        let Some(row) = self.db.one(sql, &values![id.as_str()]).await? else { return Ok(None) };
-        Ok(Some(Standing {
-            id: id.clone(),
-            labels: decode_labels(&row.text("labels")?)?,
-            key: key(&row, "key_x")?,
-            removed_key: key(&row, "removed_key_x")?,
-            epoch: row.int("epoch")?,
-            ver: row.int("ver")?,
-            keys_changed: row.int("keys_changed")?,
-            label_grants: row.int("label_grants")?,
-            removed: row.maybe_int("removed_at")?.is_some(),
-        }))
-    }
-
     /// A host without a key, served from static files.
     pub(crate) async fn add_host(&self, name: &HostName, labels: &Labels, act: Act<'_>) -> Result<Host, ChangeError> {
         let (mut tx, known) = self.begin_grants().await?;
@@ -146,12 +109,13 @@ impl Store {
             capacity::check_host(&mut tx, &known, (id, &host.labels), Load::default(), act.now).await?;
         }
         let text = encode(&host.labels)?;
-        tx.run("UPDATE hosts SET labels = $2, ver = ver + 1 WHERE id = $1", &values![id, text]).await?;
+        let sql = "UPDATE hosts SET labels = $2, ver = ver + 1, changed = $3 WHERE id = $1";
+        let stamp = tx.stamp().await?;
+        tx.run(sql, &values![id, text, stamp]).await?;
         tx.run("DELETE FROM host_labels WHERE host = $1", &values![id]).await?;
         insert_labels(&mut tx, id, &host.labels).await?;
         let done = json!({"labels": host.labels, "set": set, "unset": unset});
         log(&mut tx, act, "host.labelled", [Some(id), None, None], done).await?;
-        tx.changed([id.to_owned()]);
         tx.commit().await?;
         host.ver += 1;
         Ok(host)
@@ -162,19 +126,19 @@ impl Store {
         let mut tx = self.db.begin_change().await?;
         let mut host = present(&mut tx, id_or_name).await?;
         let (id, now) = (host.id.as_str().to_owned(), micros(act.now));
-        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1, open_grants = 0, open_bytes = 0
-                   WHERE id = $1";
-        tx.run(sql, &values![&id, now]).await?;
+        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1, open_grants = 0, open_bytes = 0,
+                   changed = $3 WHERE id = $1";
+        let stamp = tx.stamp().await?;
+        tx.run(sql, &values![&id, now, stamp]).await?;
         tx.run("DELETE FROM host_labels WHERE host = $1", &values![&id]).await?;
         let sql = "INSERT INTO revocations (grant_id, host, epoch, ver)
                    SELECT g.id, h.id, (SELECT value FROM counters WHERE name = 'epoch'), h.ver FROM grants g JOIN hosts h ON h.id = g.host
                    WHERE g.host = $1 AND g.revoked_at IS NULL AND g.not_after > $2";
         tx.run(sql, &values![&id, now]).await?;
-        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed'
+        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed', changed = $4
                    WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
-        tx.run(sql, &values![&id, now, act.admin]).await?;
+        tx.run(sql, &values![&id, now, act.admin, stamp]).await?;
         log(&mut tx, act, "host.removed", [Some(id.as_str()), None, None], json!({"name": host.name})).await?;
-        tx.changed([id]);
         tx.commit().await?;
         host.removed_at = Some(act.now);
         host.key = None;
@@ -198,8 +162,9 @@ impl Store {
             }
             return Err(ChangeError::Conflict("another host has this key; make a new one".into()));
         }
-        let sql = "UPDATE hosts SET key_x = $3 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
-        let changed = tx.run(sql, &values![id.as_str(), old_x, new_x]).await? == 1;
+        let sql = "UPDATE hosts SET key_x = $3, changed = $4 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
+        let stamp = tx.stamp().await?;
+        let changed = tx.run(sql, &values![id.as_str(), old_x, new_x, stamp]).await? == 1;
         let kids = json!({"old": old.kid(), "new": new.kid()});
         if changed {
             log(&mut tx, Act { admin: "", now }, "host.key_changed", [Some(id.as_str()), None, None], kids).await?;
@@ -212,20 +177,22 @@ impl Store {
     /// the other, and so do changes, in another order.
     pub(crate) async fn note_seen(&self, seen: &[(HostId, Seen)]) -> Result<(), StoreError> {
         for some in seen.chunks(AT_A_TIME) {
-            let mut tx = self.db.begin_change().await?;
+            let (mut rows, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
             for (id, seen) in some {
-                let at = micros(seen.at);
-                match seen.applied {
-                    None => {
-                        let sql = "UPDATE hosts SET seen_at = $2 WHERE id = $1";
-                        tx.run(sql, &values![id.as_str(), at]).await?;
-                    }
-                    Some((epoch, ver)) => {
-                        let sql = "UPDATE hosts SET seen_at = $2, applied_epoch = $3, applied_ver = $4 WHERE id = $1";
-                        tx.run(sql, &values![id.as_str(), at, epoch, ver]).await?;
-                    }
-                }
+                let (epoch, ver) = seen.applied.unzip();
+                values.extend(values![id.as_str(), micros(seen.at), epoch, ver]);
+                let n = values.len();
+                rows.push(format!("(${}, ${}, ${}, ${n})", n - 3, n - 2, n - 1));
             }
+            // Both databases call the columns of VALUES so.
+            let sql = format!(
+                "UPDATE hosts SET seen_at = said.column2, applied_epoch = COALESCE(said.column3, applied_epoch),
+                     applied_ver = COALESCE(said.column4, applied_ver)
+                 FROM (VALUES {}) AS said WHERE hosts.id = said.column1",
+                rows.join(", ")
+            );
+            let mut tx = self.db.begin_change().await?;
+            tx.run(&sql, &values).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -249,8 +216,9 @@ pub(super) async fn insert(
     }
     let id = HostId::from_str(&new_id()).map_err(StoreError::Corrupt)?;
     let (key_x, text) = (key.map(PublicKey::x), encode(labels)?);
-    let sql = "INSERT INTO hosts (id, name, labels, key_x, created_at) VALUES ($1, $2, $3, $4, $5)";
-    tx.run(sql, &values![id.as_str(), name.as_str(), text, key_x.as_deref(), micros(now)]).await?;
+    let sql = "INSERT INTO hosts (id, name, labels, key_x, created_at, changed) VALUES ($1, $2, $3, $4, $5, $6)";
+    let stamp = tx.stamp().await?;
+    tx.run(sql, &values![id.as_str(), name.as_str(), text, key_x.as_deref(), micros(now), stamp]).await?;
     insert_labels(tx, id.as_str(), labels).await?;
     capacity::check_host(tx, known, (id.as_str(), labels), Load::default(), now).await?;
     Ok(Host {
@@ -298,7 +266,7 @@ pub(super) fn decode_labels(text: &str) -> Result<Labels, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(format!("labels {text:?}")))
 }
 
-fn key(row: &Row, column: &str) -> Result<Option<PublicKey>, StoreError> {
+pub(super) fn key(row: &Row, column: &str) -> Result<Option<PublicKey>, StoreError> {
     let key = row.maybe_text(column)?.map(|x| PublicKey::from_x(&x));
     key.transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
 }

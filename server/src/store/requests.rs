@@ -1,7 +1,7 @@
 //! What people on hosts ask for, and what became of it.
 
 use super::admins::{Act, log};
-use super::db::{Row, Tx, values};
+use super::db::{Row, Tx, Value, values};
 use super::grants::{insert, raw};
 use super::{ChangeError, Store, StoreError, Target, from_micros, maybe_from_micros, micros};
 use crate::secret::new_id;
@@ -9,8 +9,10 @@ use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::AccessRequest;
 use jiff::Timestamp;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value as Json, json};
+use std::fmt;
+use std::str::FromStr;
 
 /// The most requests of one host that wait for a decision.
 const MOST_PENDING: i64 = 100;
@@ -39,6 +41,56 @@ pub(crate) struct RequestRow {
     pub decided_by: Option<String>,
     pub decision_reason: Option<String>,
     pub grant: Option<String>,
+}
+
+/// Which requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestFilter {
+    pub state: Option<RequestState>,
+    pub host: Option<HostId>,
+    pub user: Option<String>,
+    pub after: Option<RequestPlace>,
+    pub limit: i64,
+}
+
+/// A place in the list of requests. It stays where it is, whatever is decided meanwhile.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct RequestPlace {
+    /// 0 among those that wait, and 1 among those that were decided.
+    rank: i64,
+    created_at: i64,
+    id: String,
+}
+
+impl RequestRow {
+    /// Its place in the list.
+    pub(crate) fn place(&self) -> RequestPlace {
+        let rank = i64::from(self.state != RequestState::Pending);
+        RequestPlace { rank, created_at: micros(self.created_at), id: self.id.clone() }
+    }
+}
+
+impl fmt::Display for RequestPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.rank, self.created_at, self.id)
+    }
+}
+
+impl FromStr for RequestPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is no place in the list of requests; take `next` of the page before");
+        let mut parts = text.splitn(3, '.');
+        let (Some(rank), Some(created_at), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(bad());
+        };
+        let number = |text: &str| text.parse().map_err(|_| bad());
+        if id.chars().any(char::is_control) {
+            return Err(bad());
+        }
+        Ok(Self { rank: number(rank)?, created_at: number(created_at)?, id: id.into() })
+    }
 }
 
 impl RequestState {
@@ -74,16 +126,31 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// Requests, the newest first.
-    pub(crate) async fn requests(
-        &self,
-        state: Option<RequestState>,
-        limit: i64,
-    ) -> Result<Vec<RequestRow>, StoreError> {
-        let state = state.map(RequestState::name);
-        let which = if state.is_some() { "state = $2" } else { "state <> COALESCE($2, '')" };
-        let sql = format!("SELECT {COLUMNS} FROM requests WHERE {which} ORDER BY created_at DESC, id DESC LIMIT $1");
-        self.db.all(&sql, &values![limit, state]).await?.iter().map(request).collect()
+    /// Requests that the filter leaves: those that wait, then those that were decided, each the newest first.
+    pub(crate) async fn requests(&self, filter: &RequestFilter) -> Result<Vec<RequestRow>, StoreError> {
+        const RANK: &str = "CASE WHEN state = 'pending' THEN 0 ELSE 1 END";
+        let (mut which, mut values): (_, Vec<Value>) = (String::from("1 = 1"), values![filter.limit].into());
+        let terms = [
+            ("state", filter.state.map(RequestState::name)),
+            ("host", filter.host.as_ref().map(HostId::as_str)),
+            ("user_name", filter.user.as_deref()),
+        ];
+        for (column, value) in terms.into_iter().filter_map(|(column, value)| Some((column, value?))) {
+            values.push(value.into());
+            which.push_str(&format!(" AND {column} = ${}", values.len()));
+        }
+        if let Some(after) = &filter.after {
+            values.extend(values![after.rank, after.created_at, &after.id]);
+            let n = values.len();
+            let (rank, at, id) = (n - 2, n - 1, n);
+            which.push_str(&format!(
+                " AND ({RANK} > ${rank} OR ({RANK} = ${rank} AND (created_at, id) < (${at}, ${id})))"
+            ));
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM requests WHERE {which} ORDER BY {RANK}, created_at DESC, id DESC LIMIT $1"
+        );
+        self.db.all(&sql, &values).await?.iter().map(request).collect()
     }
 
     /// The request of this id.
@@ -95,10 +162,18 @@ impl Store {
         }
     }
 
-    /// Approves a request that waits: `grant` is what comes of it.
-    pub(crate) async fn approve(&self, id: &str, grant: &Grant, act: Act<'_>) -> Result<(), ChangeError> {
+    /// Approves a request that waits: `grant` is what comes of it, for so many seconds where so many were asked for.
+    pub(crate) async fn approve(
+        &self,
+        id: &str,
+        grant: &Grant,
+        [asked, approved]: [u64; 2],
+        act: Act<'_>,
+    ) -> Result<(), ChangeError> {
         let (mut tx, known) = self.begin_grants().await?;
-        let host = decide(&mut tx, id, RequestState::Approved, None, Some(grant.id.as_str()), act).await?;
+        let details = json!({"request": id, "asked_seconds": asked, "approved_seconds": approved});
+        let decision = Decision { state: RequestState::Approved, reason: None, grant: Some(grant.id.as_str()), details };
+        let host = decide(&mut tx, id, decision, act).await?;
         insert(&mut tx, &known, grant, &Target::Host(host), act).await?;
         Ok(tx.commit().await?)
     }
@@ -106,20 +181,25 @@ impl Store {
     /// Denies a request that waits.
     pub(crate) async fn deny(&self, id: &str, reason: &Text, act: Act<'_>) -> Result<(), ChangeError> {
         let mut tx = self.db.begin_change().await?;
-        decide(&mut tx, id, RequestState::Denied, Some(reason.as_str()), None, act).await?;
+        let details = json!({"request": id, "reason": reason});
+        let decision = Decision { state: RequestState::Denied, reason: Some(reason.as_str()), grant: None, details };
+        decide(&mut tx, id, decision, act).await?;
         Ok(tx.commit().await?)
     }
 }
 
-/// Decides a request once, and returns its host.
-async fn decide(
-    tx: &mut Tx<'_>,
-    id: &str,
+/// What becomes of a request.
+struct Decision<'d> {
     state: RequestState,
-    reason: Option<&str>,
-    grant: Option<&str>,
-    act: Act<'_>,
-) -> Result<String, ChangeError> {
+    reason: Option<&'d str>,
+    grant: Option<&'d str>,
+    /// For the log.
+    details: Json,
+}
+
+/// Decides a request once, and returns its host.
+async fn decide(tx: &mut Tx<'_>, id: &str, decision: Decision<'_>, act: Act<'_>) -> Result<String, ChangeError> {
+    let Decision { state, reason, grant, details } = decision;
     let sql = "UPDATE requests SET state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, grant_id = $6
                WHERE id = $1 AND state = 'pending' RETURNING host, user_name";
     let row = tx.one(sql, &values![id, state.name(), micros(act.now), act.admin, reason, grant]).await?;
@@ -131,7 +211,6 @@ async fn decide(
     };
     let (host, user) = (row.text("host")?, row.text("user_name")?);
     let event = format!("request.{}", state.name());
-    let details = json!({"request": id, "reason": reason});
     log(tx, act, &event, [Some(host.as_str()), Some(user.as_str()), grant], details).await?;
     Ok(host)
 }

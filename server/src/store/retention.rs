@@ -51,23 +51,22 @@ impl Store {
     /// coming, so that what is old is found at its beginning without an index of its own.
     async fn prune_audit(&self, since: i64) -> Result<u64, StoreError> {
         let mut gone = 0;
-        let (mut host, mut series) = (String::new(), String::new());
-        let next = "SELECT host, series FROM audit_state WHERE (host, series) > ($1, $2) ORDER BY host, series LIMIT 1";
-        while let Some(row) = self.db.one(next, &values![&host, &series]).await? {
-            (host, series) = (row.text("host")?, row.text("series")?);
+        let mut spool = 0;
+        let next = "SELECT spool FROM audit_state WHERE spool > $1 ORDER BY spool LIMIT 1";
+        while let Some(row) = self.db.one(next, &values![spool]).await? {
+            spool = row.int("spool")?;
             let mut behind = 0;
             loop {
-                let sql = "SELECT seq, received_at FROM audit WHERE host = $1 AND series = $2 AND seq > $3 ORDER BY seq LIMIT $4";
-                let rows = self.db.all(sql, &values![&host, &series, behind, ROWS]).await?;
+                let sql = "SELECT seq, received_at FROM audit WHERE spool = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+                let rows = self.db.all(sql, &values![spool, behind, ROWS]).await?;
                 let Some(last) = rows.last() else { break };
                 let last = last.int("seq")?;
                 let old = rows.iter().filter(|row| row.int("received_at").is_ok_and(|at| at < since)).count();
                 if old == 0 {
                     break;
                 }
-                let sql =
-                    "DELETE FROM audit WHERE host = $1 AND series = $2 AND seq > $3 AND seq <= $4 AND received_at < $5";
-                gone += self.delete(sql, &values![&host, &series, behind, last, since]).await?;
+                let sql = "DELETE FROM audit WHERE spool = $1 AND seq > $2 AND seq <= $3 AND received_at < $4";
+                gone += self.delete(sql, &values![spool, behind, last, since]).await?;
                 behind = last;
             }
         }

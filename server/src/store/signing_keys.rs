@@ -1,8 +1,9 @@
 //! The keys that sign sets: their public halves and where each is in its life. The private halves are files on each server.
 
-use super::admins::{Act, log};
+use super::admins::{Act, add_admin, log};
 use super::db::{Row, Tx, values};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::secret::Hash;
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
 use serde_json::json;
@@ -52,22 +53,26 @@ impl Store {
         self.db.all(sql, &[]).await?.iter().map(key).collect()
     }
 
+    /// Founds an endpoint on an empty database: its first key, which signs, and its first administrator. Both, or neither; and nothing where there is one.
+    pub(crate) async fn found(
+        &self,
+        key: &PublicKey,
+        (name, hash): (&str, &Hash),
+        act: Act<'_>,
+    ) -> Result<(), ChangeError> {
+        let mut tx = self.db.begin_change().await?;
+        if tx.one("SELECT kid FROM signing_keys LIMIT 1", &[]).await?.is_some() {
+            return Err(ChangeError::Conflict("the database has an endpoint already".into()));
+        }
+        announce(&mut tx, key, act).await?;
+        add_admin(&mut tx, name, hash, act).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Announces a key in every set from now on. The first one signs at once.
     pub(crate) async fn announce_key(&self, key: &PublicKey, act: Act<'_>) -> Result<(), ChangeError> {
         let mut tx = self.db.begin_change().await?;
-        let kid = key.kid();
-        if tx.one("SELECT kid FROM signing_keys WHERE kid = $1", &values![&kid]).await?.is_some() {
-            return Err(ChangeError::Conflict(format!("key {kid} was announced before")));
-        }
-        let first = tx.one("SELECT kid FROM signing_keys WHERE state = 'active'", &[]).await?.is_none();
-        let state = if first { KeyState::Active } else { KeyState::Announced };
-        let used = first.then_some(micros(act.now));
-        let sql = "INSERT INTO signing_keys (kid, key_x, state, announced_at, used_at) VALUES ($1, $2, $3, $4, $5)";
-        tx.run(sql, &values![&kid, key.x(), state.name(), micros(act.now), used]).await?;
-        // Each host has to hear of it: the version says who did.
-        tx.run("UPDATE hosts SET ver = ver + 1, keys_ver = ver + 1 WHERE removed_at IS NULL", &[]).await?;
-        changed(&mut tx).await?;
-        log(&mut tx, act, "key.announced", [None; 3], json!({"kid": kid})).await?;
+        announce(&mut tx, key, act).await?;
         Ok(tx.commit().await?)
     }
 
@@ -111,17 +116,37 @@ impl Store {
         }
         let sql = "UPDATE signing_keys SET state = 'retired', retired_at = COALESCE(retired_at, $2) WHERE kid = $1";
         tx.run(sql, &values![kid, micros(act.now)]).await?;
-        tx.run("UPDATE hosts SET ver = ver + 1 WHERE removed_at IS NULL", &[]).await?;
+        let stamp = tx.stamp().await?;
+        tx.run("UPDATE hosts SET ver = ver + 1, changed = $1 WHERE removed_at IS NULL", &values![stamp]).await?;
         changed(&mut tx).await?;
         log(&mut tx, act, "key.retired", [None; 3], json!({"kid": kid})).await?;
         Ok(tx.commit().await?)
     }
 }
 
+async fn announce(tx: &mut Tx<'_>, key: &PublicKey, act: Act<'_>) -> Result<(), ChangeError> {
+    let kid = key.kid();
+    if tx.one("SELECT kid FROM signing_keys WHERE kid = $1", &values![&kid]).await?.is_some() {
+        return Err(ChangeError::Conflict(format!("key {kid} was announced before")));
+    }
+    let first = tx.one("SELECT kid FROM signing_keys WHERE state = 'active'", &[]).await?.is_none();
+    let state = if first { KeyState::Active } else { KeyState::Announced };
+    let used = first.then_some(micros(act.now));
+    let sql = "INSERT INTO signing_keys (kid, key_x, state, announced_at, used_at) VALUES ($1, $2, $3, $4, $5)";
+    tx.run(sql, &values![&kid, key.x(), state.name(), micros(act.now), used]).await?;
+    // Each host has to hear of it: the version says who did.
+    let stamp = tx.stamp().await?;
+    let sql = "UPDATE hosts SET ver = ver + 1, keys_ver = ver + 1, changed = $1 WHERE removed_at IS NULL";
+    tx.run(sql, &values![stamp]).await?;
+    changed(tx).await?;
+    log(tx, act, "key.announced", [None; 3], json!({"kid": kid})).await?;
+    Ok(())
+}
+
 /// Every set is another one now, and no server signs one with what it knew of the keys before.
 async fn changed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     tx.run("UPDATE counters SET value = value + 1 WHERE name = 'keys'", &[]).await?;
-    tx.changed_all();
+    tx.tells();
     Ok(())
 }
 

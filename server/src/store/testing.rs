@@ -1,7 +1,8 @@
 //! An empty database and a grant, for the tests of the parts.
 #![allow(clippy::unwrap_used)]
 
-use super::{Act, SetGrants, Store, StoreError};
+use super::grants::SetGrants;
+use super::{Act, Store, StoreError};
 use curfew_protocol::grant::Grant;
 use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
@@ -20,8 +21,7 @@ pub(super) async fn empty() -> (TempDir, Store) {
 impl Store {
     /// The grants of a host's set, as it stands.
     pub(super) async fn set_of(&self, host: &HostId, now: Timestamp) -> Result<SetGrants, StoreError> {
-        let standing = self.standing(host).await?.unwrap();
-        self.grants_of(&standing, now).await
+        Ok(self.standing(host).await?.unwrap().grants(now))
     }
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Run by postgres.rs as `sh -c THIS cluster BIN`: a PostgreSQL in a new temporary folder, for as long as standard input is open, however its
-# other end goes. Says the folder, which has the socket, when it is there; obeys `stop` and `start`, and says `done` after each.
+# other end goes. Says the folder, which has the socket, when it is there; obeys `stop`, `start`, `hang` and `wake`, and says `done` after each.
 set -eu
 bin=$1
 # Ctrl-C is for the tests; this ends after them, and takes everything along.
@@ -20,6 +20,17 @@ start() {
 stop() {
     kill -QUIT "$server" 2>/dev/null || true
     wait "$server" || true
+}
+
+# It is there, takes connections, and answers nothing.
+hang() {
+    # shellcheck disable=SC2046
+    kill -STOP "$server" $(pgrep -P "$server")
+}
+
+wake() {
+    # shellcheck disable=SC2046
+    kill -CONT $(pgrep -P "$server") "$server"
 }
 
 # Not the C locale: on a real machine texts sort by the rules of a language.

@@ -113,6 +113,118 @@ async fn init_writes_a_configuration_that_serves_and_overwrites_nothing() {
 }
 
 #[tokio::test]
+async fn init_for_a_second_server_leaves_the_first_ones_database_as_it_is() {
+    let server = Server::postgres().await;
+    let host = server.host("web-1", json!({})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("server.toml");
+    let database = server.database.replacen("postgres://", "postgresql://", 1);
+    let text = format!("origins = [{:?}]\ndatabase = {database:?}\n", server.origin);
+    std::fs::write(&config, &text).unwrap();
+    for name in ["certificate", "certificate_key", "ca", "key_folder"] {
+        let line = format!("{name} = {:?}\n", folder.path().join("data").join(name));
+        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &line).unwrap();
+    }
+    let mut init = std::process::Command::new(env!("CARGO_BIN_EXE_curfew-server"));
+    let refused = init.args(["init", "--data"]).arg(folder.path().join("data")).arg("--config").arg(&config).output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("an endpoint in it already") && error.contains("copy"), "{error}");
+    assert!(!folder.path().join("data").exists());
+    let keys = json(&server.says(&["key", "list", "--json"]));
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
+    host.verify(&host.poll(&server, None, None).await);
+}
+
+#[tokio::test]
+async fn files_are_for_web_servers_to_read_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = Server::sqlite().await;
+    let id = server.says(&["host", "add", "files-1"]);
+    let folder = server.folder.path().join("www");
+    std::fs::create_dir(&folder).unwrap();
+    // Whoever can write to the folder makes the export write nowhere else.
+    let precious = server.folder.path().join("precious");
+    std::fs::write(&precious, "mine").unwrap();
+    for name in [format!("{}.jws", id.trim()), format!("{}.new", id.trim()), format!(".{}.jws.new", id.trim()), "keys.json".into(), "keys.new".into()] {
+        std::os::unix::fs::symlink(&precious, folder.join(name)).unwrap();
+    }
+    let script = "umask 077 && exec \"$0\" export \"$1\"";
+    let mut shell = std::process::Command::new("sh");
+    shell.env("CURFEW_SERVER_CONFIG", server.config()).args(["-c", script, env!("CARGO_BIN_EXE_curfew-server")]).arg(&folder);
+    assert!(shell.status().unwrap().success());
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+    for name in [format!("{}.jws", id.trim()), "keys.json".into()] {
+        let kind = std::fs::symlink_metadata(folder.join(&name)).unwrap();
+        assert!(kind.is_file() && kind.permissions().mode() & 0o777 == 0o644, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn root_makes_the_endpoint_of_another_user_as_they() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (data, precious) = (folder.path().join("data"), folder.path().join("precious"));
+    let init = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_curfew-server"));
+        command.args(["init", "--data"]).arg(&data).args(more).output().unwrap()
+    };
+    let theirs = || {
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(&precious, "mine").unwrap();
+        std::fs::set_permissions(&precious, std::fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+    };
+    // What is planted there leads root nowhere.
+    for (name, target) in [("curfew.db", "precious"), ("curfew.db-journal", "precious"), ("keys", "elsewhere"), ("tls", "elsewhere"), ("server.toml", "new")] {
+        theirs();
+        std::fs::create_dir(folder.path().join("elsewhere")).unwrap();
+        symlink(folder.path().join(target), data.join(name)).unwrap();
+        let done = init(&["--origin", "https://localhost:8443"]);
+        let kept = std::fs::metadata(&precious).unwrap();
+        assert_eq!((kept.uid(), kept.mode() & 0o777), (0, 0o600), "{name}");
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine", "{name}");
+        assert_eq!(std::fs::read_dir(folder.path().join("elsewhere")).unwrap().count(), 0, "{name}: {done:?}");
+        assert!(!folder.path().join("new").exists(), "{name}");
+        std::fs::remove_dir_all(&data).unwrap();
+        std::fs::remove_dir(folder.path().join("elsewhere")).unwrap();
+    }
+    // Where nothing is planted, all of it is theirs; and what was there before stays whose it was.
+    theirs();
+    std::fs::write(data.join("roots"), "").unwrap();
+    let config = folder.path().join("server.toml");
+    std::fs::write(&config, "# mine\n#origins = []\n").unwrap();
+    let paths = ["certificate", "certificate_key", "ca", "key_folder"].map(|name| format!("{name} = {:?}\n", data.join(name)));
+    let database = format!("database = {:?}\n", format!("sqlite://{}", data.join("c %41.db").display()));
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &paths.concat() + &database).unwrap();
+    let made = init(&["--origin", "https://localhost:8443", "--config", config.to_str().unwrap()]);
+    assert!(made.status.success(), "{made:?}");
+    assert!(std::fs::read_to_string(&config).unwrap().starts_with("# mine\norigins = [\"https://localhost:8443\"]\n"));
+    assert_eq!(std::fs::metadata(&config).unwrap().uid(), 0);
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let entry = entry.unwrap();
+        let uid = entry.metadata().unwrap().uid();
+        assert_eq!(uid, if entry.file_name() == "roots" { 0 } else { NOBODY }, "{entry:?}");
+    }
+    assert!(data.join("c %41.db").exists());
+    let token = |name: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_curfew-server"));
+        command.args(["admin-token", "create", name, "--config"]).arg(&config).output().unwrap()
+    };
+    assert!(token("second").status.success());
+    // Nor is the database of another user opened by root.
+    std::fs::rename(data.join("c %41.db"), data.join("away")).unwrap();
+    symlink(&precious, data.join("c %41.db")).unwrap();
+    assert_eq!(token("third").status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+}
+
+#[tokio::test]
 async fn an_sqlite_file_serves_one_server() {
     let server = Server::sqlite().await;
     let second = server.cli(&["serve"]);

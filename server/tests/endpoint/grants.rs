@@ -11,6 +11,8 @@ on_each_database!(
     a_bad_grant_is_refused_with_the_name_of_the_field,
     what_was_made_and_revoked_is_listed,
     a_grant_comes_out_of_the_set_as_it_was_made,
+    nobody_approves_in_another_ones_name,
+    a_label_that_no_host_has_is_told,
 );
 
 async fn a_grant_by_labels_holds_where_all_of_them_are_now_or_later(server: Server) {
@@ -111,7 +113,7 @@ async fn a_grant_comes_out_of_the_set_as_it_was_made(server: Server) {
     let body = json!({
         "host": "a", "id": "G-1", "user": "alice", "not_before": "2026-01-01T00:00:00Z", "not_after": "2126-01-01T00:00:00Z",
         "login": {"services": ["sshd"], "from": ["10.0.0.0/8"]}, "sudo": {"run_as": ["root"], "commands": ["/usr/bin/systemctl restart nginx"]},
-        "reason": "INC-4711 disk full", "ticket": "INC-4711", "requested_by": "alice", "approved_by": ["bob"], "policy": "p"
+        "reason": "INC-4711 disk full", "ticket": "INC-4711", "requested_by": "alice", "approved_by": ["first"]
     });
     let made = server.post("/v1/admin/grants", body.clone()).await;
     assert_eq!(made["created_by"], "first");
@@ -120,4 +122,54 @@ async fn a_grant_comes_out_of_the_set_as_it_was_made(server: Server) {
     expected.as_object_mut().unwrap().remove("host");
     assert_eq!(serde_json::to_value(&set.grants[0]).unwrap(), expected);
     assert_eq!(made["grant"], expected);
+}
+
+async fn nobody_approves_in_another_ones_name(server: Server) {
+    let host = server.host("a", json!({})).await;
+    let claims = |names: Value| json!({"host": "a", "user": "alice", "seconds": 60, "login": {}, "reason": "r", "approved_by": names});
+    for names in [json!(["bob"]), json!(["first", "bob"]), json!(["first "]), json!(["root on the server"])] {
+        let problem = server.admin(Method::POST, "/v1/admin/grants", Some(claims(names.clone()))).await.problem();
+        assert_eq!(problem.kind, ProblemKind::BadRequest, "{names}");
+        assert!(problem.detail.contains("approved_by") && problem.detail.contains("first"), "{problem:?}");
+    }
+    let mut policy = claims(json!([]));
+    policy["policy"] = json!("p");
+    assert_eq!(server.admin(Method::POST, "/v1/admin/grants", Some(policy)).await.status, 400);
+    assert!(host.grants(&server).await.is_empty());
+    let made = server.post("/v1/admin/grants", claims(json!(["first"]))).await;
+    assert_eq!(made["grant"]["approved_by"], json!(["first"]));
+    // Who works on the server itself approves as that.
+    let local = server.command().env_remove("CURFEW_SERVER_TOKEN").args(["grant", "create", "alice", "--host", "a", "--for", "1m", "--reason", "r", "--json"]).output().unwrap();
+    let made: Value = serde_json::from_slice(&local.stdout).unwrap();
+    assert!(made["grant"]["approved_by"][0].as_str().unwrap().ends_with(" on the server"), "{made}");
+}
+
+async fn a_label_that_no_host_has_is_told(server: Server) {
+    server.host("a", json!({"env": "prod"})).await;
+    server.host("b", json!({"env": "prod", "role": "web"})).await;
+    let create = |label: &[&str]| {
+        let mut arguments = vec!["grant", "create", "alice", "--for", "1h", "--reason", "r"];
+        arguments.extend(label);
+        let output = server.cli(&arguments);
+        assert!(output.status.success());
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (label, says) in [
+        (&["--label", "env=prod"][..], "on 2 hosts with env=prod"),
+        (&["--label", "env=prod", "--label", "role=web"], "on 1 host with env=prod,role=web"),
+        (&["--labels", "env=prod,role=web"], "on 1 host with"),
+        (&["--label", "env=prd"], "warning: no host has env=prd"),
+        (&["--host", "a"], "on a, until"),
+    ] {
+        let (id, said) = create(label);
+        assert!(said.contains(says), "{label:?}: {said}");
+        assert_eq!(id.lines().count(), 1, "the id alone is the output: {id}");
+    }
+    let made = server.post("/v1/admin/grants", json!({"labels": {"env": "prd"}, "user": "alice", "seconds": 60, "login": {}, "reason": "r"})).await;
+    assert_eq!(made["hosts"], 0);
+    let id = made["grant"]["id"].as_str().unwrap().to_owned();
+    server.host("c", json!({"env": "prd"})).await;
+    assert_eq!(server.get(&format!("/v1/admin/grants/{id}")).await["hosts"], 1);
+    let listed = server.cli(&["host", "list", "--label", "env=nowhere"]);
+    assert!(String::from_utf8_lossy(&listed.stderr).contains("0 hosts with env=nowhere"));
 }

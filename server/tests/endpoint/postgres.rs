@@ -75,6 +75,16 @@ impl Cluster {
         self.keeper.lock().unwrap().order("stop");
     }
 
+    /// Has it answer nothing any more.
+    pub fn hang(&self) {
+        self.keeper.lock().unwrap().order("hang");
+    }
+
+    /// Has it go on.
+    pub fn wake(&self) {
+        self.keeper.lock().unwrap().order("wake");
+    }
+
     /// Has it come back.
     pub fn come_back(&self) {
         self.keeper.lock().unwrap().order("start");

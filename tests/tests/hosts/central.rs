@@ -103,7 +103,7 @@ fn a_stock_nginx_that_hands_out_files_is_an_endpoint(release: Release) {
         "server { listen 443 ssl; server_name curfew.test; root /srv/sets; ssl_protocols TLSv1.3;\n\
          ssl_certificate /var/lib/curfew-server/tls/server.pem; ssl_certificate_key /var/lib/curfew-server/tls/server.key; }\n",
     );
-    let export = "curfew-server export /srv/sets --config /var/lib/curfew-server/server.toml";
+    let export = "curfew-server export /srv/sets --config /etc/curfew/server.toml";
     host.ok(&format!("mkdir -p /srv/sets && {export} && chmod -R a+rX /srv/sets && systemctl restart nginx"));
     host.ok(&format!(
         "curfew enroll https://curfew.test --static --host {id} --keys /srv/sets/keys.json --ca {CA_FILE}"

@@ -34,9 +34,10 @@ fn the_servers_package_starts_nothing_until_an_endpoint_is_made(release: Release
     assert!(refused.stderr.contains("origins"), "{refused:?}");
 
     // What root makes, the service reads.
-    host.ok("sed -i 's|^#origins = .*|origins = [\"https://127.0.0.1:8443\"]|' /etc/curfew/server.toml");
-    host.ok("curfew-server init --config /etc/curfew/server.toml");
+    host.ok("curfew-server init --origin https://127.0.0.1:8443");
     assert_eq!(host.ok(STRANGERS), "");
+    assert_eq!(host.ok("stat -c '%U:%G %a' /etc/curfew/server.toml"), "root:curfew-server 640");
+    assert_eq!(host.ok("grep -c '^origins = ' /etc/curfew/server.toml"), "1");
     host.ok("systemctl enable --quiet --now curfew-server");
     host.ok("curfew-server admin-token create root >/root/token");
     let list = "CURFEW_SERVER_TOKEN_FILE=/root/token curfew-server host list --json";

@@ -10,6 +10,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (3, "revocations", include_str!("../../../migrations/0003_revocations.sql")),
     (4, "audit gaps", include_str!("../../../migrations/0004_audit_gaps.sql")),
     (5, "audit usage", include_str!("../../../migrations/0005_audit_usage.sql")),
+    (6, "read once", include_str!("../../../migrations/0006_read_once.sql")),
 ];
 
 /// The steps, to be run on either database.

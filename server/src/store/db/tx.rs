@@ -3,7 +3,8 @@
 //! A connection on which anything failed, or on which somebody stopped waiting half-way, is closed and never used again: nobody knows what is left open
 //! on it. A full disk, for one, rolls a transaction back under the driver's feet, and the driver counts it as open for ever.
 
-use super::{Change, Db, Row, StoreError, Value, listen, statement};
+use super::write_ahead::Ahead;
+use super::{Db, Row, StoreError, Value, listen, statement};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, Postgres, Sqlite};
 use tokio::sync::mpsc::UnboundedSender;
@@ -14,9 +15,11 @@ const CHANGES: i64 = 0x6375_7266_6577;
 /// A transaction on one of the two databases. Dropped without a commit, it changes nothing.
 pub(in crate::store) struct Tx<'d> {
     connection: Connection,
-    changes: Option<&'d UnboundedSender<Change>>,
-    hosts: Vec<String>,
-    all: bool,
+    changes: Option<&'d UnboundedSender<()>>,
+    ahead: Option<&'d Ahead>,
+    /// The count of changes of sets that this one is, once it is one.
+    stamp: Option<i64>,
+    tells: bool,
 }
 
 /// A connection with an open transaction on it.
@@ -33,16 +36,17 @@ enum Inner {
 
 impl<'d> Tx<'d> {
     pub(super) async fn begin(db: &'d Db) -> Result<Self, StoreError> {
-        let (inner, changes, begin) = match db {
+        let (inner, local, begin) = match db {
             // The write lock at once: a transaction that begins by reading could not get it later.
-            Db::Sqlite { writer, changes, .. } => {
-                (Inner::Sqlite(writer.acquire().await?), Some(changes), "BEGIN IMMEDIATE")
+            Db::Sqlite { writer, changes, ahead, .. } => {
+                (Inner::Sqlite(writer.acquire().await?), Some((changes, ahead)), "BEGIN IMMEDIATE")
             }
             Db::Postgres { pool } => (Inner::Postgres(pool.acquire().await?), None, "BEGIN"),
         };
         let mut connection = Connection { inner: Some(inner), broken: false };
         connection.simple(begin).await?;
-        Ok(Self { connection, changes, hosts: Vec::new(), all: false })
+        let (changes, ahead) = local.unzip();
+        Ok(Self { connection, changes, ahead, stamp: None, tells: false })
     }
 
     pub(super) async fn lock_changes(&mut self) -> Result<(), StoreError> {
@@ -88,35 +92,36 @@ impl<'d> Tx<'d> {
         Ok(rows)
     }
 
-    /// The sets of these hosts are not what they were.
-    pub(in crate::store) fn changed(&mut self, hosts: impl IntoIterator<Item = String>) {
-        self.hosts.extend(hosts);
+    /// The number of this change of hosts' sets. Every server hears of it when it is there, and reads whatever bears a number that is new to it.
+    pub(in crate::store) async fn stamp(&mut self) -> Result<i64, StoreError> {
+        self.tells = true;
+        if let Some(stamp) = self.stamp {
+            return Ok(stamp);
+        }
+        let sql = "UPDATE counters SET value = value + 1 WHERE name = 'sets' RETURNING value";
+        let row = self.one(sql, &[]).await?.ok_or_else(|| StoreError::Corrupt("the count of changes".into()))?;
+        Ok(*self.stamp.insert(row.int("value")?))
     }
 
-    /// Every host's set, or the keys, may not be what they were.
-    pub(in crate::store) fn changed_all(&mut self) {
-        self.all = true;
+    /// A counter has changed that every server looks at.
+    pub(in crate::store) fn tells(&mut self) {
+        self.tells = true;
     }
 
     /// Makes it so, and tells.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
-        let change = match (self.all, std::mem::take(&mut self.hosts)) {
-            (true, _) => Some(Change::All),
-            (false, hosts) if hosts.is_empty() => None,
-            (false, hosts) => Some(Change::Hosts(hosts)),
-        };
-        if self.changes.is_none() {
-            for payload in change.iter().flat_map(listen::payloads) {
-                let values = [listen::CHANNEL.into(), payload.into()];
-                self.all("SELECT CAST(pg_notify($1, $2) AS TEXT) AS told", &values).await?;
-            }
+        if self.tells && self.changes.is_none() {
+            self.all(listen::NOTIFY, &[]).await?;
         }
         self.connection.simple("COMMIT").await?;
         // It goes back as it came.
         self.connection.inner = None;
-        if let (Some(changes), Some(change)) = (self.changes, change) {
+        if let Some(ahead) = self.ahead {
+            ahead.written();
+        }
+        if let Some(changes) = self.changes.filter(|_| self.tells) {
             // Nobody listens in a command that works on the file itself.
-            let _ = changes.send(change);
+            let _ = changes.send(());
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(in crate::store) struct ByLabels {
 pub(in crate::store) struct Known {
     /// How often they had changed by then, at least.
     changed: i64,
-    grants: HashMap<String, (Labels, Arc<SetGrant>)>,
+    grants: HashMap<String, (Arc<Labels>, Arc<SetGrant>)>,
     /// Each selector once, under the one of its terms that fewest selectors have: a host meets a selector by that term alone.
     by_term: HashMap<(String, String), Vec<Selector>>,
     /// All of them.
@@ -89,6 +89,7 @@ fn count(row: Option<Row>) -> Result<i64, StoreError> {
 
 /// Notes that the grant by labels of this id has changed.
 pub(super) async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+    tx.tells();
     tx.run("UPDATE counters SET value = value + 1 WHERE name = 'label_grants'", &[]).await?;
     let sql = "UPDATE grants SET changed = (SELECT value FROM counters WHERE name = 'label_grants') WHERE id = $1";
     tx.run(sql, &values![id]).await?;
@@ -96,8 +97,13 @@ pub(super) async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError>
 }
 
 impl Known {
+    /// How often they had changed by then, at least.
+    pub(in crate::store) fn changed(&self) -> i64 {
+        self.changed
+    }
+
     /// The grants that a host with these labels has, those that ended lately among them.
-    pub(super) fn of<'k>(&'k self, labels: &'k Labels) -> impl Iterator<Item = &'k Arc<SetGrant>> {
+    pub(in crate::store) fn of<'k>(&'k self, labels: &'k Labels) -> impl Iterator<Item = &'k Arc<SetGrant>> {
         let met = labels.iter().filter_map(|(name, value)| self.by_term.get(&(name.to_owned(), value.to_owned())));
         let selectors = met.flatten().filter(|selector| selector.labels.are_all_in(labels));
         selectors.flat_map(|selector| &selector.grants)
@@ -127,7 +133,7 @@ impl Known {
             let selector = row.maybe_text("selector")?;
             match (maybe_from_micros(row.maybe_int("revoked_at")?)?, selector) {
                 (None, Some(selector)) => {
-                    grants.insert(id, (decode_labels(&selector)?, Arc::new(SetGrant::read(row)?)));
+                    grants.insert(id, (Arc::new(decode_labels(&selector)?), Arc::new(SetGrant::read(row)?)));
                 }
                 _ => drop(grants.remove(&id)),
             }
@@ -137,10 +143,10 @@ impl Known {
         Ok(Self::new(changed, grants))
     }
 
-    fn new(changed: i64, grants: HashMap<String, (Labels, Arc<SetGrant>)>) -> Self {
+    fn new(changed: i64, grants: HashMap<String, (Arc<Labels>, Arc<SetGrant>)>) -> Self {
         let mut selectors: BTreeMap<&Labels, Vec<Arc<SetGrant>>> = BTreeMap::new();
         for (labels, grant) in grants.values() {
-            selectors.entry(labels).or_default().push(grant.clone());
+            selectors.entry(labels.as_ref()).or_default().push(grant.clone());
         }
         let mut terms: HashMap<(&str, &str), usize> = HashMap::new();
         for term in selectors.keys().flat_map(|labels| labels.iter()) {
@@ -160,7 +166,7 @@ impl Known {
 }
 
 impl SetGrant {
-    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
+    pub(in crate::store) fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.text("id")?,
             not_after: from_micros(row.int("not_after")?)?,
@@ -186,7 +192,7 @@ mod tests {
             created_at: 0,
             document: super::super::raw("{}".into()).unwrap(),
         };
-        let grants = selectors.iter().map(|it| ((*it).to_owned(), (labels(it), Arc::new(grant(it)))));
+        let grants = selectors.iter().map(|it| ((*it).to_owned(), (Arc::new(labels(it)), Arc::new(grant(it)))));
         Known::new(0, grants.collect())
     }
 

@@ -5,18 +5,18 @@ use super::super::db::{Tx, values};
 use super::super::hosts::{encode, present};
 use super::super::{ChangeError, StoreError, micros};
 use super::capacity::{self, Load};
-use super::{Known, Target, by_labels, moved};
+use super::{Known, Target, changed, moved};
 use curfew_protocol::grant::Grant;
 use serde_json::json;
 
-/// Puts a grant in its place.
+/// Puts a grant in its place. Returns how many hosts have it.
 pub(in crate::store) async fn insert(
     tx: &mut Tx<'_>,
     known: &Known,
     grant: &Grant,
     target: &Target,
     act: Act<'_>,
-) -> Result<(), ChangeError> {
+) -> Result<usize, ChangeError> {
     let id = grant.id.as_str();
     if tx.one("SELECT id FROM grants WHERE id = $1", &values![id]).await?.is_some() {
         return Err(ChangeError::Conflict(format!("there is a grant {id} already; leave `id` out for a new one")));
@@ -48,12 +48,12 @@ pub(in crate::store) async fn insert(
         let sql = "INSERT INTO grant_terms (grant_id, label, value) VALUES ($1, $2, $3)";
         tx.run(sql, &values![id, label, value]).await?;
     }
-    match host {
-        Some(host) => capacity::note(tx, host, 1, bytes).await?,
-        None => by_labels::changed(tx, id).await?,
+    if let Some(host) = host {
+        capacity::note(tx, host, 1, bytes).await?;
     }
-    moved(tx, id).await?;
-    let details = json!({"grant": grant, "selector": selector});
+    changed(tx, id, host.is_some()).await?;
+    let hosts = moved(tx, id).await?;
+    let details = json!({"grant": grant, "selector": selector, "hosts": hosts});
     log(tx, act, "grant.created", [host, Some(user), Some(id)], details).await?;
-    Ok(())
+    Ok(hosts)
 }

@@ -94,6 +94,9 @@ const FULL: Plan = Plan {
     },
     fleet: fleet::Plan {
         hosts: 10_000,
+        few: 1000,
+        others: 10_000,
+        records: 1_000_000,
         revocations: 300,
         settled: Duration::from_secs(5),
         idle: Duration::from_secs(20),
@@ -108,7 +111,15 @@ const QUICK: Plan = Plan {
     idle: NOT_LONG,
     scale: scale::Plan { sizes: &[30, 3000], rounds: 2, sudos: 8, logins: 4, endings: [(1, 2), (10, 1)], rules: 3 },
     central: central::Plan { revocations: 2, idle: NOT_LONG },
-    fleet: fleet::Plan { hosts: 200, revocations: 20, settled: Duration::from_secs(1), idle: Duration::from_secs(1) },
+    fleet: fleet::Plan {
+        hosts: 200,
+        few: 20,
+        others: 50,
+        records: 20_000,
+        revocations: 20,
+        settled: Duration::from_secs(1),
+        idle: Duration::from_secs(1),
+    },
 };
 
 /// How the idle agent is watched where nobody reads the figure.
@@ -128,15 +139,16 @@ const fn series([one, many]: [(usize, usize, usize); 2]) -> [Series; 4] {
 }
 
 fn main() -> ExitCode {
-    let (mut json, mut check, mut scale, mut plan) = (false, false, false, FULL);
+    let (mut json, mut check, mut scale, mut fleet, mut plan) = (false, false, false, false, FULL);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--json" => json = true,
             "--check" => check = true,
             "--quick" => plan = QUICK,
             "--scale" => scale = true,
+            "--fleet" => fleet = true,
             _ => {
-                eprintln!("bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale]");
+                eprintln!("bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale] [--fleet]");
                 return ExitCode::from(2);
             }
         }
@@ -147,6 +159,12 @@ fn main() -> ExitCode {
         let told: String = aims.iter().map(|aim| format!("{aim}\n")).collect();
         let value = json!({"by_processes": scale.to_json(), "aims": aims.iter().map(Aim::to_json).collect::<Vec<_>>()});
         (format!("{scale}\nAims\n{told}"), value, scale.problems().collect(), aims.iter().all(Aim::met))
+    } else if fleet {
+        let fleet = Fleet::measure(plan.fleet);
+        let aims = fleet.aims();
+        let told: String = aims.iter().map(|aim| format!("{aim}\n")).collect();
+        let value = json!({"fleet": fleet.to_json(), "aims": aims.iter().map(Aim::to_json).collect::<Vec<_>>()});
+        (format!("{fleet}\nAims\n{told}"), value, Vec::new(), aims.iter().all(Aim::met))
     } else {
         let report = measure(&plan);
         (report.to_string(), report.to_json(), report.problems().collect::<Vec<_>>(), report.meets_its_aims())

@@ -123,6 +123,7 @@ impl Report {
             )
             .bounded_by("the fsync of the server's database, and one signature"),
         ]);
+        aims.extend(self.fleet.aims());
         aims
     }
 

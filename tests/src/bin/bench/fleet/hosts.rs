@@ -18,12 +18,13 @@ const AT_A_TIME: usize = 16;
 /// How long a poll asks to be parked, in seconds: longer than all that is measured.
 const WAIT: u64 = 300;
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One host.
-struct SimulatedHost {
-    id: HostId,
-    key: Arc<SigningKey>,
+pub struct SimulatedHost {
+    number: usize,
+    pub id: HostId,
+    pub key: Arc<SigningKey>,
     connection: Option<Connection>,
     etag: String,
     /// Numbers its tokens.
@@ -32,13 +33,13 @@ struct SimulatedHost {
 
 /// All of them.
 pub struct SimulatedHosts {
-    endpoint: Endpoint,
-    hosts: Vec<SimulatedHost>,
+    pub endpoint: Endpoint,
+    pub hosts: Vec<SimulatedHost>,
 }
 
 impl SimulatedHosts {
-    /// Enrols `count` hosts, each with a token and a key of its own.
-    pub async fn enrol(server: &Server, count: usize) -> Self {
+    /// Enrols `count` hosts, each with a token and a key of its own; the first `few` have the label [`FEW`], too.
+    pub async fn enrol(server: &Server, count: usize, few: usize) -> Self {
         let endpoint = server.endpoint();
         let mut workers = JoinSet::new();
         for worker in 0..AT_A_TIME {
@@ -47,7 +48,7 @@ impl SimulatedHosts {
                 let mut connection = endpoint.connect().await?;
                 let mut hosts = Vec::new();
                 for number in (worker..count).step_by(AT_A_TIME) {
-                    let token = admin.token(&mut connection).await?;
+                    let token = admin.token(&mut connection, number < few).await?;
                     hosts.push(enrol(&mut connection, token, number).await?);
                 }
                 Ok::<_, io::Error>(hosts)
@@ -57,6 +58,7 @@ impl SimulatedHosts {
         while let Some(done) = workers.join_next().await {
             hosts.extend(done.expect("no worker panics").expect("hosts can enrol"));
         }
+        hosts.sort_by_key(|host| host.number);
         Self { endpoint, hosts }
     }
 
@@ -73,6 +75,7 @@ impl SimulatedHosts {
             let Some(parked) = parking.join_next().await else { break };
             self.hosts.push(parked.expect("no poll panics").expect("polls can be parked"));
         }
+        self.hosts.sort_by_key(|host| host.number);
     }
 
     /// As [`park`](Self::park) for hosts whose server went away: each tries again until it is back.
@@ -112,7 +115,7 @@ async fn enrol(connection: &mut Connection, token: String, number: usize) -> io:
     let headers = ["Content-Type: application/jose".to_owned()];
     let answer = connection.ask("POST", host_api::ENROLL, &headers, body.as_bytes()).await?;
     let enrolled: Enrolled = serde_json::from_value(answer.json()?)?;
-    Ok(SimulatedHost { id: enrolled.host, key: Arc::new(key), connection: None, etag: String::new(), asked: 0 })
+    Ok(SimulatedHost { number, id: enrolled.host, key: Arc::new(key), connection: None, etag: String::new(), asked: 0 })
 }
 
 /// Connects, fetches the set, and parks a poll for the next one. The server may be away for a moment.
@@ -161,6 +164,29 @@ impl SimulatedHost {
         }
         self.took(&answer);
         self.ask().await
+    }
+
+    /// Receives sets and asks for the next ones until one is at least this far behind the version that it has now. Returns when that one came.
+    pub async fn until_risen(mut self, by: u64) -> io::Result<(Self, Instant)> {
+        let until = self.version() + by;
+        loop {
+            let answer = tokio::time::timeout(PATIENCE, self.connection_mut().receive()).await??;
+            let came = Instant::now();
+            if answer.status != 200 {
+                return Err(io::Error::other(format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body))));
+            }
+            self.took(&answer);
+            self.ask().await?;
+            if self.version() >= until {
+                return Ok((self, came));
+            }
+        }
+    }
+
+    /// The version of its set: the number behind the dash of `"EPOCH-VERSION"`.
+    fn version(&self) -> u64 {
+        let version = self.etag.trim_matches('"').split_once('-').and_then(|(_, version)| version.parse().ok());
+        version.expect("an ETag is a version")
     }
 
     fn took(&mut self, answer: &Response) {

@@ -19,6 +19,10 @@ use serde_json::{Value, json};
 const ADDRESS: &str = "127.0.0.1:18443";
 /// What hosts know it by.
 pub const ORIGIN: &str = "https://127.0.0.1:18443";
+/// The label of all hosts.
+pub const ALL: (&str, &str) = ("fleet", "all");
+/// The label of a few.
+pub const FEW: (&str, &str) = ("size", "few");
 /// How long it may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More files than the default allows: one for each connection.
@@ -39,13 +43,21 @@ pub struct Admin {
 }
 
 impl Server {
-    /// Sets one up and starts it.
-    pub fn start() -> Self {
+    /// Sets one up on this database, or on an SQLite file of its own, and starts it.
+    pub fn start(database: Option<&str>) -> Self {
         let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/curfew-server");
         let folder = cache().join("hosts").join("server");
         fs::create_dir_all(&folder).expect("the cache can be written");
         let mut init = Command::new(&binary);
-        init.arg("init").arg("--data").arg(&folder).args(["--origin", ORIGIN, "--json"]);
+        init.arg("init").arg("--data").arg(&folder).arg("--json");
+        match database {
+            None => drop(init.args(["--origin", ORIGIN])),
+            Some(database) => {
+                let config = folder.join("server.toml");
+                fs::write(&config, configuration(&folder, database)).expect("the folder can be written");
+                init.arg("--config").arg(config);
+            }
+        }
         let said = run(&mut init, PATIENCE).expect_ok("curfew-server init");
         let said: Value = serde_json::from_str(&said).expect("init --json prints JSON");
         let token = said["admin_token"].as_str().expect("an administrator's token").to_owned();
@@ -108,6 +120,18 @@ impl Drop for Server {
     }
 }
 
+fn configuration(folder: &Path, database: &str) -> String {
+    let path = |name: &str| folder.join(name).display().to_string();
+    format!(
+        "origins = [{ORIGIN:?}]\nlisten = {ADDRESS:?}\ndatabase = {database:?}\ncertificate = {:?}\ncertificate_key = {:?}\nca = {:?}\nkey_folder = {:?}\nsocket = {:?}\n",
+        path("tls/server.pem"),
+        path("tls/server.key"),
+        path("tls/ca.pem"),
+        path("keys"),
+        path("admin.sock")
+    )
+}
+
 fn serve(binary: &Path, folder: &Path) -> Child {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &format!("ulimit -n {MOST_FILES} && exec \"$0\" serve --config \"$1\"")]);
@@ -116,10 +140,28 @@ fn serve(binary: &Path, folder: &Path) -> Child {
 }
 
 impl Admin {
-    /// A token that enrols one host.
-    pub async fn token(&self, connection: &mut Connection) -> io::Result<String> {
-        let answer = self.post(connection, "/v1/admin/tokens", &json!({})).await?;
+    /// A token that enrols one host, which is one of [`ALL`], and of [`FEW`] if that is said.
+    pub async fn token(&self, connection: &mut Connection, is_of_few: bool) -> io::Result<String> {
+        let mut labels = json!({ALL.0: ALL.1});
+        if is_of_few {
+            labels[FEW.0] = json!(FEW.1);
+        }
+        let answer = self.post(connection, "/v1/admin/tokens", &json!({"labels": labels})).await?;
         Ok(answer["token"].as_str().expect("a token is shown once").to_owned())
+    }
+
+    /// A grant on all hosts with a label; gives its id.
+    pub async fn grant_by(&self, connection: &mut Connection, (label, value): (&str, &str)) -> io::Result<String> {
+        let grant =
+            json!({"labels": {label: value}, "user": "alice", "seconds": 3600, "login": {}, "reason": "INC-3"});
+        let answer = self.post(connection, "/v1/admin/grants", &grant).await?;
+        Ok(answer["grant"]["id"].as_str().expect("a grant has an id").to_owned())
+    }
+
+    /// Asks for a page of the audit.
+    pub async fn audit(&self, connection: &mut Connection, query: &str) -> io::Result<Value> {
+        let path = format!("/v1/admin/audit?{query}");
+        connection.ask("GET", &path, std::slice::from_ref(&self.authorization), b"").await?.json()
     }
 
     /// A grant on one host; gives its id.
