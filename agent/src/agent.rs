@@ -27,6 +27,8 @@ use crate::grant::ends::{self, Ends};
 use crate::grant::held::Grants;
 use crate::grant::local;
 use crate::grant::{Content, State};
+use crate::request::again::Again;
+use crate::request::uncovered::Undecided;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
@@ -61,6 +63,10 @@ pub struct Agent {
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
     pub ending: RefCell<HashSet<ProcessId>>,
+    /// What PAM asked of elevations just now.
+    pub again: RefCell<Again>,
+    /// Runs of sudo for what no live grant covers, until they come to the account.
+    pub undecided: RefCell<Undecided>,
     /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
     pub looking_behind: Cell<bool>,
     /// When the enforcing loop looks next.
@@ -154,6 +160,8 @@ impl Agent {
             audit,
             sessions: RefCell::new(Sessions::open(Path::new(sessions::FOLDER))),
             ending: RefCell::default(),
+            again: RefCell::default(),
+            undecided: RefCell::default(),
             looking_behind: Cell::default(),
             next_look: Cell::default(),
             unwritable: RefCell::default(),

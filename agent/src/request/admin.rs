@@ -10,7 +10,7 @@ use super::messages::{
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
-use super::{service, wording};
+use super::{rehearsed, service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
@@ -38,12 +38,13 @@ const RECORDS_A_PAGE: usize = 500;
 const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// What root alone may ask, as the others are told.
-const ROOTS_ALONE: [(&str, &str); 10] = [
+const ROOTS_ALONE: [(&str, &str); 11] = [
     ("Grant", "grant"),
     ("Revoke", "revoke"),
     ("Reload", "read the configuration again"),
     ("AcceptClock", "take the clock as right"),
     ("Reconcile", "have the agent look"),
+    ("Rehearsed", "say what a rehearsal came to"),
     ("Enroll", endpoint::WHAT),
     ("EnrollStatic", endpoint::WHAT),
     ("Leave", endpoint::WHAT),
@@ -129,6 +130,10 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         }
         "io.curfew.Agent.AcceptClock" => {
             accept_clock(agent, peer, parameters(call)?).await.map(|clock| json!(clock).into())
+        }
+        "io.curfew.Agent.Rehearsed" => {
+            rehearsed::note(agent, peer, &parameters(call)?);
+            Ok(json!({}).into())
         }
         method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),
         "io.curfew.Agent.Reconcile" => {
@@ -356,7 +361,6 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     let held = HeldGrant::new(grant.clone(), Source::Local);
     let granted = held.entry(Event::LocalGranted).with(Field::Pid, peer.pid);
     agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
-    agent.audit.write(held.entry(Event::GrantReceived));
     // Whoever reads the answer uses what was granted.
     let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
     warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));

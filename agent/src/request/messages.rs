@@ -210,6 +210,20 @@ pub struct GrantOrder {
     pub unchecked: bool,
 }
 
+/// What `io.curfew.Agent.Rehearsed` is told.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rehearsed {
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// The services that were tried.
+    pub services: Vec<String>,
+    /// As whom.
+    pub users: Vec<String>,
+    /// What went wrong.
+    pub problems: Vec<String>,
+}
+
 /// What `io.curfew.Agent.Grant` answers.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Granted {
