@@ -47,7 +47,8 @@ pub fn note_closed(agent: &Rc<Agent>) {
 
 /// Whether a login that has ended did so since it had HUP and TERM: not where its end was put off after that, and it went on.
 fn is_hung_up(agent: &Agent, session: &Session) -> bool {
-    let standing = session.standing(agent.grants.borrow().of(&session.user), agent.now());
+    let now = agent.now();
+    let standing = session.standing(agent.grants.borrow().of(&session.user), now);
     !session.hung_up.is_empty() && is_for(session.hung_up_for, &standing)
 }
 
@@ -61,18 +62,20 @@ fn is_for(done_for: Option<Timestamp>, standing: &Standing) -> bool {
 
 /// Audits what ended in the grace before its end, by HUP and TERM, and left nothing.
 fn note_ended_in_grace(agent: &Agent, target: &Target) {
-    let (entry, grant, done_for, standing) = match target {
+    let now = agent.now();
+    let (entry, grant, is_meant, standing) = match target {
+        // That it had them for this end was seen when it closed.
         Target::Session(it) if !it.exempt && !it.hung_up.is_empty() => {
-            let standing = it.standing(agent.grants.borrow().of(&it.user), agent.now());
-            (it.entry(Event::SessionTerminated), &it.grant, it.hung_up_for, standing)
+            let standing = it.standing(agent.grants.borrow().of(&it.user), now);
+            (it.entry(Event::SessionTerminated), &it.grant, it.closed, standing)
         }
         Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
-            let standing = it.standing(agent.grants.borrow().of(&it.user), agent.now());
-            (it.entry(Event::SudoTerminated), &it.grant, it.hung_up_for, standing)
+            let standing = it.standing(agent.grants.borrow().of(&it.user), now);
+            (it.entry(Event::SudoTerminated), &it.grant, is_for(it.hung_up_for, &standing), standing)
         }
         _ => return,
     };
-    if !is_for(done_for, &standing) {
+    if !is_meant {
         return;
     }
     let reason = match &standing {
@@ -93,7 +96,8 @@ fn ended_runs(agent: &Agent) -> Vec<Elevation> {
 /// A run of sudo or su whose first process has ended is over when its control group is empty. This costs the same on any host.
 pub fn note_run_over(agent: &Agent, run: &Elevation) {
     if run.group.as_ref().is_some_and(|group| group.remove_if_empty()) {
-        note_ended_in_grace(agent, &elevation_target(&agent.sessions.borrow(), run, |_| true));
+        let target = elevation_target(&agent.sessions.borrow(), run, |_| true);
+        note_ended_in_grace(agent, &target);
         retire(agent, run);
     }
 }

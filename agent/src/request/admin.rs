@@ -19,7 +19,7 @@ use crate::enforce::reconcile::settle;
 use crate::enforce::sudo_command::written;
 use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
-use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, cut_off};
+use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State, cut_off};
 use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
@@ -194,7 +194,7 @@ fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
         set: agent.endpoint.show(grants.endpoint().facts(), now),
         confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
         problems: match visible {
-            Visible::All => problems(agent),
+            Visible::All => problems(agent, now),
             Visible::Of(_) => Vec::new(),
         },
         sessions: open
@@ -215,11 +215,18 @@ fn show(held: &HeldGrant, now: Timestamp) -> ShownGrant {
         state: held.state(now),
         source: held.source.name().into(),
         revoked_at: held.revoked.as_ref().map(|revoked| revoked.at),
+        problem: account_problem(held, now),
     }
 }
 
+/// Why a grant that has not ended opens nothing, whatever its window says.
+fn account_problem(held: &HeldGrant, now: Timestamp) -> Option<String> {
+    let problem = held.holder.lasting_problem(held.grant.user.as_str());
+    problem.filter(|_| held.state(now) != State::Ended)
+}
+
 /// What an operator must know, in sentences.
-fn problems(agent: &Agent) -> Vec<String> {
+fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     let grants = agent.grants.borrow();
     let config = agent.config_problem.borrow().clone();
     let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
@@ -235,7 +242,12 @@ fn problems(agent: &Agent) -> Vec<String> {
     let deadline = agent.deadline.problem();
     let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
     let endpoint = endpoint::problems(agent, &grants);
-    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
+    let accounts = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
+    let accounts = accounts.filter_map(|held| {
+        let problem = account_problem(held, now)?;
+        Some(format!("grant {} opens nothing: {problem}; revoke it, and grant anew where that is meant", held.grant.id))
+    });
+    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable).chain(accounts);
     let clock = agent.clock.problem(agent.tell_the_time());
     let open = doors::open(&agent.config.borrow());
     let open = open.into_iter().map(|service| doors::tell(&service));

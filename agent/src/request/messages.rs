@@ -127,6 +127,9 @@ pub struct ShownGrant {
     /// When it ended before its time, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// Why it opens nothing, whatever its window says: its user's account is another now, or gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// An open session.
