@@ -13,6 +13,7 @@ use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
 use crate::enforce::logind::Logind;
+use crate::enforce::noninteractive::Noninteractive;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
 use crate::enforce::rules_in_place::RulesInPlace;
@@ -85,6 +86,8 @@ pub struct Agent {
     pub accounts_turn: tokio::sync::Mutex<()>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
+    /// What sudo is told of those who would be denied.
+    pub noninteractive: RefCell<Noninteractive>,
     /// Which sudo the host runs.
     pub sudo: HostSudo,
     /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
@@ -171,6 +174,7 @@ impl Agent {
             lookups: Lookups::default(),
             accounts_turn: tokio::sync::Mutex::default(),
             residue: Residue::default(),
+            noninteractive: RefCell::default(),
             sudo: HostSudo::default(),
             fitted: Cell::default(),
             wired: Wired::default(),

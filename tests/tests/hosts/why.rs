@@ -8,6 +8,7 @@ use curfew_tests::{Host, Output, Release, SOON, assert_refused, wait_for};
 
 on_each_release! {
     sudo_and_su_without_a_grant_are_denied_at_once_with_the_reason_and_without_a_prompt,
+    with_n_sudo_says_why_and_is_audited_like_any_other,
     exempt_users_and_root_are_not_held_up_before_the_password,
 }
 
@@ -52,7 +53,7 @@ fn denials(host: &Host, user: &str) -> Vec<Value> {
 fn is_denied_at_once(host: &Host, user: &str, script: &str, reason_code: &str) {
     let ways: [&dyn Fn() -> Output; 3] = [
         &|| host.run_as(user, &format!("{script} </dev/null")),
-        &|| host.run_as(user, &format!("echo wrong | {}", script.replace("sudo", "sudo -S"))),
+        &|| host.run_as(user, &format!("echo wrong | {}", script.replacen("sudo", "sudo -S", 1))),
         &|| on_terminal(host, user, script),
     ];
     for way in ways {
@@ -97,6 +98,43 @@ fn sudo_and_su_without_a_grant_are_denied_at_once_with_the_reason_and_without_a_
     assert_eq!(host.run_as("bob", "sudo -n id -u").expect_ok("granted"), "0");
     host.ok(&format!("curfew revoke {}", grant.id));
     is_denied_at_once(&host, "bob", "sudo id", "revoked");
+}
+
+fn with_n_sudo_says_why_and_is_audited_like_any_other(release: Release) {
+    let host = Host::builder(release).exempt(&["ops"]).boot();
+    host.ok("echo 'bob ALL=(ALL:ALL) ALL' > /etc/sudoers.d/own; chmod 440 /etc/sudoers.d/own");
+    let file = "/run/curfew/sudoers.d/curfew+noninteractive";
+    // sudo-rs asks PAM under -n, too, and takes no such setting.
+    if release.has_sudo_rs() {
+        assert!(!host.has(file));
+    } else {
+        wait_for("what sudo is told", SOON, || host.has(file).then_some(()));
+        for form in ["sudo -n id", "sudo -n -i", "sudo -n -l", "sudo -n -u carol id"] {
+            is_denied_at_once(&host, "alice", form, "no_grant");
+        }
+    }
+    for form in ["sudo -n id", "sudo -n -i", "sudo -n -u carol id"] {
+        is_denied_at_once(&host, "bob", form, "no_grant");
+    }
+    // Whoever is exempt has what they had.
+    let exempt = host.run_as("ops", "sudo -n id");
+    assert!(!exempt.success() && exempt.stderr.contains("required") && !exempt.stderr.contains("Curfew"), "{exempt:#?}");
+    assert!(host.journal("_COMM=sudo").iter().all(|entry| !entry["MESSAGE"].to_string().contains("conversation failed")));
+    // So has whoever has a grant; with its end, they are denied like any other.
+    let grant = host.grant("alice --for 60s --sudo --command /usr/bin/id");
+    host.drop_in();
+    assert_eq!(host.run_as("alice", "sudo -n id -u").expect_ok("granted"), "0");
+    if !release.has_sudo_rs() {
+        wait_for("to be left alone", SOON, || host.ok(&format!("cat {file}")).contains("!#1001").then_some(()));
+        host.ok(&format!("curfew revoke {}", grant.id));
+        wait_for("not to be left alone", SOON, || (!host.ok(&format!("cat {file}")).contains("#1001")).then_some(()));
+        is_denied_at_once(&host, "alice", "sudo -n id", "revoked");
+        // Somebody more is exempt.
+        host.ok("echo carol >> /etc/curfew/exempt; systemctl reload curfewd");
+        wait_for("carol to be left alone", SOON, || host.ok(&format!("cat {file}")).contains("!carol").then_some(()));
+        host.ok("curfew enable --mode observe");
+        wait_for("nothing to be told", SOON, || (!host.has(file)).then_some(()));
+    }
 }
 
 fn exempt_users_and_root_are_not_held_up_before_the_password(release: Release) {
