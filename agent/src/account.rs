@@ -88,6 +88,12 @@ impl Holder {
         matches!(self, Self::Unknown | Self::Is(_))
     }
 
+    /// The same, where an operator has to know: not while the user database is being asked.
+    pub fn lasting_problem(&self, user: &str) -> Option<String> {
+        let passes = matches!(self, Self::InDoubt { why: Doubt::Outdated, .. });
+        self.problem(user).filter(|_| !passes)
+    }
+
     /// Why the grant opens nothing, in words; none where it may.
     pub fn problem(&self, user: &str) -> Option<String> {
         match self {

@@ -13,6 +13,7 @@ use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
 use crate::enforce::logind::Logind;
+use crate::enforce::noninteractive::Noninteractive;
 use crate::enforce::processes::ProcessId;
 use crate::enforce::residue::Residue;
 use crate::enforce::rules_in_place::RulesInPlace;
@@ -28,6 +29,8 @@ use crate::grant::ends::{self, Ends};
 use crate::grant::held::Grants;
 use crate::grant::local;
 use crate::grant::{Content, State};
+use crate::request::again::Again;
+use crate::request::uncovered::Undecided;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
@@ -64,6 +67,10 @@ pub struct Agent {
     pub ending: RefCell<HashSet<ProcessId>>,
     /// The control groups of runs of sudo that are being made.
     pub run_groups: RunGroups,
+    /// What PAM asked of elevations just now.
+    pub again: RefCell<Again>,
+    /// Runs of sudo for what no live grant covers, until they come to the account.
+    pub undecided: RefCell<Undecided>,
     /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
     pub looking_behind: Cell<bool>,
     /// When the enforcing loop looks next.
@@ -82,6 +89,8 @@ pub struct Agent {
     pub accounts_turn: tokio::sync::Mutex<()>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
+    /// What sudo is told of those who would be denied.
+    pub noninteractive: RefCell<Noninteractive>,
     /// Which sudo the host runs.
     pub sudo: HostSudo,
     /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
@@ -158,6 +167,8 @@ impl Agent {
             sessions: RefCell::new(Sessions::open(Path::new(sessions::FOLDER))),
             ending: RefCell::default(),
             run_groups: RunGroups::default(),
+            again: RefCell::default(),
+            undecided: RefCell::default(),
             looking_behind: Cell::default(),
             next_look: Cell::default(),
             unwritable: RefCell::default(),
@@ -167,6 +178,7 @@ impl Agent {
             lookups: Lookups::default(),
             accounts_turn: tokio::sync::Mutex::default(),
             residue: Residue::default(),
+            noninteractive: RefCell::default(),
             sudo: HostSudo::default(),
             fitted: Cell::default(),
             wired: Wired::default(),

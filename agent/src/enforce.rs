@@ -2,7 +2,7 @@
 //!
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
-//! tells and `sudo_watch` watches), `notice` (warnings on `terminals`, HUP and TERM) and `residue` (what sudo left
+//! tells and `sudo_watch` watches, and `noninteractive` has ask PAM under `-n`, too), `notice` (warnings and `last_words` on `terminals`, HUP and TERM, which `hung_up` remembers) and `residue` (what sudo left
 //! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
 
 pub mod accounts;
@@ -11,7 +11,10 @@ pub mod credentials;
 pub mod departure;
 pub mod elevated;
 pub mod ending;
+pub mod hung_up;
+pub mod last_words;
 pub mod logind;
+pub mod noninteractive;
 pub mod notice;
 pub mod over;
 pub mod processes;

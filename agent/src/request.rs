@@ -2,11 +2,13 @@
 //!
 //! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
 //! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
+//! `again`, `uncovered` and `rehearsed` say which of PAM's questions are no record of their own, or get one later,
 //! `program_check` and `starts_shell` say what a command that root grants leads to,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
 pub mod accept;
 pub mod admin;
+pub mod again;
 pub mod anybody;
 pub mod client;
 pub mod decision;
@@ -16,9 +18,11 @@ pub mod pam;
 pub mod pam_socket;
 pub mod peer;
 pub mod program_check;
+pub mod rehearsed;
 pub mod server;
 pub mod service;
 pub mod starts_shell;
 pub mod system_account;
+pub mod uncovered;
 pub mod watch;
 pub mod wording;

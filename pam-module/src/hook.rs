@@ -50,6 +50,40 @@ pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) ->
     }
 }
 
+/// Denies an elevation that the account phase would deny, before anybody is asked for a password. Whatever else comes of it, the module has no say
+/// here: the account phase is the one that permits, and what this can't tell, that judges.
+pub fn run_before_password(pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) -> PamResultCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let Some(question) = question(pamh).filter(|question| elevates(question, arguments)) else {
+        return PamResultCode::PAM_IGNORE;
+    };
+    // Exempt users pass without the agent, and the account phase takes the note. Who is not known yet may be one.
+    if question.ruser.as_deref().is_none_or(|who| is_exempt(&question, who)) {
+        return PamResultCode::PAM_IGNORE;
+    }
+    let hook = Hook::Authenticate;
+    let code = match varlink::ask(Path::new(PAM_SOCKET), hook.method(), &question, PATIENCE) {
+        Ok(answer) => obey(hook, pamh, &question, flags, answer),
+        // An agent of another version does not know the question.
+        Err(CallError::Refused { .. }) => PamResultCode::PAM_IGNORE,
+        Err(_) if observes(Path::new(OBSERVE_MARK)) => PamResultCode::PAM_IGNORE,
+        Err(error) => unavailable(pamh, &question, &error),
+    };
+    match code {
+        PamResultCode::PAM_SUCCESS | PamResultCode::PAM_IGNORE => PamResultCode::PAM_IGNORE,
+        _ => denial_before_password(&question.service),
+    }
+}
+
+/// The code that ends it at once, measured with sudo 1.9.13 and 1.9.16, sudo-rs 0.2.5 and su of util-linux 2.38 and 2.41. sudo asks again after every
+/// other one; su ends with any, and this is the one whose words are right.
+fn denial_before_password(service: &str) -> PamResultCode {
+    match service {
+        "su" | "su-l" => PamResultCode::PAM_PERM_DENIED,
+        _ => PamResultCode::PAM_CRED_INSUFFICIENT,
+    }
+}
+
 fn question(pamh: &PamHandle) -> Option<PamQuestion> {
     let text = |item: &CStr| item.to_str().ok().map(str::to_owned);
     let name = |item: &CStr| text(item).filter(|name| !name.is_empty());
@@ -70,14 +104,18 @@ fn question(pamh: &PamHandle) -> Option<PamQuestion> {
 
 /// Who acts: the user of a login, the invoker of an elevation.
 fn actor(question: &PamQuestion, arguments: &[&CStr]) -> Option<String> {
-    let elevates = if arguments.contains(&c"elevation") {
+    if elevates(question, arguments) { question.ruser.clone() } else { Some(question.user.clone()) }
+}
+
+/// Whether it is an elevation that asks: our line says so, or the service's name.
+fn elevates(question: &PamQuestion, arguments: &[&CStr]) -> bool {
+    if arguments.contains(&c"elevation") {
         true
     } else if arguments.contains(&c"login") {
         false
     } else {
         ELEVATION_SERVICES.contains(&question.service.as_str())
-    };
-    if elevates { question.ruser.clone() } else { Some(question.user.clone()) }
+    }
 }
 
 /// Whether `who` is permitted whatever the agent says.
@@ -97,7 +135,7 @@ fn obey(hook: Hook, pamh: &PamHandle, question: &PamQuestion, flags: PamFlag, an
     let message = answer.message.as_deref().unwrap_or_default();
     match answer.verdict {
         Verdict::Permit => {
-            if hook == Hook::OpenSession && flags & PAM_SILENT == 0 {
+            if hook == Hook::Authenticate || (hook == Hook::OpenSession && flags & PAM_SILENT == 0) {
                 tell(pamh, question, PAM_TEXT_INFO, message);
             }
             PamResultCode::PAM_SUCCESS
@@ -167,6 +205,19 @@ mod tests {
         assert_eq!(actor(&asked("sshd", "alice", Some("root")), &[]).as_deref(), Some("alice"));
         assert_eq!(actor(&asked("doas", "root", Some("alice")), &[c"elevation"]).as_deref(), Some("alice"));
         assert_eq!(actor(&asked("kiosk", "alice", None), &[c"login"]).as_deref(), Some("alice"));
+    }
+
+    #[test]
+    fn a_denial_before_the_password_has_the_code_that_ends_each_program_at_once() {
+        for (service, code) in [
+            ("su", PamResultCode::PAM_PERM_DENIED),
+            ("su-l", PamResultCode::PAM_PERM_DENIED),
+            ("sudo", PamResultCode::PAM_CRED_INSUFFICIENT),
+            ("sudo-i", PamResultCode::PAM_CRED_INSUFFICIENT),
+            ("doas", PamResultCode::PAM_CRED_INSUFFICIENT),
+        ] {
+            assert!(denial_before_password(service) == code, "{service}");
+        }
     }
 
     #[test]

@@ -34,9 +34,9 @@ impl PamHooks for Curfew {
         PamResultCode::PAM_SUCCESS
     }
 
-    /// Curfew proves nobody's identity: in an auth stack the module has no say.
-    fn sm_authenticate(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_IGNORE
+    /// Curfew proves nobody's identity: in an auth stack it denies an elevation before a password is asked for, or has no say.
+    fn sm_authenticate(pamh: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        hook::run_before_password(pamh, &arguments, flags)
     }
 
     fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {

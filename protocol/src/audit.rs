@@ -50,7 +50,9 @@ events! {
     AgentStopped "agent.stopped" "45837b67696642369bb594a124c94ca9"
     /// Which services PAM asks Curfew in changed, or what it does there.
     WiringChanged "wiring.changed" "a3c4f0b7d6a84f4f9c52a2ed6f1f0e83"
-    /// A grant reached this host.
+    /// `curfew enable` tried the wiring; the fields say with whom, and what was wrong.
+    WiringRehearsed "wiring.rehearsed" "5c1f0a7be3d94d1c8f27b8a4d2c6e915"
+    /// A grant of the endpoint reached this host.
     GrantReceived "grant.received" "b27d220610d64d02b719ef61e99d4f94"
     /// A grant was malformed and is not held.
     GrantRefused "grant.refused" "9781e3ca187647dd9b9ba33f4be11581"
@@ -333,6 +335,11 @@ fn sentence(entry: &Entry) -> String {
             Some(services) => format!("PAM asks Curfew in {services}{}.", says(", in mode ", Field::Mode, "")),
             None => "PAM does not ask Curfew any more: nobody is refused.".into(),
         },
+        Event::WiringRehearsed => format!(
+            "The wiring was tried{}{}{reason}.",
+            says(" in ", Field::Service, ""),
+            says(" and ", Field::Outcome, "")
+        ),
         Event::GrantReceived => {
             format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, ""))
         }

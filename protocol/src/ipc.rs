@@ -14,9 +14,11 @@ pub const AGENT_SOCKET: &str = "/run/curfew/io.curfew.Agent";
 /// The agent keeps this file while it only observes: an agent that is dead refuses nobody then, either.
 pub const OBSERVE_MARK: &str = "/run/curfew/observe";
 
-/// The PAM hook that asks, pam_sm_acct_mgmt(3) or pam_sm_open_session(3).
+/// The PAM hook that asks, pam_sm_authenticate(3), pam_sm_acct_mgmt(3) or pam_sm_open_session(3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Hook {
+    /// Before anybody is asked for a password: would this elevation be denied? Nothing is permitted here.
+    Authenticate,
     /// May this person come in, or run sudo, now?
     Account,
     /// The same once more when the session opens; the agent then watches over it.
@@ -27,6 +29,7 @@ impl Hook {
     /// The Varlink method that carries this hook's question.
     pub fn method(self) -> &'static str {
         match self {
+            Self::Authenticate => "io.curfew.Pam.Authenticate",
             Self::Account => "io.curfew.Pam.Account",
             Self::OpenSession => "io.curfew.Pam.OpenSession",
         }

@@ -92,7 +92,7 @@ impl Host {
     /// The drop-ins of live sudo grants.
     #[must_use]
     pub fn drop_ins(&self) -> Vec<String> {
-        let names = self.run("ls -1 /run/curfew/sudoers.d").stdout;
+        let names = self.run("ls -1 --ignore='curfew+*' /run/curfew/sudoers.d").stdout;
         names.lines().map(str::to_owned).collect()
     }
 
@@ -102,7 +102,7 @@ impl Host {
     /// When none appears.
     pub fn drop_in(&self) -> String {
         wait_for("a drop-in", SOON, || (!self.drop_ins().is_empty()).then_some(()));
-        self.ok("cat /run/curfew/sudoers.d/*")
+        self.ok("cd /run/curfew/sudoers.d && cat $(ls --ignore='curfew+*')")
     }
 
     /// Adds to what stands in `/etc/curfew/agent.toml`, and has the agent read it.

@@ -103,5 +103,6 @@ mod hosts {
     mod vagrant;
     mod vm;
     mod warning;
+    mod why;
     mod wiring;
 }

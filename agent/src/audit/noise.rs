@@ -41,6 +41,7 @@ pub fn is_at_will(event: Event) -> bool {
         Event::AgentStarted
         | Event::AgentStopped
         | Event::WiringChanged
+        | Event::WiringRehearsed
         | Event::AccountChanged
         | Event::GrantReceived
         | Event::GrantRefused
@@ -75,7 +76,9 @@ impl Who {
     /// Whose event this is.
     pub fn of(entry: &Entry) -> Self {
         let user = entry.text(Field::User).unwrap_or_default();
-        if entry.fields.contains_key(&Field::Grant) || entry.event == Event::ExemptUsed {
+        // Nobody is permitted who holds no grant, whether or not it is the one that covers the command.
+        let holds = matches!(entry.event, Event::ExemptUsed | Event::SudoPermitted);
+        if holds || entry.fields.contains_key(&Field::Grant) {
             Self::Person(user)
         } else {
             Self::Name(user)

@@ -5,11 +5,11 @@ mod way_in;
 
 use self::plan::Plan;
 use self::way_in::{exempt_users, nobody_left, whose_shell};
-use super::{CliError, Outcome, ask, doctor, failed, only_root, print};
+use super::{CliError, Outcome, ask, doctor, failed, note, only_root, order, print};
 use crate::clock;
 use crate::config::{Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
-use crate::request::messages::Status;
+use crate::request::messages::{self, Status};
 use crate::wiring;
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::replacement::{self, Replacement};
@@ -100,6 +100,9 @@ impl Enable {
             Ok(rehearsed) => judge(&plan, &status, &rehearsed),
             Err(error) => vec![error.to_string()],
         };
+        if !self.unchecked {
+            tell_of_the_trial(&plan, &exempt, &problems);
+        }
         let kept = match problems.is_empty() {
             true => keep(begun, earlier.as_ref(), wait).map_err(|error| vec![error.to_string()]),
             false => Err(problems),
@@ -199,12 +202,26 @@ fn judge(plan: &Plan, before: &Status, rehearsed: &Rehearsed) -> Vec<String> {
         (Mode::Observe, true) => None,
         (Mode::Observe, false) => Some(false),
     };
-    let problems = rehearsal::judge(rehearsed, &rehearsal::rehearse_again(rehearsed), refuses);
+    let problems = rehearsal::judge(rehearsed, &rehearsal::rehearse_again(rehearsed, refuses == Some(true)), refuses);
     if !problems.is_empty() {
         return problems;
     }
     let wiring = doctor::examine(Occasion::Visit).into_iter().filter(|check| check.result == Finding::Fail);
     wiring.map(|check| check.detail).collect()
+}
+
+/// Has the audit know what was tried. Whoever wires does not depend on it.
+fn tell_of_the_trial(plan: &Plan, exempt: &[String], problems: &[String]) {
+    let stranger = rehearsal::STRANGER.to_owned();
+    let told = messages::Rehearsed {
+        mode: plan.mode.name().into(),
+        services: plan.services.iter().map(|(service, _)| service.clone()).collect(),
+        users: exempt.iter().take(rehearsal::MOST_EXEMPT).cloned().chain([stranger]).collect(),
+        problems: problems.to_vec(),
+    };
+    if let Err(error) = order::<_, Value>("Rehearsed", told) {
+        note(format_args!("the audit does not have the trial: {error}"));
+    }
 }
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.

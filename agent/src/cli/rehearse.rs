@@ -2,7 +2,7 @@
 
 use super::{CliError, Outcome, failed, only_root};
 use crate::wiring::Kind;
-use crate::wiring::rehearsal::transact;
+use crate::wiring::rehearsal::{Asked, transact};
 use clap::Args;
 
 /// Open one PAM transaction as sshd or sudo would, and print PAM's answers.
@@ -15,12 +15,16 @@ pub struct Rehearse {
     judged: Kind,
     /// The person.
     user: String,
+    /// Ask PAM to authenticate, too, before that; a module that wants an answer is refused one.
+    #[arg(long)]
+    auth: bool,
 }
 
 impl Rehearse {
     pub(super) fn run(&self) -> Result<Outcome, CliError> {
         only_root()?;
-        let answer = transact(&self.service, self.judged, &self.user).map_err(|code| failed(code.text()))?;
+        let asked = if self.auth { Asked::AuthToo } else { Asked::Account };
+        let answer = transact(&self.service, self.judged, &self.user, asked).map_err(|code| failed(code.text()))?;
         println!("{}", serde_json::to_string(&answer).map_err(failed)?);
         Ok(Outcome::Yes)
     }

@@ -124,6 +124,8 @@ fn row(shown: &ShownGrant, now: Timestamp) -> Vec<String> {
     let grant = &shown.grant;
     let end = end(shown);
     let (state, left) = match shown.state {
+        // First: its window says nothing then.
+        State::Coming | State::Live if shown.problem.is_some() => ("account changed", "-".into()),
         State::Coming => ("coming", format!("opens in {}", human::left(now, grant.window.not_before()))),
         State::Live => ("live", human::left(now, end)),
         State::Ended if shown.revoked_at.is_some() => ("revoked", "-".into()),
@@ -184,6 +186,10 @@ mod tests {
             "{told}"
         );
         assert_eq!(ids(&text(&status, now, true)).len(), 5);
+        // A grant for an account that is another now opens nothing, whatever its window says.
+        status.grants.iter_mut().for_each(|grant| grant.problem = Some("it is for another account".into()));
+        let changed = text(&status, now, false);
+        assert!(changed.contains("account changed") && !changed.contains("live "), "{changed}");
         // Unwired, it does not observe either.
         status.mode = "observe".into();
         assert!(!text(&status, now, true).contains("observing"));

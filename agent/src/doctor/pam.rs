@@ -34,11 +34,29 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
         }
         checks.push(Check::pass("wiring", detail));
     }
+    checks.extend(late_denials(&files));
     checks.push(session_rules(&services));
     checks.extend(outdated(&services));
     checks.extend(stray(&services));
     checks.extend(without_a_file(&services));
     checks
+}
+
+/// Services that are wired, and that ask for a password before they ask us: as an agent before this one left them, or as somebody changed them.
+fn late_denials(files: &[((String, String), Kind)]) -> Option<Check> {
+    let wired = files.iter().filter(|((_, text), _)| stack::has_account_rule(text));
+    let late: Vec<String> = wired
+        .filter_map(|((path, text), kind)| {
+            Some(format!("{path}: {}", stack::asks_for_a_password_first(text, *kind)?))
+        })
+        .collect();
+    (!late.is_empty()).then(|| {
+        let detail = format!(
+            "people whose sudo or su is denied are asked for a password first, and are not told why: {}",
+            late.join("; ")
+        );
+        Check::warn("auth_rules", detail, "curfew enable puts our lines where they belong")
+    })
 }
 
 /// Services in which PAM may not come to our session line. They are judged all the same; that a session began is told

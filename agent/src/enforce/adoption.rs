@@ -3,6 +3,7 @@
 //! logind tells of its sessions. Where it knows nothing (it was away when they opened, or is not there), the kernel does: whoever logged in
 //! carries an audit session (loginuid(5) is its owner), and the program that let them in stands at its head.
 
+use super::hung_up::HungUp;
 use super::logind::LogindSession;
 use super::processes::Process;
 use super::scope::Scope;
@@ -226,6 +227,7 @@ fn headed_by(leader: &Process, user: String) -> Session {
         opened_us: 0,
         told: Told::default(),
         hung_up_for: None,
+        hung_up: HungUp::default(),
         closed: false,
         exempt: false,
         background: false,

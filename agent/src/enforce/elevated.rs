@@ -179,6 +179,8 @@ mod tests {
             opened_us: 0,
             opened_at: 0,
             hung_up_for: None,
+            hung_up: crate::enforce::hung_up::HungUp::default(),
+            told_end: None,
             pinned: Vec::new(),
             gone: false,
         }

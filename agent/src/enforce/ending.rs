@@ -4,11 +4,13 @@
 //! The looks are taken on a thread of their own, and only at what the ending is for: they hold up nobody, however much runs on the host.
 
 use super::elevated;
+use super::hung_up::HungUp;
 use super::processes::{self, Process, ProcessId};
 use super::run::Elevation;
 use super::scope::{Place, Scope};
 use super::sessions::Session;
 use super::table::{Table, Wanted};
+use super::terminals::Said;
 use crate::{apart, clock};
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
@@ -20,9 +22,22 @@ use std::time::{Duration, Instant};
 /// How long a kill is followed up before its survivors are reported.
 const FOLLOWED_UP: Duration = Duration::from_secs(3);
 
+/// How long the connection lives on that carries the last words to its person, where nobody foresaw the end: all else is dead by then.
+const WORDS_ARRIVE_WITHIN: Duration = Duration::from_millis(50);
+
+/// How many of what is killed are named with the file that they ran.
+const MOST_LABELLED: usize = 1000;
+
+/// How far up the terminal of a run is looked for.
+const LONGEST_LINE: usize = 32;
+
 /// Something that is being ended.
 pub struct Ending {
     target: Target,
+    /// What its people are told at the end, where they were not told before.
+    words: Option<String>,
+    /// What carries those words to the person, and until when it may.
+    carriers: Option<(HashSet<ProcessId>, Instant)>,
     killed: HashMap<ProcessId, String>,
     left: Vec<Process>,
     empty_passes: u8,
@@ -74,7 +89,14 @@ impl Covered {
 impl Ending {
     /// An ending that has not struck yet.
     pub fn new(target: Target) -> Self {
-        Self { target, killed: HashMap::new(), left: Vec::new(), empty_passes: 0, done_at: None }
+        // What obeyed in the grace ended by this, too.
+        let killed = target.hung_up().into_iter().flat_map(HungUp::iter).cloned().collect();
+        Self { target, words: None, carriers: None, killed, left: Vec::new(), empty_passes: 0, done_at: None }
+    }
+
+    /// The same, with words for its people, who were not told before.
+    pub fn with_words(self, words: Option<String>) -> Self {
+        Self { words, ..self }
     }
 
     /// What it ends.
@@ -87,16 +109,33 @@ impl Ending {
         self.done_at.is_some()
     }
 
-    /// Kills its control groups: what is in them stops, has its name taken, and dies at once, with whatever it forks meanwhile.
-    fn strike_groups(&mut self) {
+    /// Kills its control groups: what is in them stops, has its name taken, and dies at once, with whatever it forks meanwhile. Where its people are
+    /// told why, the connection that carries the words to them, and nothing else, lives on for a moment.
+    fn strike_groups(&mut self, said: &mut Said) {
         let groups = self.target.groups();
+        // Its terminal may be that of the login, which is found by the run's ancestors, and lives on.
+        let above = if self.words.is_some() { self.target.line() } else { Vec::new() };
         groups.iter().for_each(Scope::freeze);
-        for group in &groups {
-            for process in group.members() {
-                self.killed.entry(process.id).or_insert(process.name);
+        let members: Vec<Process> = groups.iter().flat_map(Scope::members).collect();
+        members.iter().for_each(|process| self.note_killed(process));
+        if let Some(words) = self.words.take() {
+            let people: Vec<Process> = members.iter().cloned().chain(above).collect();
+            let carriers = self.target.carriers(&members);
+            if said.say(&people, &words) && !carriers.is_empty() {
+                strike(members.iter().filter(|process| !carriers.contains(&process.id)));
+                groups.iter().for_each(Scope::thaw);
+                self.carriers = Some((carriers, Instant::now() + WORDS_ARRIVE_WITHIN));
+                return;
             }
-            kill(group);
         }
+        groups.iter().for_each(kill);
+    }
+
+    fn note_killed(&mut self, process: &Process) {
+        let labelled = self.killed.len() < MOST_LABELLED;
+        self.killed
+            .entry(process.id)
+            .or_insert_with(|| if labelled { process.label() } else { processes::quoted(&process.name) });
     }
 
     /// Takes note of what was found of it, and kills that.
@@ -106,17 +145,23 @@ impl Ending {
             self.empty_passes = 0;
             return;
         };
+        found.iter().for_each(|process| self.note_killed(process));
+        if let Some((carriers, until)) = self.carriers.take()
+            && Instant::now() < until
+            && found.iter().any(|process| carriers.contains(&process.id))
+        {
+            strike(found.iter().filter(|process| !carriers.contains(&process.id)));
+            (self.carriers, self.left) = (Some((carriers, until)), found);
+            return;
+        }
         self.empty_passes = if found.is_empty() { self.empty_passes + 1 } else { 0 };
         if self.empty_passes >= 2 {
             self.done_at = Some(clock::now());
             self.target.groups().iter().for_each(Scope::thaw);
         }
-        for process in &found {
-            self.killed.entry(process.id).or_insert_with(|| process.name.clone());
-        }
         if !found.is_empty() {
             self.target.groups().iter().for_each(kill);
-            strike(&found);
+            strike(found.iter());
         }
         self.left = found;
     }
@@ -126,6 +171,12 @@ impl Ending {
         !self.killed.is_empty()
     }
 
+    /// The entry about a target of which nothing is left since it had HUP and TERM.
+    pub fn ended_in_grace(target: &Target, entry: Entry) -> Entry {
+        let ended: Vec<&str> = target.hung_up().into_iter().flat_map(HungUp::iter).map(|(_, name)| name.as_str()).collect();
+        entry.with(Field::Killed, processes::tally(ended.into_iter())).with(Field::Survivors, "0").with(Field::LatencyMs, 0)
+    }
+
     /// The entry, with what was killed and what lives on, and the time since `ended`.
     pub fn report(&self, entry: Entry, ended: Timestamp) -> Entry {
         let survivors = match (self.is_done(), self.left.len()) {
@@ -133,7 +184,7 @@ impl Ending {
             (false, 0) => "unknown: the processes can't be listed".to_owned(),
             (false, count) => {
                 let whys: Vec<String> =
-                    self.left.iter().map(|it| format!("{} ({})", it.name, it.why_alive())).collect();
+                    self.left.iter().map(|it| format!("{} ({})", processes::quoted(&it.name), it.why_alive())).collect();
                 format!("{count}: {}", processes::tally(whys.iter().map(String::as_str)))
             }
         };
@@ -149,20 +200,21 @@ impl Ending {
 fn kill(group: &Scope) {
     if group.kill().is_err() {
         group.thaw();
-        strike(&group.members());
+        strike(group.members().iter());
     }
 }
 
 /// Kills processes one by one.
-fn strike(processes: &[Process]) {
+fn strike<'a>(processes: impl Iterator<Item = &'a Process>) {
     for process in processes {
         process.signal(Signal::SIGKILL);
     }
 }
 
-/// Strikes at the control groups of all of them.
+/// Strikes at the control groups of all of them. Nobody is told more than once on one terminal.
 pub fn strike_groups(endings: &mut [Ending]) {
-    endings.iter_mut().for_each(Ending::strike_groups);
+    let mut said = Said::default();
+    endings.iter_mut().for_each(|ending| ending.strike_groups(&mut said));
 }
 
 /// Follows the endings up until all are done or time is up.
@@ -198,6 +250,15 @@ impl Target {
         match self {
             Self::Session(session) => Some(session.leader),
             Self::Elevation { ended, .. } => Some(ended.root),
+            Self::Person { .. } => None,
+        }
+    }
+
+    /// What of it had HUP and TERM.
+    fn hung_up(&self) -> Option<&HungUp> {
+        match self {
+            Self::Session(session) => Some(&session.hung_up),
+            Self::Elevation { ended, .. } => Some(&ended.hung_up),
             Self::Person { .. } => None,
         }
     }
@@ -246,6 +307,34 @@ impl Target {
             }
             Self::Person { uid, .. } => find_left_of_person(*uid, table),
         }
+    }
+
+    /// What carries words to the person: the login's first process and its own child, without a terminal, as sshd has them. Nothing that the person
+    /// started is one, whatever it is called.
+    fn carriers(&self, members: &[Process]) -> HashSet<ProcessId> {
+        let Self::Session(session) = self else { return HashSet::new() };
+        let first = |process: &&Process| process.id == session.leader;
+        let Some(leader) = members.iter().find(first) else { return HashSet::new() };
+        let program = |process: &Process| std::fs::read_link(format!("/proc/{}/exe", process.id.pid)).ok();
+        let its_program = program(leader);
+        let is_child = |process: &&Process| process.parent == leader.id.pid && process.tty == 0;
+        let children = members.iter().filter(is_child);
+        let children = children.filter(|child| its_program.is_some() && program(child) == its_program);
+        children.chain([leader]).map(|process| process.id).collect()
+    }
+
+    /// A run's first process and what that was started from, up to the login; none for anything else.
+    fn line(&self) -> Vec<Process> {
+        let Self::Elevation { ended, .. } = self else { return Vec::new() };
+        let (mut line, mut next) = (Vec::new(), ended.root.pid);
+        while line.len() < LONGEST_LINE
+            && let Ok(Some(process)) = Process::read(next)
+            && process.audit_session == ended.audit_session
+        {
+            next = process.parent;
+            line.push(process);
+        }
+        line
     }
 
     /// The control groups that are killed whole.

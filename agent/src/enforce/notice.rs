@@ -1,16 +1,17 @@
-//! Notice of the end: warnings on people's terminals, and HUP and TERM for their programs shortly before it.
+//! Notice of the end: warnings on people's terminals, and shortly before it the last words, with HUP and TERM for their programs.
 
 use super::ending::Target;
+use super::hung_up::HungUp;
+use super::last_words::{self, Access};
 use super::processes::Process;
 use super::run::Elevation;
 use super::sessions::{Session, Standing};
 use super::table::{Table, Wanted};
-use super::terminals;
+use super::terminals::Said;
 use crate::agent::Agent;
 use crate::request::decision::{Elevation as Scoped, Request};
 use crate::{apart, human};
 use jiff::Timestamp;
-use nix::sys::signal::Signal;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub fn give(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
 }
 
 /// What to tell whom of those who are found.
-type Notice = Box<dyn FnOnce(&Table)>;
+type Notice = Box<dyn FnOnce(&Table, &mut Said)>;
 
 /// One round of notices.
 struct Round<'a> {
@@ -49,18 +50,12 @@ struct Round<'a> {
     notices: Vec<Notice>,
 }
 
-/// What a warning is about.
-#[derive(Clone, Copy)]
-enum Access {
-    Login,
-    Sudo,
-}
-
 impl Round<'_> {
     fn session(&mut self, session: &Session) {
         let login = session.standing(self.agent.grants.borrow().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &login {
             self.warn(session, Access::Login, grant, *until);
+            self.last_words_of_session(session, grant, *until);
             self.hang_up_session(session, *until);
         }
         let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
@@ -76,18 +71,67 @@ impl Round<'_> {
 
     fn elevation(&mut self, elevation: &Elevation) {
         let standing = elevation.standing(self.agent.grants.borrow().of(&elevation.user), self.now);
-        let Standing::Covered { until, .. } = standing else { return };
+        let Standing::Covered { until, grant } = standing else { return };
+        self.last_words_of_run(elevation, &grant, until);
         if self.hang_up_is_due(elevation.hung_up_for, until) {
-            let (root, group) = (elevation.root, elevation.group.clone());
+            let (root, group, agent) = (elevation.root, elevation.group.clone(), Rc::clone(self.agent));
             let groups = group.iter().cloned().collect();
-            self.tell(Wanted { groups, trees: vec![root], ..Wanted::default() }, move |table| {
+            self.tell(Wanted { groups, trees: vec![root], ..Wanted::default() }, move |table, _| {
                 let mut started = table.tree(root);
                 started.extend(group.and_then(|group| table.in_group(&group).ok()).into_iter().flatten());
-                hang_up(table.iter().filter(|process| started.contains(&process.id)));
+                let hung_up = HungUp::send(table.iter().filter(|process| started.contains(&process.id)));
+                agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.hung_up.extend(hung_up));
             });
             let mut sessions = self.agent.sessions.borrow_mut();
             sessions.update_elevation(elevation.root, |elevation| elevation.hung_up_for = Some(until));
         }
+    }
+
+    /// The last words to those in a session: its end is foreseen.
+    fn last_words_of_session(&mut self, session: &Session, grant: &str, until: Timestamp) {
+        if !self.last_words_are_due(session.told.end, until) {
+            return;
+        }
+        let words = last_words::ahead(Access::Login, &self.agent.host, grant, until, self.now);
+        let target = Target::Session(session.clone());
+        self.tell(wanted_of(session), move |table, said| {
+            said.say(&target.find(table).unwrap_or_default(), &words);
+        });
+        let mut sessions = self.agent.sessions.borrow_mut();
+        sessions.update_session(session.leader, |session| session.told.end = Some(until));
+    }
+
+    /// The last words to whoever runs sudo, on the terminal that they began it on, unless their login ends by then: that says it all.
+    fn last_words_of_run(&mut self, run: &Elevation, grant: &str, until: Timestamp) {
+        if self.ends_with_login(run, until) || !self.last_words_are_due(run.told_end, until) {
+            return;
+        }
+        let words = last_words::ahead(Access::Sudo, &self.agent.host, grant, until, self.now);
+        let root = run.root;
+        self.tell(Wanted { trees: vec![root], ..Wanted::default() }, move |table, said| {
+            let (mut line, tree) = (table.ancestors(root), table.tree(root));
+            line.extend(tree);
+            let line: Vec<Process> = table.iter().filter(|process| line.contains(&process.id)).cloned().collect();
+            said.say(&line, &words);
+        });
+        let mut sessions = self.agent.sessions.borrow_mut();
+        sessions.update_elevation(root, |run| run.told_end = Some(until));
+    }
+
+    /// Whether the login that a run is in ends at `until`, or before.
+    fn ends_with_login(&self, run: &Elevation, until: Timestamp) -> bool {
+        let (sessions, grants) = (self.agent.sessions.borrow(), self.agent.grants.borrow());
+        let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == run.audit_session;
+        let ends = |session: &Session| match session.standing(grants.of(&session.user), self.now) {
+            Standing::Covered { until: end, .. } => end <= until,
+            Standing::Over { .. } => true,
+        };
+        sessions.sessions().iter().filter(same).any(|session| !session.exempt && ends(session))
+    }
+
+    fn last_words_are_due(&mut self, told: Option<Timestamp>, until: Timestamp) -> bool {
+        let at = until - self.agent.config.borrow().grace.max(last_words::AHEAD);
+        self.is_due_once(told, at, until)
     }
 
     fn warn(&mut self, session: &Session, access: Access, grant: &str, until: Timestamp) {
@@ -105,8 +149,8 @@ impl Round<'_> {
         }
         let Some(&shortest) = passed.iter().min() else { return };
         let (warning, target) = (self.warning(access, grant, until), Target::Session(session.clone()));
-        self.tell(wanted_of(session), move |table| {
-            terminals::warn(&target.find(table).unwrap_or_default(), &warning);
+        self.tell(wanted_of(session), move |table, said| {
+            said.say(&target.find(table).unwrap_or_default(), &warning);
         });
         self.agent.sessions.borrow_mut().update_session(session.leader, |session| match access {
             Access::Login => session.told.login = Some((until, shortest)),
@@ -130,11 +174,12 @@ impl Round<'_> {
         if !self.hang_up_is_due(session.hung_up_for, until) {
             return;
         }
-        let (leader, target) = (session.leader, Target::Session(session.clone()));
-        self.tell(wanted_of(session), move |table| {
+        let (leader, target, agent) = (session.leader, Target::Session(session.clone()), Rc::clone(self.agent));
+        self.tell(wanted_of(session), move |table, _| {
             let found = target.find(table).unwrap_or_default();
-            let leader = found.iter().find(|process| process.id == leader).map(|leader| leader.name.clone());
-            hang_up(found.iter().filter(|process| Some(&process.name) != leader.as_ref()));
+            let name = found.iter().find(|process| process.id == leader).map(|leader| leader.name.clone());
+            let hung_up = HungUp::send(found.iter().filter(|process| Some(&process.name) != name.as_ref()));
+            agent.sessions.borrow_mut().update_session(leader, |session| session.hung_up.extend(hung_up));
         });
         let mut sessions = self.agent.sessions.borrow_mut();
         sessions.update_session(session.leader, |session| session.hung_up_for = Some(until));
@@ -142,6 +187,11 @@ impl Round<'_> {
 
     fn hang_up_is_due(&mut self, done_for: Option<Timestamp>, until: Timestamp) -> bool {
         let at = until - self.agent.config.borrow().grace;
+        self.is_due_once(done_for, at, until)
+    }
+
+    /// Whether what is to be done once for an end is to be done now; else there is something to do then.
+    fn is_due_once(&mut self, done_for: Option<Timestamp>, at: Timestamp, until: Timestamp) -> bool {
         if done_for == Some(until) {
             return false;
         }
@@ -151,7 +201,7 @@ impl Round<'_> {
         at <= self.now
     }
 
-    fn tell(&mut self, wanted: Wanted, notice: impl FnOnce(&Table) + 'static) {
+    fn tell(&mut self, wanted: Wanted, notice: impl FnOnce(&Table, &mut Said) + 'static) {
         self.wanted.extend([wanted]);
         self.notices.push(Box::new(notice));
     }
@@ -164,7 +214,10 @@ impl Round<'_> {
         }
         agent.work_on(async move {
             match apart::run(move || Table::look(&wanted)).await.flatten() {
-                Ok(table) => notices.into_iter().for_each(|notice| notice(&table)),
+                Ok(table) => {
+                    let mut said = Said::default();
+                    notices.into_iter().for_each(|notice| notice(&table, &mut said));
+                }
                 Err(error) => {
                     tracing::error!("nobody can be given notice, since the processes can't be listed: {error}");
                 }
@@ -180,11 +233,4 @@ fn wanted_of(session: &Session) -> Wanted {
         wanted.audit_sessions.clear();
     }
     wanted
-}
-
-fn hang_up<'a>(processes: impl Iterator<Item = &'a Process>) {
-    for process in processes {
-        process.signal(Signal::SIGHUP);
-        process.signal(Signal::SIGTERM);
-    }
 }

@@ -1,6 +1,8 @@
 //! What has expired: found, ended, followed up and forgotten, session by session.
 
 use super::ending::{self, Covered, Ending, Target};
+use super::hung_up::HungUp;
+use super::last_words::{self, Access};
 use super::processes::ProcessId;
 use super::run::Elevation;
 use super::run_groups;
@@ -13,6 +15,7 @@ use crate::request::decision::ReasonCode;
 use curfew_protocol::audit::{Event, Field};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -29,12 +32,58 @@ pub fn note_closed(agent: &Rc<Agent>) {
     {
         let ending = agent.ending.borrow();
         for session in closed.iter().filter(|session| !session.exempt && !ending.contains(&session.leader)) {
+            if is_hung_up(agent, session) {
+                // What is left of it has until its end: that is when it is told, or when nothing is left.
+                continue;
+            }
+            agent.sessions.borrow_mut().update_session(session.leader, |it| it.hung_up = HungUp::default());
             agent.write_under(session.grant.as_deref(), session.entry(Event::SessionClosed));
         }
     }
     let ended = ended_runs(agent);
     ended.iter().for_each(|run| note_run_over(agent, run));
     look_behind(agent);
+}
+
+/// Whether a login that has ended did so since it had HUP and TERM: not where its end was put off after that, and it went on.
+fn is_hung_up(agent: &Agent, session: &Session) -> bool {
+    let now = agent.now();
+    let standing = session.standing(agent.grants.borrow().of(&session.user), now);
+    !session.hung_up.is_empty() && is_for(session.hung_up_for, &standing)
+}
+
+/// Whether what was done for an end was done for this one.
+fn is_for(done_for: Option<Timestamp>, standing: &Standing) -> bool {
+    match standing {
+        Standing::Covered { until, .. } => done_for == Some(*until),
+        Standing::Over { .. } => true,
+    }
+}
+
+/// Audits what ended in the grace before its end, by HUP and TERM, and left nothing.
+fn note_ended_in_grace(agent: &Agent, target: &Target) {
+    let now = agent.now();
+    let (entry, grant, is_meant, standing) = match target {
+        // That it had them for this end was seen when it closed.
+        Target::Session(it) if !it.exempt && !it.hung_up.is_empty() => {
+            let standing = it.standing(agent.grants.borrow().of(&it.user), now);
+            (it.entry(Event::SessionTerminated), &it.grant, it.closed, standing)
+        }
+        Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
+            let standing = it.standing(agent.grants.borrow().of(&it.user), now);
+            (it.entry(Event::SudoTerminated), &it.grant, is_for(it.hung_up_for, &standing), standing)
+        }
+        _ => return,
+    };
+    if !is_meant {
+        return;
+    }
+    let reason = match &standing {
+        Standing::Covered { .. } => ReasonCode::Ended,
+        Standing::Over { reason, .. } => *reason,
+    };
+    let entry = Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name()));
+    agent.write_under(grant.as_deref(), entry);
 }
 
 /// The runs of sudo and su whose first process has ended and of which more is to be told.
@@ -47,6 +96,8 @@ fn ended_runs(agent: &Agent) -> Vec<Elevation> {
 /// A run of sudo or su whose first process has ended is over when its control group is empty. This costs the same on any host.
 pub fn note_run_over(agent: &Agent, run: &Elevation) {
     let Some(group) = run.group.as_ref().filter(|group| group.is_empty().unwrap_or(false)) else { return };
+    let target = elevation_target(&agent.sessions.borrow(), run, |_| true);
+    note_ended_in_grace(agent, &target);
     retire(agent, run);
     run_groups::remove(group);
 }
@@ -60,10 +111,12 @@ fn retire(agent: &Agent, run: &Elevation) {
         // It listed or renewed, and ran nothing.
         _ if run.command == SudoCommand::Nothing => return sessions.remove_elevation(run.root),
         Standing::Covered { grant, .. } if run.audit_session.is_some() => {
-            Elevation { pinned: vec![grant], gone: true, ..run.clone() }
+            Elevation { pinned: vec![grant], gone: true, hung_up: HungUp::default(), ..run.clone() }
         }
         // Its end has come: that looks for what is left.
-        Standing::Over { .. } if run.audit_session.is_some() => Elevation { gone: true, ..run.clone() },
+        Standing::Over { .. } if run.audit_session.is_some() => {
+            Elevation { gone: true, hung_up: HungUp::default(), ..run.clone() }
+        }
         // By nothing could it be found.
         _ => return sessions.remove_elevation(run.root),
     };
@@ -119,6 +172,7 @@ fn forget_what_is_gone(agent: &Agent, targets: &[Target], table: &Table) {
     let ending = agent.ending.borrow().clone();
     let gone = |target: &&Target| target.find(table).is_ok_and(|found| found.is_empty());
     for target in targets.iter().filter(|target| target.first().is_some_and(|it| !ending.contains(&it))).filter(gone) {
+        note_ended_in_grace(agent, target);
         match target {
             Target::Session(session) => forget_session(agent, session),
             Target::Elevation { ended, .. } => agent.sessions.borrow_mut().remove_elevation(ended.root),
@@ -147,10 +201,21 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         for session in sessions.sessions().iter().filter(|session| !session.exempt) {
             let Standing::Over { reason, ended } = session.standing(grants.of(&session.user), now) else { continue };
             if agent.governs(&session.service, session.opened_us) && ending.insert(session.leader) {
-                endings.push(Ending::new(Target::Session(session.clone())));
+                let words = (session.told.end != Some(ended)).then(|| {
+                    let grant = last_words::grant_of_session(session, grants.of(&session.user), now);
+                    last_words::at_the_end(Access::Login, &agent.host, grant.as_deref(), reason)
+                });
+                endings.push(Ending::new(Target::Session(session.clone())).with_words(words));
                 why.push((reason, ended));
             }
         }
+        // Whose login ends has been told.
+        let logins: HashSet<u32> = sessions
+            .sessions()
+            .iter()
+            .filter(|session| ending.contains(&session.leader))
+            .filter_map(|session| session.audit_session)
+            .collect();
         // What opened while Curfew only observed is left alone, like what a grant covers.
         let covered = |run: &Elevation| {
             !agent.governs(&run.service, run.opened_us)
@@ -159,7 +224,13 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         for run in sessions.elevations() {
             let Standing::Over { reason, ended } = run.standing(grants.of(&run.user), now) else { continue };
             if agent.governs(&run.service, run.opened_us) && ending.insert(run.root) {
-                endings.push(Ending::new(elevation_target(&sessions, run, covered)));
+                let is_told = run.gone || run.told_end == Some(ended);
+                let with_login = run.audit_session.is_some_and(|session| logins.contains(&session));
+                let words = (!is_told && !with_login).then(|| {
+                    let grant = last_words::grant_of_run(run, grants.of(&run.user), now);
+                    last_words::at_the_end(Access::Sudo, &agent.host, grant.as_deref(), reason)
+                });
+                endings.push(Ending::new(elevation_target(&sessions, run, covered)).with_words(words));
                 why.push((reason, ended));
             }
         }

@@ -73,6 +73,14 @@ impl Process {
         self.id.signal(signal)
     }
 
+    /// What it is called, which it may choose itself, and the file that it runs, which it may not: `sleep(/usr/bin/sleep)`. None is named where the
+    /// process is dying already.
+    pub fn label(&self) -> String {
+        let program = std::fs::read_link(format!("/proc/{}/exe", self.id.pid));
+        let program = program.map(|path| format!("({})", quoted(&shortened(&path.to_string_lossy()))));
+        quoted(&self.name) + &program.unwrap_or_default()
+    }
+
     /// Why KILL has not ended it yet.
     pub fn why_alive(&self) -> &'static str {
         match self.state {
@@ -207,6 +215,24 @@ pub fn command_line(pid: i32) -> Option<Vec<String>> {
     Some(text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
 }
 
+/// The longest path that a label has, in characters.
+const LONGEST_LABEL: usize = 100;
+
+/// A path, or its end where it is long.
+fn shortened(path: &str) -> String {
+    match path.chars().count().checked_sub(LONGEST_LABEL) {
+        None | Some(0) => path.to_owned(),
+        Some(more) => format!("…{}", path.chars().skip(more).collect::<String>()),
+    }
+}
+
+/// A name as it is where it can't be taken for anything else, and in quotes where it can: processes choose their names.
+pub fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-/@".contains(c);
+    let plain = !name.is_empty() && name.chars().all(is_plain);
+    if plain { name.to_owned() } else { format!("{:?}", human::printable(name)) }
+}
+
 /// The most names that a tally tells apart.
 const MOST_NAMES: usize = 20;
 
@@ -263,6 +289,26 @@ mod tests {
         assert!(child.try_wait().unwrap().is_none());
         assert!(id.signal(Signal::SIGKILL));
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_is_named_by_what_it_runs_and_its_own_name_counts_nothing_else() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let process = loop {
+            let process = Process::read(pid).unwrap().unwrap();
+            if process.name == "sleep" {
+                break process;
+            }
+        };
+        let file = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        assert_eq!(process.label(), format!("sleep({})", file.display()));
+        let forged = Process { name: "bash:1 sleep".into(), ..process };
+        assert_eq!(forged.label(), format!("\"bash:1 sleep\"({})", file.display()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(quoted("(sd-pam)"), "\"(sd-pam)\"");
+        assert!(shortened(&"/a".repeat(3000)).chars().count() <= LONGEST_LABEL + 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! and triggers it again.
 
 use super::notice::{self, Next};
-use super::{accounts, departure, over, residue, sudoers};
+use super::{accounts, departure, noninteractive, over, residue, sudoers};
 use crate::agent::{Agent, Unwritable};
 use crate::clock;
 use crate::deadline::End;
@@ -51,6 +51,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
         agent.openings.all();
     }
     write_drop_ins(agent, now, &mut next);
+    noninteractive::keep(agent, now);
     residue::follow(agent, now);
     let end = next_end(agent, now).map(|at| End::new(at, next_by_boot, reading));
     agent.deadline.set(end, agent.ending.borrow().is_empty());

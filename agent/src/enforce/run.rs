@@ -1,6 +1,7 @@
 //! A run of sudo or su: who invoked it, what it runs, where that is kept, and which grants it goes on under.
 
 use super::credentials::Plain;
+use super::hung_up::HungUp;
 use super::processes::ProcessId;
 use super::scope::Scope;
 use super::sessions::Standing;
@@ -49,6 +50,12 @@ pub struct Elevation {
     /// The end for which its programs had HUP and TERM.
     #[serde(default)]
     pub hung_up_for: Option<Timestamp>,
+    /// What of it had HUP and TERM.
+    #[serde(default)]
+    pub hung_up: HungUp,
+    /// The end of it that was told to its person, and why.
+    #[serde(default)]
+    pub told_end: Option<Timestamp>,
     /// Where no grant covers the very command (the host's own sudo rules let it run, or it was typed in a way that can't be told): the
     /// grants that were live when it opened. It goes on while all of them are.
     #[serde(default)]
@@ -99,7 +106,8 @@ impl Elevation {
                 == (&other.user, other.uid, &other.service, &other.pinned)
     }
 
-    fn request(&self) -> Request<'_> {
+    /// The question whether it may go on, where no grant is pinned.
+    pub fn request(&self) -> Request<'_> {
         let command = if self.service.starts_with("su") && !self.service.starts_with("sudo") {
             WantedCommand::Any
         } else {
@@ -152,6 +160,8 @@ mod tests {
             opened_us: 0,
             opened_at: 0,
             hung_up_for: None,
+            hung_up: HungUp::default(),
+            told_end: None,
             pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
             gone: false,
         };

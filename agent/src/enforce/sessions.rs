@@ -3,6 +3,7 @@
 //! PAM's hooks add them, logind adds logins that the hook missed, and they go when nothing of them is left. They are kept
 //! in `/run`, so that a restart of the agent goes on where it was, and a reboot leaves none.
 
+use super::hung_up::HungUp;
 use super::logind::LogindSession;
 use super::processes::ProcessId;
 use super::run::Elevation;
@@ -71,6 +72,9 @@ pub struct Session {
     /// The end for which its programs had HUP and TERM.
     #[serde(default)]
     pub hung_up_for: Option<Timestamp>,
+    /// What of it had HUP and TERM.
+    #[serde(default)]
+    pub hung_up: HungUp,
     /// Its first process is gone, and something that it started is left.
     #[serde(default)]
     pub closed: bool,
@@ -111,6 +115,9 @@ pub struct Told {
     pub login: Option<(Timestamp, Duration)>,
     /// Of the end of sudo.
     pub sudo: Option<(Timestamp, Duration)>,
+    /// The end of the login that was told as such, and why.
+    #[serde(default)]
+    pub end: Option<Timestamp>,
 }
 
 impl Standing {
@@ -377,6 +384,7 @@ mod tests {
             opened_us: 1,
             told: Told::default(),
             hung_up_for: None,
+            hung_up: HungUp::default(),
             closed: false,
             exempt: false,
             background: false,

@@ -186,6 +186,18 @@ impl Place<'_> {
     }
 }
 
+impl Place<'_> {
+    /// Whether what runs may be one of the commands that are granted, though it can't be told from what was typed: a bare name that several files
+    /// have.
+    pub fn may_mean(&self, command: &SudoCommand) -> bool {
+        let Some(name) = command.unresolved() else { return false };
+        self.granted.iter().any(|command| match command {
+            Command::All => true,
+            Command::Exact { path, .. } => path.rsplit('/').next() == Some(name),
+        })
+    }
+}
+
 /// The ways to write a path, where `/bin` and its like lead to `/usr` (file-hierarchy(7)); none where a step up may lead over a link.
 pub fn written(path: &str) -> Vec<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();

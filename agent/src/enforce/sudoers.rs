@@ -1,10 +1,11 @@
-//! The drop-ins in `/run/curfew/sudoers.d`: one a live sudo grant, and nothing else (sudoers(5)).
+//! The drop-ins in `/run/curfew/sudoers.d`: one a live sudo grant, and nothing else but the file of `noninteractive` (sudoers(5)).
 //!
 //! A grant is hostile input to a sudoers file. Its values can't hold what sudoers would take for more (see
 //! `curfew_protocol::grant`), users are written by number, and the host's own visudo(8) has to accept the file before it counts.
 //!
 //! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
 
+use super::noninteractive;
 use super::sudo_flavour::{Flavour, HostSudo};
 use crate::account::Holder;
 use crate::agent::Agent;
@@ -115,7 +116,8 @@ fn remove(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     // A name with a dot is one that is being written; sudo skips it.
-    let unwanted: Vec<String> = names.filter(|name| !name.contains('.') && unwanted(name)).collect();
+    let drop_ins = names.filter(|name| !name.contains('.') && !noninteractive::is_ours(name));
+    let unwanted: Vec<String> = drop_ins.filter(|name| unwanted(name)).collect();
     unwanted
         .into_iter()
         .filter(|name| match fs::remove_file(folder.join(name)) {
@@ -164,6 +166,9 @@ pub fn fit_to_sudo(agent: &Agent) {
     if agent.fitted.replace(Some(flavour)) == Some(flavour) {
         return;
     }
+    if flavour != Some(Flavour::Classic) {
+        noninteractive::remove();
+    }
     for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
         agent.rules.borrow_mut().note_removed(&id);
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
@@ -176,7 +181,7 @@ pub fn fit_to_sudo(agent: &Agent) {
 /// Learns what the drop-ins were written for, and removes those of grants that say something else by now: an agent was killed in between.
 fn fit_to_contents(agent: &Agent, folder: &Path) {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|it| it.file_name().into_string().ok());
-    let names: Vec<String> = names.collect();
+    let names: Vec<String> = names.filter(|name| !noninteractive::is_ours(name)).collect();
     for name in &names {
         uid_in(&folder.join(name)).into_iter().for_each(|uid| agent.rules.borrow_mut().note_written(name, uid));
     }
@@ -261,13 +266,26 @@ pub async fn check(
     password: bool,
 ) -> Result<Checked, SudoersError> {
     let flavour = sudo.flavour().map_err(SudoersError::Sudo)?;
-    let uid = uid?;
-    let path = folder.join(held.grant.id.as_str());
+    let rules = rules(held, uid?, password, flavour)?;
+    check_text(sudo, folder.join(held.grant.id.as_str()), &rules, flavour).await
+}
+
+/// Writes a text for `flavour` beside its place and has visudo check it.
+///
+/// # Errors
+///
+/// As [`check`].
+pub async fn check_text(
+    sudo: &HostSudo,
+    path: PathBuf,
+    text: &str,
+    flavour: Flavour,
+) -> Result<Checked, SudoersError> {
     let file = |source| SudoersError::File { path: path.clone(), source };
-    let rules = rules(held, uid, password, flavour)?;
+    let folder = path.parent().unwrap_or(Path::new(FOLDER));
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
-    new.write_all(rules.as_bytes()).map_err(file)?;
+    new.write_all(text.as_bytes()).map_err(file)?;
     let visudo = sudo.visudo(flavour).map_err(SudoersError::Visudo)?;
     // Ten thousand grants may open at once; people's lookups do not stand here.
     let _turn = VISUDO.acquire().await.map_err(|error| SudoersError::Visudo(error.to_string()))?;

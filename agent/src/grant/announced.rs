@@ -44,10 +44,11 @@ impl Announced {
     /// Audits the grants of which the audit has not heard: an agent that was killed had stored them, and no more.
     pub fn note_unheard_of(&self, grants: &[HeldGrant], audit: &Audit) {
         for held in grants.iter().filter(|held| !self.0.contains_key(&held.story())) {
-            if held.source == Source::Local {
-                audit.write(held.entry(Event::LocalGranted));
-            }
-            audit.write(held.entry(Event::GrantReceived));
+            let event = match held.source {
+                Source::Local => Event::LocalGranted,
+                Source::Endpoint => Event::GrantReceived,
+            };
+            audit.write(held.entry(event));
         }
     }
 

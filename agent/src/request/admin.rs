@@ -10,7 +10,7 @@ use super::messages::{
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
-use super::{service, wording};
+use super::{rehearsed, service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
@@ -19,7 +19,7 @@ use crate::enforce::reconcile::settle;
 use crate::enforce::sudo_command::written;
 use crate::enforce::sudoers;
 use crate::grant::local::{SetAside, StoreError};
-use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, cut_off};
+use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State, cut_off};
 use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
@@ -38,12 +38,13 @@ const RECORDS_A_PAGE: usize = 500;
 const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// What root alone may ask, as the others are told.
-const ROOTS_ALONE: [(&str, &str); 10] = [
+const ROOTS_ALONE: [(&str, &str); 11] = [
     ("Grant", "grant"),
     ("Revoke", "revoke"),
     ("Reload", "read the configuration again"),
     ("AcceptClock", "take the clock as right"),
     ("Reconcile", "have the agent look"),
+    ("Rehearsed", "say what a rehearsal came to"),
     ("Enroll", endpoint::WHAT),
     ("EnrollStatic", endpoint::WHAT),
     ("Leave", endpoint::WHAT),
@@ -130,6 +131,10 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         "io.curfew.Agent.AcceptClock" => {
             accept_clock(agent, peer, parameters(call)?).await.map(|clock| json!(clock).into())
         }
+        "io.curfew.Agent.Rehearsed" => {
+            rehearsed::note(agent, peer, &parameters(call)?);
+            Ok(json!({}).into())
+        }
         method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),
         "io.curfew.Agent.Reconcile" => {
             let Nothing {} = parameters(call)?;
@@ -189,7 +194,7 @@ fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
         set: agent.endpoint.show(grants.endpoint().facts(), now),
         confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
         problems: match visible {
-            Visible::All => problems(agent),
+            Visible::All => problems(agent, now),
             Visible::Of(_) => Vec::new(),
         },
         sessions: open
@@ -210,11 +215,18 @@ fn show(held: &HeldGrant, now: Timestamp) -> ShownGrant {
         state: held.state(now),
         source: held.source.name().into(),
         revoked_at: held.revoked.as_ref().map(|revoked| revoked.at),
+        problem: account_problem(held, now),
     }
 }
 
+/// Why a grant that has not ended opens nothing, whatever its window says.
+fn account_problem(held: &HeldGrant, now: Timestamp) -> Option<String> {
+    let problem = held.holder.lasting_problem(held.grant.user.as_str());
+    problem.filter(|_| held.state(now) != State::Ended)
+}
+
 /// What an operator must know, in sentences.
-fn problems(agent: &Agent) -> Vec<String> {
+fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     let grants = agent.grants.borrow();
     let config = agent.config_problem.borrow().clone();
     let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
@@ -230,7 +242,12 @@ fn problems(agent: &Agent) -> Vec<String> {
     let deadline = agent.deadline.problem();
     let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
     let endpoint = endpoint::problems(agent, &grants);
-    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
+    let accounts = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
+    let accounts = accounts.filter_map(|held| {
+        let problem = account_problem(held, now)?;
+        Some(format!("grant {} opens nothing: {problem}; revoke it, and grant anew where that is meant", held.grant.id))
+    });
+    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable).chain(accounts);
     let clock = agent.clock.problem(agent.tell_the_time());
     let open = doors::open(&agent.config.borrow());
     let open = open.into_iter().map(|service| doors::tell(&service));
@@ -356,7 +373,6 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     let held = HeldGrant::new(grant.clone(), Source::Local);
     let granted = held.entry(Event::LocalGranted).with(Field::Pid, peer.pid);
     agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
-    agent.audit.write(held.entry(Event::GrantReceived));
     // Whoever reads the answer uses what was granted.
     let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
     warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));

@@ -182,11 +182,16 @@ pub fn admit<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp,
 
 /// When the last access that `request` had by `grants` ended; `now` where it never had any.
 pub fn lapsed(request: &Request<'_>, grants: &[HeldGrant], now: Timestamp) -> (Timestamp, Option<ReasonCode>) {
-    let over = grants.iter().filter(|held| held.state(now) == State::Ended && misfit(request, held).is_none());
-    match over.filter(|held| held.end() <= now).max_by_key(|held| held.end()) {
+    match last_lapsed(request, grants, now) {
         Some(last) => (last.end(), Some(end_reason(last))),
         None => (now, None),
     }
+}
+
+/// The last of the grants that covered `request` and have ended.
+pub fn last_lapsed<'g>(request: &Request<'_>, grants: &'g [HeldGrant], now: Timestamp) -> Option<&'g HeldGrant> {
+    let over = grants.iter().filter(|held| held.state(now) == State::Ended && misfit(request, held).is_none());
+    over.filter(|held| held.end() <= now).max_by_key(|held| held.end())
 }
 
 /// Why a grant that has ended does not hold any more.

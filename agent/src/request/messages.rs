@@ -127,6 +127,9 @@ pub struct ShownGrant {
     /// When it ended before its time, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// Why it opens nothing, whatever its window says: its user's account is another now, or gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// An open session.
@@ -208,6 +211,20 @@ pub struct GrantOrder {
     /// Whether commands are taken that others than root could exchange, or that are not there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchecked: bool,
+}
+
+/// What `io.curfew.Agent.Rehearsed` is told.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rehearsed {
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// The services that were tried.
+    pub services: Vec<String>,
+    /// As whom.
+    pub users: Vec<String>,
+    /// What went wrong.
+    pub problems: Vec<String>,
 }
 
 /// What `io.curfew.Agent.Grant` answers.

@@ -1,10 +1,11 @@
 //! Answers to PAM: a login or an elevation is judged, audited, and watched over from the moment it opens.
 
+use super::again::said_already;
 use super::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decision, WantedCommand, admit};
 use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
 use super::system_account::is_system_account;
-use super::{watch, wording};
+use super::{rehearsed, uncovered, watch, wording};
 use crate::agent::Agent;
 use crate::clock;
 use crate::config::Mode;
@@ -30,7 +31,8 @@ const LONGEST_COMMAND: usize = 1024;
 ///
 /// The error reply; the module takes it for no permit.
 pub fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
-    let hook = [Hook::Account, Hook::OpenSession].into_iter().find(|hook| hook.method() == call.method);
+    let hooks = [Hook::Authenticate, Hook::Account, Hook::OpenSession];
+    let hook = hooks.into_iter().find(|hook| hook.method() == call.method);
     let Some(hook) = hook else { return Err(ErrorReply::unknown_method(&call.method)) };
     if !peer.is_root() {
         return Err(ErrorReply::not_permitted("only root's programs ask on this socket"));
@@ -91,6 +93,8 @@ fn kind(agent: &Agent, service: &str) -> Kind {
 fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
     let permit = PamAnswer { verdict: Verdict::Permit, message: None };
     match kind(agent, &question.service) {
+        // Whoever only observes says it once: of the account.
+        _ if hook == Hook::Authenticate && agent.mode() == Mode::Observe => permit,
         kind if question.exempt => {
             match (hook, kind) {
                 (Hook::Account, _) => note_exempt(agent, peer, question),
@@ -98,11 +102,13 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
                     let opened = watch::Opened { admitted: true, ..watch::Opened::default() };
                     drop(watch::session(agent, peer, question, opened, clock::now()));
                 }
-                (Hook::OpenSession, _) => {}
+                (Hook::Authenticate | Hook::OpenSession, _) => {}
             }
             permit
         }
         Kind::Other => permit,
+        // Before the password, elevations alone are judged.
+        Kind::Background | Kind::Login if hook == Hook::Authenticate => permit,
         Kind::Background if is_system_account(&question.user) => permit,
         Kind::Background => {
             let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
@@ -126,14 +132,17 @@ fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
         Kind::Login | Kind::Background | Kind::Other => &question.user,
     };
     let entry = asked(agent, peer, Event::ExemptUsed, question, who).with(Field::ReasonCode, "exempt");
-    agent.audit.write(entry.with(Field::Outcome, "permit").with(Field::Command, typed(agent, peer, question)));
+    let entry = entry.with(Field::Outcome, "permit").with(Field::Command, typed(agent, peer, question));
+    if !(matches!(kind(agent, &question.service), Kind::Elevation) && said_already(agent, peer, &entry)) {
+        record(agent, peer, question, entry);
+    }
 }
 
 /// An elevation of nobody: a program that does not say who invokes it.
 fn refuse_nobody(agent: &Agent, peer: &Peer, question: &PamQuestion) -> PamAnswer {
     let entry = asked(agent, peer, Event::SudoDenied, question, "").with(Field::RunAs, question.user.as_str());
     let message = format!("Curfew: {} does not say who invokes it.", question.service);
-    refusal(agent, entry, ReasonCode::NoGrant, message)
+    refusal(agent, peer, question, entry, ReasonCode::NoGrant, message)
 }
 
 fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, request: &Request<'_>) -> PamAnswer {
@@ -147,13 +156,13 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
                     named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")
                 };
                 let message = match hook {
-                    Hook::Account => {
-                        agent.audit.write(permitted(Event::LoginPermitted));
-                        None
-                    }
                     Hook::OpenSession => {
                         agent.audit.write(permitted(Event::SessionOpened).with(Field::Session, session_id(peer)));
                         Some(wording::entry_line(agent, grant, until, now))
+                    }
+                    Hook::Authenticate | Hook::Account => {
+                        agent.audit.write(permitted(Event::LoginPermitted));
+                        None
                     }
                 };
                 (PamAnswer { verdict: Verdict::Permit, message }, Some(grant.grant.id.to_string()))
@@ -163,7 +172,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
                 let message = wording::denial(agent, &format!("{user} has no access to {} now", agent.host), &why);
                 let entry = asked(agent, peer, Event::LoginDenied, question, user);
                 let entry = entry.with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
-                (refusal(agent, entry, reason, message), None)
+                (refusal(agent, peer, question, entry, reason, message), None)
             }
         }
     };
@@ -186,6 +195,9 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     let granted = grants.of(user).iter().filter(|held| held.state(now) == State::Live);
     let granted = granted.filter_map(|held| held.grant.sudo.as_ref()).flat_map(|sudo| &sudo.commands).collect();
     let place = Place { folder: folder.as_deref(), granted };
+    if hook != Hook::Authenticate {
+        uncovered::is_judged(agent, peer);
+    }
     let (command, asked_for) = match processes::command_line(peer.pid) {
         Some(arguments) if !turns_user => SudoCommand::parse(&arguments, &place),
         _ => (SudoCommand::Anything, "root".into()),
@@ -206,25 +218,42 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         Decision::Permit { grant, .. } if is_of_another_uid(peer, grant) => {
             let entry = about(Event::SudoDenied).with(Field::Reason, "who invokes it has not the user id of that name");
             let message = format!("Curfew: {} runs under a user id that is not {ruser}'s any more.", question.service);
-            refusal(agent, entry, ReasonCode::AccountChanged, message)
+            refusal(agent, peer, question, entry, ReasonCode::AccountChanged, message)
         }
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
             let (grant, until, pinned) = match admit(&exact, grants.of(user), now, bars) {
                 Decision::Permit { grant, until } => (grant, until, Vec::new()),
+                Decision::Deny { .. } if hook == Hook::Authenticate => {
+                    let may_mean = place.may_mean(&command);
+                    return uncovered::before_password(agent, peer, (!may_mean).then(|| about(Event::SudoDenied)));
+                }
                 Decision::Deny { .. } if !turns_user && may_be_misled(agent, peer, grants.of(user), grant, now) => {
-                    return refuse_misled(agent, about(Event::SudoDenied), &question.service);
+                    let entry = about(Event::SudoDenied);
+                    let entry = entry.with(Field::Reason, "sudo rules for this user id changed while sudo was at work");
+                    let message = wording::misled(&question.service);
+                    return refusal(agent, peer, question, entry, ReasonCode::WrongService, message);
                 }
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
+            if hook == Hook::Authenticate {
+                return PamAnswer { verdict: Verdict::Permit, message: None };
+            }
+            let credited = if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
             let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
             if let Err(error) = watch::elevation(agent, peer, question, run) {
                 return refuse_unwatched(agent, about(Event::SudoDenied), &error);
             }
             if hook == Hook::Account {
-                let entry = named(about(Event::SudoPermitted), grant, until);
-                agent.audit.write(entry.with(Field::Outcome, "permit"));
+                let entry = match credited {
+                    Credit::To(grant) => named(about(Event::SudoPermitted), grant, until),
+                    Credit::Nobody(why) => about(Event::SudoPermitted).with(Field::Reason, why),
+                };
+                let entry = entry.with(Field::Outcome, "permit");
+                if !said_already(agent, peer, &entry) {
+                    agent.audit.write(entry);
+                }
             }
             PamAnswer { verdict: Verdict::Permit, message: None }
         }
@@ -233,7 +262,33 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             let message =
                 wording::denial(agent, &format!("{user} has no {} on {} now", question.service, agent.host), &why);
             let entry = about(Event::SudoDenied).with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
-            refusal(agent, entry, reason, message)
+            refusal(agent, peer, question, entry, reason, message)
+        }
+    }
+}
+
+/// Which grant a permitted command is owed to.
+enum Credit<'g> {
+    To(&'g HeldGrant),
+    /// To none that is known, and why.
+    Nobody(String),
+}
+
+/// A grant is named only where it covers the command. Where several may be meant by what was typed, none is.
+fn credit<'g>(place: &Place<'_>, command: &SudoCommand, grants: &'g [HeldGrant], now: Timestamp) -> Credit<'g> {
+    let names = |held: &&HeldGrant| {
+        held.state(now) == State::Live
+            && held.grant.sudo.as_ref().is_some_and(|sudo| {
+                Place { folder: place.folder, granted: sudo.commands.iter().collect() }.may_mean(command)
+            })
+    };
+    let candidates: Vec<&HeldGrant> = grants.iter().filter(names).collect();
+    match candidates.as_slice() {
+        [] => Credit::Nobody("no live grant covers this command: another sudo rule of this host permits it".into()),
+        [only] => Credit::To(only),
+        several => {
+            let ids = several.iter().map(|held| held.grant.id.as_str()).collect::<Vec<_>>().join(", ");
+            Credit::Nobody(format!("which of these grants covers it can't be told from what was typed: {ids}"))
         }
     }
 }
@@ -252,12 +307,6 @@ fn may_be_misled(agent: &Agent, peer: &Peer, grants: &[HeldGrant], covering: &He
     // What can't be seen may have started at any time.
     let started = Process::read(peer.pid).ok().flatten().map_or(0, |process| process.id.start);
     covering.uid().is_some_and(|uid| agent.rules.borrow().may_mislead(uid, started, gives))
-}
-
-fn refuse_misled(agent: &Agent, entry: Entry, service: &str) -> PamAnswer {
-    let entry = entry.with(Field::Reason, "sudo rules for this user id changed while sudo was at work");
-    let message = format!("Curfew: the {service} rules of this account have changed just now. Run it again.");
-    refusal(agent, entry, ReasonCode::WrongService, message)
 }
 
 fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {
@@ -327,11 +376,25 @@ fn named(entry: Entry, held: &HeldGrant, until: Timestamp) -> Entry {
     named.with(Field::NotAfter, until.to_string())
 }
 
+/// Writes what PAM was told, unless `curfew enable` tries the wiring: that is one record of its own.
+fn record(agent: &Agent, peer: &Peer, question: &PamQuestion, entry: Entry) {
+    if !rehearsed::is_rehearsal(peer, question) {
+        agent.audit.write(entry);
+    }
+}
+
 /// Refuses, or only notes that it would.
-fn refusal(agent: &Agent, entry: Entry, reason: ReasonCode, message: String) -> PamAnswer {
+fn refusal(
+    agent: &Agent,
+    peer: &Peer,
+    question: &PamQuestion,
+    entry: Entry,
+    reason: ReasonCode,
+    message: String,
+) -> PamAnswer {
     let observes = agent.mode() == Mode::Observe;
     let outcome = if observes { "would_deny" } else { "deny" };
-    agent.audit.write(entry.with(Field::Outcome, outcome).with(Field::ReasonCode, reason.name()));
+    record(agent, peer, question, entry.with(Field::Outcome, outcome).with(Field::ReasonCode, reason.name()));
     if observes {
         PamAnswer { verdict: Verdict::Permit, message: None }
     } else {

@@ -6,6 +6,8 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::descriptors;
 use crate::enforce::credentials::Credentials;
+use crate::enforce::hung_up::HungUp;
+use crate::enforce::last_words;
 use crate::enforce::over;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::run::Elevation;
@@ -65,6 +67,7 @@ pub fn session(
         opened_us: monotonic_us(),
         told: Told::default(),
         hung_up_for: None,
+        hung_up: HungUp::default(),
         closed: false,
         exempt: question.exempt,
         background: opened.background,
@@ -92,7 +95,8 @@ fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Time
         Verdict::Permit { until, .. } => Some(until),
         Verdict::Deny { .. } => None,
     });
-    let before: Vec<Duration> = config.warn_before.iter().copied().chain([config.grace, Duration::ZERO]).collect();
+    let last = [config.grace, last_words::AHEAD, Duration::ZERO];
+    let before: Vec<Duration> = config.warn_before.iter().copied().chain(last).collect();
     let times = ends.into_iter().flatten().flat_map(|end| before.iter().map(move |&before| end - before));
     times.filter(|&at| at > now).min()
 }
@@ -112,6 +116,7 @@ fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
     if let Verdict::Permit { until, .. } = decide(&session.request(), grants.of(&session.user), now) {
         session.told.login = passed(until);
         session.hung_up_for = (until - config.grace <= now).then_some(until);
+        session.told.end = (until - config.grace.max(last_words::AHEAD) <= now).then_some(until);
     }
     let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
     if let Verdict::Permit { until, .. } = decide(&elevation, grants.of(&session.user), now) {
@@ -150,6 +155,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
         _ => run.command,
     };
+    let grace = agent.config.borrow().grace;
     let elevation = Elevation {
         user: run.user.to_owned(),
         service: question.service.clone(),
@@ -165,12 +171,15 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         grant: Some(run.grant.to_owned()),
         opened_us: known.as_ref().map_or_else(monotonic_us, |known| known.opened_us),
         opened_at: known.as_ref().map_or_else(|| clock::now().as_second(), |known| known.opened_at),
-        hung_up_for: (run.until - agent.config.borrow().grace <= clock::now()).then_some(run.until),
+        hung_up_for: (run.until - grace <= clock::now()).then_some(run.until),
+        hung_up: HungUp::default(),
+        // Whoever begins one in the last moments has been told that they are.
+        told_end: (run.until - grace.max(last_words::AHEAD) <= clock::now()).then_some(run.until),
         pinned: run.pinned,
         gone: false,
     };
     agent.sessions.borrow_mut().add_elevation(elevation);
-    agent.look_at(run.until - agent.config.borrow().grace);
+    agent.look_at(run.until - agent.config.borrow().grace.max(last_words::AHEAD));
     if new {
         self::run(agent, root.id);
         tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
@@ -245,7 +254,8 @@ pub fn run(agent: &Rc<Agent>, root: ProcessId) {
     });
 }
 
-fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) {
+/// Does something when a process has ended.
+pub(super) fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) {
     // Nobody to wait for: the next look finds that it is gone.
     let Some(pidfd) = process.open() else { return };
     match descriptors::wait_on(pidfd) {

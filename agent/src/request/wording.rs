@@ -19,6 +19,14 @@ pub fn denial(agent: &Agent, what: &str, why: &str) -> String {
     format!("Curfew: {what}: {why}.\n{}", agent.config.borrow().request_hint)
 }
 
+/// What the person hears whose sudo read rules that are gone.
+pub fn misled(service: &str) -> String {
+    format!("Curfew: the {service} rules of this account have changed just now. Run it again.")
+}
+
+/// What the person hears before sudo asks for a password for what no live grant covers.
+pub const UNCOVERED: &str = "Curfew: none of your live grants covers this command. Only another sudo rule of this host can permit it.";
+
 /// What changes a permit.
 pub const AFTER_A_PERMIT: &str = "Then it is denied, unless a new grant comes; a revocation denies it at once.";
 

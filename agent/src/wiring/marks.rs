@@ -15,6 +15,10 @@ const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break
 /// The last mark.
 const END: &str = "# curfew end\n";
 
+/// How our auth line is obeyed: it may deny before anybody is asked for a password, and can let nobody in. A module that is not there, or says anything
+/// else, changes nothing: the account line is the lock.
+pub(super) const DENIES: &str = "[perm_denied=die cred_insufficient=die default=ignore]";
+
 /// The text of a service file with our lines in it, whatever of ours it had before.
 pub fn wired(text: &[u8], kind: Kind) -> Vec<u8> {
     wired_below(BEGIN.as_bytes(), text, kind)
@@ -25,6 +29,10 @@ pub(super) fn wired_below(begin: &[u8], text: &[u8], kind: Kind) -> Vec<u8> {
     let plain = unwired(text);
     let argument = kind.argument();
     let mut wired = [begin, format!("account    requisite    pam_curfew.so {argument}\n{END}").as_bytes()].concat();
+    if kind == Kind::Elevation {
+        // In a block of its own: whatever takes out one block takes out several.
+        wired.extend_from_slice(format!("{BEGIN}auth       {DENIES}    pam_curfew.so {argument}\n{END}").as_bytes());
+    }
     let whole = plain.is_empty() || plain.ends_with(b"\n");
     wired.extend_from_slice(&plain);
     let (separator, begin) = if whole { ("", BEGIN) } else { ("\n", BEGIN_NO_NEWLINE) };
@@ -98,8 +106,20 @@ mod tests {
     }
 
     #[test]
+    fn an_elevation_is_denied_before_anything_asks_for_a_password_and_a_login_is_not() {
+        let rules = |kind| {
+            let wired = String::from_utf8(wired(SSHD, kind)).unwrap();
+            wired.lines().filter(|line| line.contains("pam_curfew.so")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(Kind::Login).len(), 2);
+        let [account, auth, session] = rules(Kind::Elevation).try_into().unwrap();
+        assert!(account.starts_with("account ") && session.starts_with("session "));
+        assert_eq!(auth, format!("auth       {DENIES}    pam_curfew.so elevation"));
+    }
+
+    #[test]
     fn whatever_line_of_a_block_is_lost_the_rest_of_it_goes_and_nothing_else() {
-        let whole = wired(SSHD, Kind::Login);
+        let whole = wired(SSHD, Kind::Elevation);
         let lines = |text: &[u8]| text.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
         for lost in 0..lines(&whole).len() {
             let mut damaged = lines(&whole);

@@ -14,12 +14,14 @@ use std::path::Path;
 /// Who has no grant on any host.
 pub const STRANGER: &str = "nobody";
 
-/// Where the rehearsed person comes from, and on what terminal: so the audit tells who it was.
+/// Where the rehearsed person comes from.
 const FROM: &str = "127.0.0.1";
-const TERMINAL: &str = "curfew-enable";
+
+/// The terminal that they say they have: the agent knows a rehearsal by it, and by our program.
+pub const TERMINAL: &str = "curfew-enable";
 
 /// At most so many exempt users are rehearsed.
-const MOST_EXEMPT: usize = 8;
+pub const MOST_EXEMPT: usize = 8;
 
 /// The name of the service that has our lines alone; one that is left is removed like every half-written file of ours.
 const ALONE: &str = ".curfew-alone.new";
@@ -38,9 +40,14 @@ pub struct Entry {
     pub user: String,
 }
 
+/// What our lines alone stand above: somebody is who they say they are.
+const BELOW: &[u8] = b"auth    required    pam_permit.so\n";
+
 /// What PAM said to them.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Answer {
+    /// Before the account, without an answer of theirs; none where that was not asked.
+    pub auth: Option<Code>,
     /// Of the account: may they in?
     pub account: Code,
     /// Of the session; none where it was not come to.
@@ -51,8 +58,16 @@ impl Answer {
     fn text(self) -> String {
         match self.session {
             Some(session) if session != Code::SUCCESS => format!("no session: {}", session.text()),
-            _ => self.account.text(),
+            _ => match self.auth {
+                Some(auth) if self.account == Code::SUCCESS && auth != Code::SUCCESS => auth.text(),
+                _ => self.account.text(),
+            },
         }
+    }
+
+    /// Whether an elevation is denied at once, before anybody is asked for a password.
+    fn is_denied_at_once(self) -> bool {
+        matches!(self.auth, None | Some(Code::PERM_DENIED | Code::CRED_INSUFFICIENT))
     }
 }
 
@@ -67,14 +82,16 @@ pub fn rehearse(services: &[(String, Kind)], exempt: &[String], background: &[St
         let people = exempt.iter().take(MOST_EXEMPT).map(String::as_str).chain(stranger);
         people.map(|user| Entry { service: service.clone(), kind: *kind, user: user.to_owned() })
     });
-    entries.map(|entry| (entry.clone(), in_a_process(&entry))).collect()
+    entries.map(|entry| (entry.clone(), in_a_process(&entry, Asked::Account))).collect()
 }
 
-/// Rehearses the same after a change, up to the first that can't be tried: a door that hangs is given back then.
-pub fn rehearse_again(before: &Rehearsed) -> Rehearsed {
+/// Rehearses the same after a change, up to the first that can't be tried: a door that hangs is given back then. Where the stranger `is_refused`,
+/// that has to come before a password; nobody else is asked for one.
+pub fn rehearse_again(before: &Rehearsed, is_refused: bool) -> Rehearsed {
     let mut after = Rehearsed::new();
     for (entry, _) in before {
-        let answer = in_a_process(entry);
+        let at_once = is_refused && entry.user == STRANGER && entry.kind == Kind::Elevation;
+        let answer = in_a_process(entry, if at_once { Asked::AuthToo } else { Asked::Account });
         let last = answer.is_err();
         after.push((entry.clone(), answer));
         if last {
@@ -91,16 +108,16 @@ pub fn rehearse_again(before: &Rehearsed) -> Rehearsed {
 /// What is wrong.
 pub fn try_alone(exempt: &[String]) -> Result<(), String> {
     let path = Path::new(PAM_FOLDER).join(ALONE);
-    let lines = wired(b"", Kind::Login);
+    let lines = wired(BELOW, Kind::Elevation);
     fs::write(&path, lines).map_err(|error| format!("{}: {error}", path.display()))?;
     let entries = exempt.iter().take(MOST_EXEMPT).map(|user| Entry {
         service: ALONE.into(),
-        kind: Kind::Login,
+        kind: Kind::Elevation,
         user: user.clone(),
     });
     let problems: Vec<String> = entries
-        .filter_map(|entry| match in_a_process(&entry) {
-            Ok(Answer { account: Code::SUCCESS, session: Some(Code::SUCCESS) }) => None,
+        .filter_map(|entry| match in_a_process(&entry, Asked::AuthToo) {
+            Ok(Answer { auth: Some(Code::SUCCESS), account: Code::SUCCESS, session: Some(Code::SUCCESS) }) => None,
             Ok(answer) => Some(format!("{}, who is exempt, gets from our module alone: {}", entry.user, answer.text())),
             Err(problem) => Some(format!("our module could not be tried: {problem}")),
         })
@@ -126,9 +143,11 @@ fn problem(
         Err(problem) => return Some(format!("{service}: {user} could not be tried: {problem}")),
     };
     if user == STRANGER && refuses == Some(true) {
-        let refused = after.account == Code::PERM_DENIED;
-        return (!refused)
-            .then(|| format!("{service}: {user}, who has no grant, is not refused but gets: {}", after.text()));
+        if after.account != Code::PERM_DENIED {
+            return Some(format!("{service}: {user}, who has no grant, is not refused but gets: {}", after.text()));
+        }
+        return (!after.is_denied_at_once())
+            .then(|| format!("{service}: {user}, who has no grant, is asked for a password before that is said"));
     }
     if user == STRANGER && refuses.is_none() {
         return None;
@@ -146,9 +165,21 @@ fn problem(
     }
 }
 
-fn in_a_process(entry: &Entry) -> Result<Answer, String> {
-    let judged = entry.kind.argument();
-    let said = program::run_and_wait(MYSELF, &["rehearse", &entry.service, judged, &entry.user])?;
+/// What PAM is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// Of the account and the session.
+    Account,
+    /// Before that, to authenticate.
+    AuthToo,
+}
+
+fn in_a_process(entry: &Entry, asked: Asked) -> Result<Answer, String> {
+    let mut arguments = vec!["rehearse", &entry.service, entry.kind.argument(), &entry.user];
+    if asked == Asked::AuthToo {
+        arguments.push("--auth");
+    }
+    let said = program::run_and_wait(MYSELF, &arguments)?;
     // A module may say something of its own before.
     let answer = said.output.lines().last().unwrap_or_default();
     serde_json::from_str(answer).map_err(|_| said.text().split_whitespace().collect::<Vec<_>>().join(" "))
@@ -159,7 +190,7 @@ fn in_a_process(entry: &Entry) -> Result<Answer, String> {
 /// # Errors
 ///
 /// PAM's code, where it does not come to an answer.
-pub fn transact(service: &str, kind: Kind, user: &str) -> Result<Answer, Code> {
+pub fn transact(service: &str, kind: Kind, user: &str, asked: Asked) -> Result<Answer, Code> {
     let mut transaction = match kind {
         Kind::Login => Transaction::begin(service, user)?,
         Kind::Elevation => Transaction::begin(service, "root")?,
@@ -169,11 +200,12 @@ pub fn transact(service: &str, kind: Kind, user: &str) -> Result<Answer, Code> {
         Kind::Elevation => transaction.set(Item::Ruser, user)?,
     }
     transaction.set(Item::Tty, TERMINAL)?;
+    let auth = (asked == Asked::AuthToo).then(|| transaction.authenticate().err().unwrap_or(Code::SUCCESS));
     let account = transaction.account().err().unwrap_or(Code::SUCCESS);
     // Only who is let in opens a session, and nobody does in the stranger's name.
     let opens = account == Code::SUCCESS && user != STRANGER;
     let session = opens.then(|| transaction.session().err().unwrap_or(Code::SUCCESS));
-    Ok(Answer { account, session })
+    Ok(Answer { auth, account, session })
 }
 
 #[cfg(test)]
@@ -182,7 +214,22 @@ mod tests {
 
     fn said(user: &str, account: Code) -> Rehearsed {
         let entry = Entry { service: "sshd".into(), kind: Kind::Login, user: user.into() };
-        vec![(entry, Ok(Answer { account, session: None }))]
+        vec![(entry, Ok(Answer { auth: None, account, session: None }))]
+    }
+
+    #[test]
+    fn a_stranger_is_denied_before_a_password() {
+        let open = said(STRANGER, Code::SUCCESS);
+        let after = |auth: Option<Code>| -> Rehearsed {
+            let answer = Answer { auth, account: Code::PERM_DENIED, session: None };
+            open.iter().map(|(entry, _)| (entry.clone(), Ok(answer))).collect()
+        };
+        for auth in [None, Some(Code::PERM_DENIED), Some(Code::CRED_INSUFFICIENT)] {
+            assert_eq!(judge(&open, &after(auth), Some(true)), Vec::<String>::new());
+        }
+        for auth in [Code::SUCCESS, Code(7)] {
+            assert!(judge(&open, &after(Some(auth)), Some(true)).concat().contains("is asked for a password"));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::Kind;
 use super::lines::{joined, logical, names_us};
+use super::marks::DENIES;
 
 /// What is wrong with how a service is wired, as a sentence.
 ///
@@ -34,6 +35,26 @@ pub fn check(text: &str, kind: Kind) -> Result<(), String> {
     Ok(())
 }
 
+/// Why people whose elevation is denied are asked for a password first, as a sentence; none where they are not.
+pub fn asks_for_a_password_first(text: &str, kind: Kind) -> Option<String> {
+    if kind == Kind::Login {
+        return None;
+    }
+    let lines = numbered(text);
+    let rules = lines.iter().filter_map(|(number, line)| Rule::parse(*number, line));
+    let auth: Vec<Rule<'_>> = rules.filter(|rule| rule.is_auth()).collect();
+    let Some(ours) = auth.iter().find(|rule| rule.is_ours()) else {
+        return Some("our auth line is missing".into());
+    };
+    if let Some(first) = auth.first().filter(|first| !first.is_ours()) {
+        return Some(format!("line {} ({}) comes before our auth line", first.number, first.line.trim()));
+    }
+    let is_whole = ours.line.split_once('[').is_some_and(|(_, rest)| {
+        format!("[{rest}").starts_with(DENIES) && rest.split_ascii_whitespace().any(|word| word == kind.argument())
+    });
+    (!is_whole).then(|| format!("line {}: our auth line is not as it was written", ours.number))
+}
+
 /// A rule, or an include.
 struct Rule<'a> {
     number: usize,
@@ -58,13 +79,18 @@ impl<'a> Rule<'a> {
         self.kind.eq_ignore_ascii_case("account") || (self.kind.is_empty() && !of_another_kind.contains(&self.control))
     }
 
+    fn is_auth(&self) -> bool {
+        let of_another_kind = ["common-account", "common-session", "common-session-noninteractive", "common-password"];
+        self.kind.eq_ignore_ascii_case("auth") || (self.kind.is_empty() && !of_another_kind.contains(&self.control))
+    }
+
     fn is_ours(&self) -> bool {
         names_us(self.line)
     }
 }
 
 /// Whether a text has an account rule of ours, as PAM reads it, wherever it stands.
-pub(super) fn has_account_rule(text: &str) -> bool {
+pub fn has_account_rule(text: &str) -> bool {
     let ours = |rule: Rule<'_>| rule.kind.eq_ignore_ascii_case("account") && rule.is_ours();
     numbered(text).iter().any(|(number, line)| Rule::parse(*number, line).is_some_and(ours))
 }
@@ -111,6 +137,22 @@ mod tests {
             let problem = after_wiring(|text| format!("{first}{text}")).unwrap_err();
             assert!(problem.starts_with("line 1 ") && problem.contains("before our account line"), "{problem}");
         }
+    }
+
+    #[test]
+    fn an_auth_line_that_is_missing_late_or_changed_is_told() {
+        let of = |change: &dyn Fn(String) -> String| {
+            let text = String::from_utf8(wired(SSHD.as_bytes(), Kind::Elevation)).unwrap();
+            asks_for_a_password_first(&change(text), Kind::Elevation)
+        };
+        assert_eq!(of(&|text| text), None);
+        assert_eq!(of(&|text| format!("@include common-account\nsession required a.so\n{text}")), None);
+        let before = String::from_utf8(wired(SSHD.as_bytes(), Kind::Login)).unwrap();
+        assert_eq!(asks_for_a_password_first(&before, Kind::Login), None);
+        // As an agent before this one wired it.
+        assert!(of(&|_| before.replace("login", "elevation")).is_some_and(|it| it.contains("is missing")));
+        assert!(of(&|text| format!("@include common-auth\n{text}")).is_some_and(|it| it.contains("line 1 (")));
+        assert!(of(&|text| text.replace("cred_insufficient=die ", "")).is_some_and(|it| it.contains("not as it was")));
     }
 
     #[test]

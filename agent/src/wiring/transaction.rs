@@ -1,4 +1,4 @@
-//! One PAM transaction, opened as sshd and sudo open theirs (pam_start(3), pam_acct_mgmt(3), pam_open_session(3)).
+//! One PAM transaction, opened as sshd and sudo open theirs (pam_start(3), pam_authenticate(3), pam_acct_mgmt(3), pam_open_session(3)).
 //!
 //! One of the two files with unsafe code: no crate opens sessions from an application's side. It asks nothing of anybody: a module that wants
 //! an answer is refused one.
@@ -15,6 +15,8 @@ impl Code {
     pub const SUCCESS: Self = Self(0);
     /// PAM_PERM_DENIED.
     pub const PERM_DENIED: Self = Self(6);
+    /// PAM_CRED_INSUFFICIENT.
+    pub const CRED_INSUFFICIENT: Self = Self(8);
     /// PAM_BUF_ERR: what was asked can't be put into words.
     const BUF_ERR: Self = Self(5);
     /// PAM_CONV_ERR.
@@ -70,6 +72,7 @@ unsafe extern "C" {
         handle: *mut *mut Handle,
     ) -> c_int;
     fn pam_set_item(handle: *mut Handle, item: c_int, value: *const c_void) -> c_int;
+    fn pam_authenticate(handle: *mut Handle, flags: c_int) -> c_int;
     fn pam_acct_mgmt(handle: *mut Handle, flags: c_int) -> c_int;
     fn pam_open_session(handle: *mut Handle, flags: c_int) -> c_int;
     fn pam_close_session(handle: *mut Handle, flags: c_int) -> c_int;
@@ -121,6 +124,16 @@ impl Transaction {
         let value = c_string(value)?;
         // SAFETY: the handle is from pam_start(3) and not ended yet; PAM copies the text.
         self.check(|handle| unsafe { pam_set_item(handle, item as c_int, value.as_ptr().cast()) })
+    }
+
+    /// Whether the person is who they say they are, as far as that takes no answer of theirs.
+    ///
+    /// # Errors
+    ///
+    /// PAM's code.
+    pub fn authenticate(&mut self) -> Result<(), Code> {
+        // SAFETY: as in `account`.
+        self.check(|handle| unsafe { pam_authenticate(handle, SILENT) })
     }
 
     /// Whether the person may in now.

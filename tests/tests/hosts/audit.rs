@@ -56,7 +56,6 @@ fn the_journal_and_the_spool_tell_the_same_story_without_a_gap(release: Release)
         "agent.started",
         "agent.stopped",
         "local.granted",
-        "grant.received",
         "grant.started",
         "grant.ended",
         "sudoers.written",

@@ -50,7 +50,8 @@ fn link(target: &str) -> String {
 /// The rules of all drop-ins, as they are.
 fn rules(host: &Host) -> String {
     let folder = std::fs::read_dir(host.path("/run/curfew/sudoers.d")).expect("the folder");
-    folder.flatten().map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default()).collect()
+    let grants = folder.flatten().filter(|entry| !entry.file_name().to_string_lossy().contains('+'));
+    grants.map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default()).collect()
 }
 
 fn rules_are_for(host: &Host, sudo: Sudo) -> bool {

@@ -93,9 +93,9 @@ impl Plan {
             } else if path == Path::new(SUDOERS_INCLUDE) {
                 "new: the rules of live grants are read from /run/curfew/sudoers.d"
             } else if wiring::is_copy(replacement.will_hold()) {
-                "copied from /usr/lib/pam.d, with our account line first and our session line last, between marks"
+                "copied from /usr/lib/pam.d, with our lines first and our session line last, between marks"
             } else {
-                "our account line first, our session line last, between marks"
+                "our lines first, our session line last, between marks"
             };
             format!("will wire {}: {what}\n", path.display())
         };

@@ -252,13 +252,13 @@ fn empty(host: &Host) {
 
 /// From the start of a `curfew grant` to its drop-in, in milliseconds.
 fn time_to_the_rule(host: &Host) -> f64 {
-    let script = "shopt -s nullglob; export LC_ALL=C; exec 9<> <(:); before=(/run/curfew/sudoers.d/*)
+    let script = "shopt -s nullglob; export LC_ALL=C; exec 9<> <(:); before=(/run/curfew/sudoers.d/[^c]*)
         echo $EPOCHREALTIME
         curfew grant bob --for 1h --sudo --command /usr/bin/id --reason 'a rule' --json >/run/granted &
-        until after=(/run/curfew/sudoers.d/*); [ ${#after[@]} -gt ${#before[@]} ]; do read -rt 0.001 -u 9; done
+        until after=(/run/curfew/sudoers.d/[^c]*); [ ${#after[@]} -gt ${#before[@]} ]; do read -rt 0.001 -u 9; done
         echo $EPOCHREALTIME
         wait; curfew revoke $(sed -n 's/.*\"id\": *\"\\([^\"]*\\)\".*/\\1/p' /run/granted | head -n 1) >/dev/null
-        until after=(/run/curfew/sudoers.d/*); [ ${#after[@]} -le ${#before[@]} ]; do read -rt 0.01 -u 9; done; true";
+        until after=(/run/curfew/sudoers.d/[^c]*); [ ${#after[@]} -le ${#before[@]} ]; do read -rt 0.01 -u 9; done; true";
     let took = timed(host, script);
     sleep(SETTLED);
     took[0]
