@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How long after a failure a drop-in is tried again.
@@ -52,9 +52,18 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     }
     write_drop_ins(agent, now, &mut next);
     residue::follow(agent, now);
+    look_at_access_paths(agent);
     let end = next_end(agent, now).map(|at| End::new(at, next_by_boot, reading));
     agent.deadline.set(end, agent.ending.borrow().is_empty());
     next.0
+}
+
+/// Has somebody look, now and then, whether more lets people in than did when Curfew was enabled.
+fn look_at_access_paths(agent: &Rc<Agent>) {
+    if agent.is_wired() && agent.opened.is_due(Instant::now()) {
+        let (agent, config) = (Rc::clone(agent), agent.config.borrow().clone());
+        tokio::task::spawn_local(async move { agent.opened.look(config).await });
+    }
 }
 
 /// When the next window opens or closes, or those of the endpoint's grants may not open any more.
@@ -126,6 +135,7 @@ async fn write_drop_ins_of(agent: Rc<Agent>, user: String, ids: Vec<String>) {
     }
     for id in &ids {
         write_drop_in(&agent, id).await;
+        agent.sudo_view.look_at(&user);
         agent.settled.notify_waiters();
     }
     let more = agent.writing.borrow_mut().remove(&user).unwrap_or_default();
