@@ -1,5 +1,5 @@
-//! The programs that listen on the network (proc_net_tcp(5), proc_pid_fd(5)). Those of containers are left out: whoever gets in there is in the
-//! container.
+//! The programs that listen on the network (proc_net_tcp(5), proc_pid_fd(5)), of root and of the system's accounts. Those of containers are left out:
+//! whoever gets in there is in the container. So are those of people: what they run gives nobody more than they have, and ends with their grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +15,13 @@ const LONGEST_TABLE: u64 = 8 * 1024 * 1024;
 /// At most so many processes are looked at.
 const MOST_PROCESSES: usize = 100_000;
 
+/// So much of a process's memory map and command line is read, in bytes.
+const LONGEST_MAP: u64 = 4 * 1024 * 1024;
+const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
+
+/// The first user id of people.
+const PEOPLE: u32 = 1000;
+
 /// At most so many programs are told.
 const MOST_LISTENERS: usize = 256;
 
@@ -26,6 +33,8 @@ const LISTENS: &str = "0A";
 pub(super) struct Listener {
     /// Its PID.
     pub pid: i32,
+    /// Whether it runs as root.
+    pub is_root: bool,
     /// Its program.
     pub program: PathBuf,
     /// Its command line; one text where it wrote over its own.
@@ -87,13 +96,29 @@ pub(super) fn listeners() -> Vec<Listener> {
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let mut listeners = Vec::new();
     for pid in pids.filter(|pid| *pid != 1).take(MOST_PROCESSES) {
+        let Some(uid) = uid(pid).filter(|uid| *uid < PEOPLE) else { continue };
         let ports = ports_of(pid, &sockets);
         let in_container = fs::read_link(format!("/proc/{pid}/ns/pid")).ok() != host;
         if !ports.is_empty() && !in_container && listeners.len() < MOST_LISTENERS {
-            listeners.extend(listener(pid, ports));
+            listeners.extend(listener(pid, uid, ports));
         }
     }
     listeners
+}
+
+/// The real user id of a process (proc_pid_status(5)).
+fn uid(pid: i32) -> Option<u32> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_ascii_whitespace().next()?.parse().ok())
+}
+
+/// The beginning of a file.
+fn beginning(path: &str, longest: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What can't be read says nothing.
+    _ = fs::File::open(path).and_then(|file| file.take(longest).read_to_end(&mut bytes));
+    bytes
 }
 
 fn ports_of(pid: i32, sockets: &BTreeMap<u64, u16>) -> BTreeSet<u16> {
@@ -105,20 +130,20 @@ fn ports_of(pid: i32, sockets: &BTreeMap<u64, u16>) -> BTreeSet<u16> {
     inodes.filter_map(|inode: u64| sockets.get(&inode).copied()).collect()
 }
 
-fn listener(pid: i32, ports: BTreeSet<u16>) -> Option<Listener> {
+fn listener(pid: i32, uid: u32, ports: BTreeSet<u16>) -> Option<Listener> {
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     // After an upgrade, the new one has the old one's place.
     let program = program.to_str().map_or(program.clone(), |path| path.trim_end_matches(" (deleted)").into());
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let bytes = beginning(&format!("/proc/{pid}/cmdline"), LONGEST_COMMAND_LINE);
     let words = bytes.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
     let mut arguments: Vec<String> = words.collect();
     while arguments.last().is_some_and(|last| last.is_empty()) {
         arguments.pop();
     }
     let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_else(|_| "/".into());
-    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = beginning(&format!("/proc/{pid}/maps"), LONGEST_MAP);
     let has_pam = String::from_utf8_lossy(&maps).contains("/libpam.so");
-    Some(Listener { pid, program, arguments, folder, ports, has_pam })
+    Some(Listener { pid, is_root: uid == 0, program, arguments, folder, ports, has_pam })
 }
 
 #[cfg(test)]
@@ -141,7 +166,7 @@ mod tests {
         let me = i32::try_from(std::process::id()).unwrap();
         let ports = ports_of(me, &sockets());
         assert!(ports.contains(&port), "{ports:?}");
-        let found = listener(me, ports).unwrap();
+        let found = listener(me, uid(me).unwrap(), ports).unwrap();
         assert_eq!(found.program, std::env::current_exe().unwrap());
         assert!(!found.arguments.is_empty() && found.on().contains(&port.to_string()));
     }

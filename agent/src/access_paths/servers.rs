@@ -117,6 +117,7 @@ mod tests {
     fn listener(program: &str, arguments: &[&str], has_pam: bool) -> Listener {
         Listener {
             pid: 7,
+            is_root: true,
             program: program.into(),
             arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
             folder: "/".into(),

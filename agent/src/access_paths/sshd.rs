@@ -8,6 +8,8 @@ use super::{AccessPath, Kind, Standing, Survey, is_judged};
 use crate::config::Config;
 use crate::program::{self, Said};
 use crate::wiring::{self, PAM_FOLDER};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The distribution's.
@@ -44,7 +46,8 @@ pub(super) fn look(config: &Config, listeners: &[Listener], started: &[Started],
     if !is_judged(config, "sshd") {
         return;
     }
-    for configuration in configurations(listeners, started) {
+    // The program is run as root here, so it has to be root's.
+    for configuration in configurations(listeners, started).into_iter().filter(|it| is_roots(&it.program)) {
         examine(config, &configuration, survey);
     }
 }
@@ -57,7 +60,7 @@ pub(super) fn is_sshd(name: &str) -> bool {
 fn configurations(listeners: &[Listener], started: &[Started]) -> Vec<Configuration> {
     let usual = Path::new(SSHD).exists() && Path::new(USUAL_FILE).exists();
     let usual = usual.then(|| configuration(Path::new(SSHD), &[], Path::new("/"), "sshd".into()));
-    let running = listeners.iter().filter(|it| is_sshd(&it.name())).map(|it| {
+    let running = listeners.iter().filter(|it| it.is_root && is_sshd(&it.name())).map(|it| {
         let origin = format!("the sshd on {} (process {})", it.on(), it.pid);
         configuration(&it.program, &arguments_of(&it.arguments), &it.folder, origin)
     });
@@ -73,6 +76,13 @@ fn configurations(listeners: &[Listener], started: &[Started]) -> Vec<Configurat
         }
     }
     all
+}
+
+/// Whether nobody but root can have written a program, or put another in its place.
+fn is_roots(program: &Path) -> bool {
+    let Ok(program) = program.canonicalize() else { return false };
+    let of_root = |path: &Path| fs::metadata(path).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o022 == 0);
+    program.ancestors().all(of_root)
 }
 
 /// The arguments of a process. A listening sshd writes over its own: `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`.
@@ -223,6 +233,7 @@ fn problem_of_block(config: &Config, it: &Configuration, block: &Block) -> Optio
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -251,6 +262,16 @@ mod tests {
         assert!(told("usepam yes\npamservicename partner\n").contains("as partner"));
         // Whether there is a file for sshd depends on this machine.
         assert!(!told("usepam yes\npamservicename sshd\n").contains("not asked"));
+    }
+
+    #[test]
+    fn a_program_that_others_could_have_put_there_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("sshd");
+        fs::write(&program, "#!/bin/sh\ntouch /tmp/owned\n").unwrap();
+        // /tmp is everybody's.
+        assert!(!is_roots(&program) && !is_roots(Path::new("/nowhere/sshd")));
+        assert!(is_roots(Path::new("/bin/sh")));
     }
 
     #[test]
