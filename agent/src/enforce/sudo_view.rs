@@ -30,8 +30,14 @@ const LIST: [&str; 3] = ["-n", "-ll", "-U"];
 /// At most so many people wait for a look; of ten thousand whose grants come at once, some are looked at.
 const MOST_WAITING: usize = 32;
 
+/// How often PID 1 is asked.
+const TRIES: u32 = 3;
+
 /// How long there is a rest after a look, by how long it took.
 const RESTS: u32 = 10;
+
+/// How soon what does not work is looked at again.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// How long whoever grants waits for the look.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,7 +54,14 @@ pub struct SudoView {
     woken: Notify,
     looked: Notify,
     /// What does not work, by the grant's id.
-    problems: RefCell<BTreeMap<String, String>>,
+    problems: RefCell<BTreeMap<String, Problem>>,
+}
+
+/// What does not work of one grant.
+#[derive(Debug, Eq, PartialEq)]
+struct Problem {
+    user: String,
+    text: String,
 }
 
 impl SudoView {
@@ -63,7 +76,7 @@ impl SudoView {
 
     /// What does not work of a grant, as of the last look.
     pub fn problem(&self, grant: &str) -> Option<String> {
-        self.problems.borrow().get(grant).cloned()
+        self.problems.borrow().get(grant).map(|problem| problem.text.clone())
     }
 
     /// Waits for a moment until the person's grants were looked at.
@@ -83,6 +96,16 @@ impl SudoView {
         drop(tokio::time::timeout(PATIENCE, settling).await);
     }
 
+    /// Waits for somebody to look at. What does not work may work by now.
+    async fn wait(&self) {
+        let troubled: BTreeSet<String> = self.problems.borrow().values().map(|problem| problem.user.clone()).collect();
+        if troubled.is_empty() {
+            self.woken.notified().await;
+        } else if tokio::time::timeout(LOOKED_AGAIN_AFTER, self.woken.notified()).await.is_err() {
+            troubled.iter().for_each(|user| self.look_at(user));
+        }
+    }
+
     /// Whoever is next; rules that are written from here on want another look.
     fn next(&self) -> Option<String> {
         let next = self.waiting.borrow_mut().pop_first();
@@ -96,39 +119,46 @@ pub async fn follow(agent: &Rc<Agent>) {
     let view = &agent.sudo_view;
     loop {
         let Some(user) = view.next() else {
-            view.woken.notified().await;
+            view.wait().await;
             continue;
         };
         let begun = Instant::now();
-        look(agent, &user).await;
+        for tried in 1..=TRIES {
+            match listed_by_pid_1(&user).await {
+                Ok(text) => {
+                    compare(agent, &user, &Listing::parse(&text));
+                    break;
+                }
+                // Nothing is known then, and nothing said. A busy host may answer the next time.
+                Err(problem) => tracing::debug!("what sudo lists for {user} is not known ({tried} of {TRIES}): {problem}"),
+            }
+        }
         view.at.take();
         view.looked.notify_waiters();
         tokio::time::sleep(begun.elapsed().saturating_mul(RESTS)).await;
     }
 }
 
-async fn look(agent: &Agent, user: &str) {
-    let listing = match listed_by_pid_1(user).await {
-        Ok(text) => Listing::parse(&text),
-        // Nothing is known then, and nothing said.
-        Err(problem) => return tracing::debug!("what sudo lists for {user} is not known: {problem}"),
-    };
+/// Compares the person's grants with what sudo lists.
+fn compare(agent: &Agent, user: &str, listing: &Listing) {
     let password = agent.config.borrow().sudo_password;
     let grants = agent.grants.borrow();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
     // What is not written yet says so itself.
     let written = live.filter(|held| super::sudoers::is_current(agent, held));
     let found: Vec<(String, Option<String>)> =
-        written.map(|held| (held.grant.id.to_string(), problem(&held.grant, &listing, password))).collect();
+        written.map(|held| (held.grant.id.to_string(), problem(&held.grant, listing, password))).collect();
     let mut problems = agent.sudo_view.problems.borrow_mut();
     problems.retain(|id, _| grants.find(id).is_some_and(|held| held.state(clock::now()) == State::Live));
     for (id, problem) in found {
-        let Some(problem) = problem else {
+        let Some(text) = problem else {
             problems.remove(&id);
             continue;
         };
-        if problems.insert(id.clone(), problem.clone()).as_ref() != Some(&problem) {
-            tracing::error!("grant {id} does not give what it says: {problem}");
+        let problem = Problem { user: user.to_owned(), text: text.clone() };
+        let before = problems.insert(id.clone(), problem);
+        if before.is_none_or(|before| before.text != text) {
+            tracing::error!("grant {id} does not give what it says: {text}");
         }
     }
 }
@@ -139,7 +169,7 @@ pub fn problems(agent: &Agent) -> Vec<String> {
     let is_live = |id: &str| grants.find(id).is_some_and(|held| held.state(clock::now()) == State::Live);
     let problems = agent.sudo_view.problems.borrow();
     let live = problems.iter().filter(|(id, _)| is_live(id));
-    live.map(|(id, problem)| format!("grant {id} does not give what it says: {problem}")).collect()
+    live.map(|(id, problem)| format!("grant {id} does not give what it says: {}", problem.text)).collect()
 }
 
 /// What does not work of the live grants of `user`, by what sudo lists for them now.
@@ -164,8 +194,9 @@ pub fn is_question(arguments: &[String]) -> bool {
 }
 
 async fn listed_by_pid_1(user: &str) -> Result<String, String> {
-    let unit = "--unit=curfew-sudo-listing";
-    let wrapped = ["--quiet", "--collect", "--pipe", "--wait", unit, "--property=RuntimeMaxSec=5", "--", SUDO];
+    // One that hangs keeps its name for a while. What is named so is no residue of sudo's.
+    let unit = format!("--unit=curfew-sudo-listing-{}", clock::boot_time().as_millis());
+    let wrapped = ["--quiet", "--collect", "--pipe", "--wait", unit.as_str(), "--property=RuntimeMaxSec=10", "--", SUDO];
     let arguments: Vec<&OsStr> = wrapped.into_iter().chain(LIST).chain([user]).map(OsStr::new).collect();
     let said = program::run(Path::new(SYSTEMD_RUN), SYSTEMD_RUN, &arguments).await?;
     match said {
