@@ -42,6 +42,9 @@ const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long whoever grants waits for the look.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// So long a list was cut short, in bytes (see `program`).
+const LONGEST_LIST: usize = 64 * 1024;
+
 /// At most so many questions about one grant's commands are told.
 const MOST_TOLD: usize = 5;
 
@@ -124,9 +127,11 @@ pub async fn follow(agent: &Rc<Agent>) {
         };
         let begun = Instant::now();
         for tried in 1..=TRIES {
+            // Rules that are written while sudo lists may be missing in the list.
+            let written = written(agent, &user);
             match listed_by_pid_1(&user).await {
-                Ok(text) => {
-                    compare(agent, &user, &Listing::parse(&text));
+                Ok(listing) => {
+                    compare(agent, &user, &written, &listing);
                     break;
                 }
                 // Nothing is known then, and nothing said. A busy host may answer the next time.
@@ -139,13 +144,19 @@ pub async fn follow(agent: &Rc<Agent>) {
     }
 }
 
+/// The person's live grants whose rules are in place. What is not written yet says so itself.
+fn written(agent: &Agent, user: &str) -> BTreeSet<String> {
+    let grants = agent.grants.borrow();
+    let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
+    live.filter(|held| super::sudoers::is_current(agent, held)).map(|held| held.grant.id.to_string()).collect()
+}
+
 /// Compares the person's grants with what sudo lists.
-fn compare(agent: &Agent, user: &str, listing: &Listing) {
+fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &Listing) {
     let password = agent.config.borrow().sudo_password;
     let grants = agent.grants.borrow();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
-    // What is not written yet says so itself.
-    let written = live.filter(|held| super::sudoers::is_current(agent, held));
+    let written = live.filter(|held| written.contains(held.grant.id.as_str()) && super::sudoers::is_current(agent, held));
     let found: Vec<(String, Option<String>)> =
         written.map(|held| (held.grant.id.to_string(), problem(&held.grant, listing, password))).collect();
     let mut problems = agent.sudo_view.problems.borrow_mut();
@@ -179,7 +190,7 @@ pub fn problems(agent: &Agent) -> Vec<String> {
 /// Why sudo can't be asked.
 pub fn problems_of(user: &str, grants: &[&Grant], config: &Config) -> Result<Vec<String>, String> {
     let arguments: Vec<&str> = LIST.into_iter().chain([user]).collect();
-    let listing = Listing::parse(&program::run_and_wait(SUDO, &arguments)?.output);
+    let listing = whole(&program::run_and_wait(SUDO, &arguments)?.output)?;
     let problems = grants.iter().filter_map(|grant| {
         let problem = problem(grant, &listing, config.sudo_password)?;
         Some(format!("grant {}: {problem}", grant.id))
@@ -193,7 +204,7 @@ pub fn is_question(arguments: &[String]) -> bool {
     behind.len() == LIST.len() + 1 && behind.iter().zip(LIST).all(|(argument, listed)| argument == listed)
 }
 
-async fn listed_by_pid_1(user: &str) -> Result<String, String> {
+async fn listed_by_pid_1(user: &str) -> Result<Listing, String> {
     // One that hangs keeps its name for a while. What is named so is no residue of sudo's.
     let unit = format!("--unit=curfew-sudo-listing-{}", clock::boot_time().as_millis());
     let wrapped = ["--quiet", "--collect", "--pipe", "--wait", unit.as_str(), "--property=RuntimeMaxSec=10", "--", SUDO];
@@ -202,8 +213,13 @@ async fn listed_by_pid_1(user: &str) -> Result<String, String> {
     match said {
         // Whom sudo allows nothing gets no list, and exit code 1, too.
         Said { success: false, output, errors } if !allows_nothing(&output) && !allows_nothing(&errors) => Err(errors),
-        Said { output, .. } => Ok(output),
+        Said { output, .. } => whole(&output),
     }
+}
+
+/// A list that was read to its end: the last rule counts.
+fn whole(output: &str) -> Result<Listing, String> {
+    if output.len() < LONGEST_LIST { Ok(Listing::parse(output)) } else { Err("it is longer than is read".into()) }
 }
 
 /// Whether sudo says that the person may do nothing, and not systemd that sudo can't be run.
