@@ -8,7 +8,6 @@
 //! | `servers` | programs that are known to log people in |
 //! | `services` | PAM's service files |
 //! | `elevation` | polkit (run0, pkexec) and doas |
-
 //! | `opened` | what opened since Curfew was enabled |
 //!
 //! Fed by the configuration and the host. The doctor and `curfew enable` tell all of it; the agent looks again when something changed, and tells what

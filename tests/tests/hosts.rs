@@ -97,8 +97,8 @@ mod hosts {
     mod selinux;
     mod server_package;
     mod slow_people;
-    mod ssh_penalties;
     mod spool;
+    mod ssh_penalties;
     mod sudo;
     mod sudo_exchanged;
     mod sudo_view;

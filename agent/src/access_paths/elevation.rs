@@ -8,15 +8,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// polkit's daemon, by distribution.
-const POLKITD: [&str; 4] =
-    ["/usr/lib/polkit-1/polkitd", "/usr/libexec/polkitd", "/usr/lib/policykit-1/polkitd", "/usr/libexec/polkit-1/polkitd"];
+const POLKITD: [&str; 4] = [
+    "/usr/lib/polkit-1/polkitd",
+    "/usr/libexec/polkitd",
+    "/usr/lib/policykit-1/polkitd",
+    "/usr/libexec/polkit-1/polkitd",
+];
 
 /// What people become root with by it.
 const BY_POLKIT: [&str; 2] = ["/usr/bin/run0", "/usr/bin/pkexec"];
 
 /// Where its rules are (polkit(8)).
-const RULES: [&str; 4] =
-    ["/etc/polkit-1/rules.d", "/run/polkit-1/rules.d", "/usr/local/share/polkit-1/rules.d", "/usr/share/polkit-1/rules.d"];
+const RULES: [&str; 4] = [
+    "/etc/polkit-1/rules.d",
+    "/run/polkit-1/rules.d",
+    "/usr/local/share/polkit-1/rules.d",
+    "/usr/share/polkit-1/rules.d",
+];
 
 /// Where those of before 0.106 are, in a folder for each order and then in files.
 const OLD_RULES: [&str; 2] = ["/etc/polkit-1/localauthority", "/var/lib/polkit-1/localauthority"];
@@ -64,7 +72,9 @@ fn polkit(config: &Config, survey: &mut Survey) {
                 kind,
                 key: format!("polkit {file}"),
                 standing: Standing::OpenOnTheHost,
-                detail: format!("{file} lets people do what root does without authentication, so that PAM is not asked"),
+                detail: format!(
+                    "{file} lets people do what root does without authentication, so that PAM is not asked"
+                ),
                 fix: "have it return AUTH_ADMIN instead of YES, or take the rule out".into(),
             });
         }
@@ -92,7 +102,10 @@ fn says_yes(file: &Path) -> bool {
 }
 
 fn is_system_account(name: &str) -> bool {
-    nix::unistd::User::from_name(name).ok().flatten().is_some_and(|user| user.uid.as_raw() < 1000 && user.uid.as_raw() != 0)
+    nix::unistd::User::from_name(name)
+        .ok()
+        .flatten()
+        .is_some_and(|user| user.uid.as_raw() < 1000 && user.uid.as_raw() != 0)
 }
 
 fn lets_people(text: &str, is_system_account: impl Fn(&str) -> bool) -> bool {
@@ -135,7 +148,9 @@ fn doas(config: &Config, survey: &mut Survey) {
             kind,
             key: key.into(),
             standing: Standing::OpenOnTheHost,
-            detail: format!("{program} lets people become root by {rules}: Curfew is not asked in the PAM service doas"),
+            detail: format!(
+                "{program} lets people become root by {rules}: Curfew is not asked in the PAM service doas"
+            ),
             fix: "add \"doas\" to elevation_services in /etc/curfew/agent.toml, then: curfew enable".into(),
         }
     });
@@ -149,7 +164,10 @@ mod tests {
     fn rules_that_let_people_do_things_without_a_word_are_told_from_those_for_accounts_of_the_system() {
         let system = |name: &str| name == "systemd-network";
         for (rule, lets) in [
-            ("polkit.addRule(function(a, s) { if (subject.isInGroup(\"devs\")) { return polkit.Result.YES; } });", true),
+            (
+                "polkit.addRule(function(a, s) { if (subject.isInGroup(\"devs\")) { return polkit.Result.YES; } });",
+                true,
+            ),
             ("if (subject.user == \"alice\")\n  return 'yes';", true),
             ("if (action.id == \"x\") { return polkit.Result.YES }", true),
             ("if (action.id == \"x\" && subject.user == \"systemd-network\") { return polkit.Result.YES }", false),

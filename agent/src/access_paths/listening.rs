@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn what_listens_is_told_from_what_is_connected() {
-        let line = |state: &str| format!("  1: 00000000000000000000000000000000:08AE 0:0 {state} 0:0 0:0 0 0 0 4711 1 0");
+        let line =
+            |state: &str| format!("  1: 00000000000000000000000000000000:08AE 0:0 {state} 0:0 0:0 0 0 0 4711 1 0");
         assert_eq!(socket(&line("0A")), Some((4711, 2222)));
         assert_eq!(socket(&line("01")), None);
         assert_eq!(socket("  sl  local_address rem_address   st"), None);

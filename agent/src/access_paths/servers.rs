@@ -48,8 +48,20 @@ const KNOWN: [(&str, Asks, &str); 26] = [
 
 /// Programs that have the PAM library and give nobody a shell.
 const HARMLESS: [&str; 14] = [
-    "systemd", "postgres", "smbd", "nmbd", "winbindd", "cupsd", "dovecot", "auth", "master", "saslauthd", "slapd", "nginx",
-    "apache2", "named",
+    "systemd",
+    "postgres",
+    "smbd",
+    "nmbd",
+    "winbindd",
+    "cupsd",
+    "dovecot",
+    "auth",
+    "master",
+    "saslauthd",
+    "slapd",
+    "nginx",
+    "apache2",
+    "named",
 ];
 
 pub(super) fn look(config: &Config, listeners: &[Listener], started: &[Started], survey: &mut Survey) {
@@ -58,7 +70,9 @@ pub(super) fn look(config: &Config, listeners: &[Listener], started: &[Started],
         let script = it.script().unwrap_or_default();
         match known(&it.name()).or_else(|| known(&script)) {
             Some(known) => survey.paths.push(judged(config, known, &which)),
-            None if it.has_pam && !HARMLESS.contains(&it.name().as_str()) => survey.paths.push(unknown(&it.name(), &which)),
+            None if it.has_pam && !HARMLESS.contains(&it.name().as_str()) => {
+                survey.paths.push(unknown(&it.name(), &which))
+            }
             None => {}
         }
     }
@@ -87,7 +101,9 @@ fn judged(config: &Config, (name, asks, what): Known, which: &str) -> AccessPath
             key: format!("service {service}"),
             standing: Standing::OpenToTheNetwork,
             detail: format!("{which} is {what} and asks PAM as {service}, in which Curfew is not asked"),
-            fix: format!("add {service:?} to login_services in /etc/curfew/agent.toml, then: curfew enable; or stop it"),
+            fix: format!(
+                "add {service:?} to login_services in /etc/curfew/agent.toml, then: curfew enable; or stop it"
+            ),
         },
         Nobody => AccessPath {
             kind,
@@ -138,7 +154,10 @@ mod tests {
         for (listener, expected) in [
             (listener("/usr/sbin/dropbear", &["dropbear", "-p", "2222"], false), Some(Standing::OpenToTheNetwork)),
             (listener("/usr/lib/cockpit/cockpit-tls", &[], false), Some(Standing::OpenToTheNetwork)),
-            (listener("/usr/bin/perl", &["perl", "-w", "/usr/share/webmin/miniserv.pl"], false), Some(Standing::OpenToTheNetwork)),
+            (
+                listener("/usr/bin/perl", &["perl", "-w", "/usr/share/webmin/miniserv.pl"], false),
+                Some(Standing::OpenToTheNetwork),
+            ),
             (listener("/usr/sbin/telnetd", &[], true), Some(Standing::Covered)),
             (listener("/opt/ours/bin/portal", &[], true), Some(Standing::Unknown)),
             (listener("/usr/lib/postgresql/17/bin/postgres", &[], true), None),
@@ -148,6 +167,9 @@ mod tests {
             assert_eq!(standing(&config, listener.clone()), expected, "{listener:?}");
         }
         let with_cockpit = Config { login_services: vec!["cockpit".into()], ..Config::default() };
-        assert_eq!(standing(&with_cockpit, listener("/usr/lib/cockpit/cockpit-ws", &[], false)), Some(Standing::Covered));
+        assert_eq!(
+            standing(&with_cockpit, listener("/usr/lib/cockpit/cockpit-ws", &[], false)),
+            Some(Standing::Covered)
+        );
     }
 }

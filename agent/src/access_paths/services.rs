@@ -9,18 +9,84 @@ use std::fs;
 /// Services by which nobody who is not root gets a shell or root: those for every service, passwords, mail, printing, databases; root's own runuser;
 /// each person's service manager; jobs (see background_services).
 const HARMLESS: [&str; 48] = [
-    "other", "passwd", "chfn", "chsh", "chage", "chpasswd", "newusers", "groupadd", "groupdel", "groupmod", "useradd", "userdel",
-    "usermod", "shadow", "runuser", "runuser-l", "systemd-user", "cron", "crond", "atd", "cups", "samba", "postgresql", "dovecot",
-    "smtp", "smtp.postfix", "smtpd", "imap", "pop", "pop3", "sieve", "postfix", "exim", "slapd", "sssd-shadowutils", "vlock",
-    "screen", "xscreensaver", "gnome-screensaver", "i3lock", "swaylock", "kscreensaver", "polkit-1", "doas", "squid",
-    "openvpn", "ppp", "nginx",
+    "other",
+    "passwd",
+    "chfn",
+    "chsh",
+    "chage",
+    "chpasswd",
+    "newusers",
+    "groupadd",
+    "groupdel",
+    "groupmod",
+    "useradd",
+    "userdel",
+    "usermod",
+    "shadow",
+    "runuser",
+    "runuser-l",
+    "systemd-user",
+    "cron",
+    "crond",
+    "atd",
+    "cups",
+    "samba",
+    "postgresql",
+    "dovecot",
+    "smtp",
+    "smtp.postfix",
+    "smtpd",
+    "imap",
+    "pop",
+    "pop3",
+    "sieve",
+    "postfix",
+    "exim",
+    "slapd",
+    "sssd-shadowutils",
+    "vlock",
+    "screen",
+    "xscreensaver",
+    "gnome-screensaver",
+    "i3lock",
+    "swaylock",
+    "kscreensaver",
+    "polkit-1",
+    "doas",
+    "squid",
+    "openvpn",
+    "ppp",
+    "nginx",
 ];
 
 /// Services by which people log in at the host's own screen, or by a program that may not run.
 const LOGINS: [&str; 26] = [
-    "sshd", "login", "remote", "rsh", "rexec", "cockpit", "webmin", "usermin", "xrdp-sesman", "vsftpd", "proftpd", "pure-ftpd",
-    "ftp", "gdm-password", "gdm-fingerprint", "gdm-smartcard", "gdm-autologin", "lightdm", "lightdm-autologin", "sddm",
-    "sddm-autologin", "xdm", "lxdm", "kde", "greetd", "vmtoolsd",
+    "sshd",
+    "login",
+    "remote",
+    "rsh",
+    "rexec",
+    "cockpit",
+    "webmin",
+    "usermin",
+    "xrdp-sesman",
+    "vsftpd",
+    "proftpd",
+    "pure-ftpd",
+    "ftp",
+    "gdm-password",
+    "gdm-fingerprint",
+    "gdm-smartcard",
+    "gdm-autologin",
+    "lightdm",
+    "lightdm-autologin",
+    "sddm",
+    "sddm-autologin",
+    "xdm",
+    "lxdm",
+    "kde",
+    "greetd",
+    "vmtoolsd",
 ];
 
 /// Services by which people become somebody else.
@@ -50,7 +116,8 @@ fn is_service(name: &str) -> bool {
 /// How a service stands that is in none of the lists.
 fn unjudged(name: &str) -> Option<AccessPath> {
     // Includes of every other file.
-    let included = name.starts_with("common-") || name.ends_with("-auth") || name.ends_with("-ac") || name == "postlogin";
+    let included =
+        name.starts_with("common-") || name.ends_with("-auth") || name.ends_with("-ac") || name == "postlogin";
     if included || HARMLESS.contains(&name) {
         return None;
     }
@@ -62,12 +129,18 @@ fn unjudged(name: &str) -> Option<AccessPath> {
         fix: format!("add {name:?} to {list} in /etc/curfew/agent.toml, then: curfew enable"),
     };
     Some(if LOGINS.contains(&name) {
-        path(Standing::OpenOnTheHost, format!("people log in by the PAM service {name}, in which Curfew is not asked"), "login_services")
+        path(
+            Standing::OpenOnTheHost,
+            format!("people log in by the PAM service {name}, in which Curfew is not asked"),
+            "login_services",
+        )
     } else if ELEVATIONS.contains(&name) {
         let detail = format!("people become somebody else by the PAM service {name}, in which Curfew is not asked");
         path(Standing::OpenOnTheHost, detail, "elevation_services")
     } else {
-        let detail = format!("whether people get a shell or root by the PAM service {name} is not known to Curfew, which is not asked in it");
+        let detail = format!(
+            "whether people get a shell or root by the PAM service {name} is not known to Curfew, which is not asked in it"
+        );
         path(Standing::Unknown, detail, "login_services, or elevation_services, if they do,")
     })
 }

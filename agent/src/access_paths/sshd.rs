@@ -70,7 +70,8 @@ fn configurations(listeners: &[Listener], started: &[Started]) -> Vec<Configurat
     });
     let mut all: Vec<Configuration> = Vec::new();
     for found in usual.into_iter().chain(running).chain(units) {
-        let known = all.iter().any(|it| (&it.program, &it.file, &it.options) == (&found.program, &found.file, &found.options));
+        let known =
+            all.iter().any(|it| (&it.program, &it.file, &it.options) == (&found.program, &found.file, &found.options));
         if !known && all.len() < MOST_CONFIGURATIONS {
             all.push(found);
         }
@@ -249,7 +250,10 @@ mod tests {
         assert_eq!(plain.options, ["-o", "UsePAM=no", "-o", "Port 2222", "-h", "/k"]);
         let written = "sshd: /usr/sbin/sshd -p 2222 -o UsePAM no -o Port=1 -f /etc/p [listener] 0 of 10-100 startups";
         let written = read(&[written, ""]);
-        assert_eq!((written.file.to_str(), written.options.join(" ")), (Some("/etc/p"), "-o UsePAM no -o Port=1".into()));
+        assert_eq!(
+            (written.file.to_str(), written.options.join(" ")),
+            (Some("/etc/p"), "-o UsePAM no -o Port=1".into())
+        );
         assert_eq!(read(&["sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"]).file, Path::new(USUAL_FILE));
     }
 

@@ -139,7 +139,11 @@ impl Text {
         let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { return };
         if !name.contains(['*', '?', '[']) {
             // sshd passes by what is not there.
-            return if path.exists() { self.follow(&path, criteria, open, depth + 1) } else { _ = self.read.insert(path) };
+            return if path.exists() {
+                self.follow(&path, criteria, open, depth + 1)
+            } else {
+                _ = self.read.insert(path)
+            };
         }
         let folder = path.parent().unwrap_or(Path::new(FOLDER)).to_owned();
         let mut names: Vec<String> = fs::read_dir(&folder)
@@ -161,7 +165,8 @@ fn pairs(words: &[String]) -> Vec<(String, String)> {
     let mut rest = words.iter();
     while let Some(key) = rest.next() {
         // Since OpenSSH 10: `user=bob`.
-        let (key, value) = key.split_once('=').map_or((key.as_str(), None), |(key, value)| (key, Some(value.to_owned())));
+        let (key, value) =
+            key.split_once('=').map_or((key.as_str(), None), |(key, value)| (key, Some(value.to_owned())));
         let key = key.to_ascii_lowercase();
         let value = match key.as_str() {
             "all" | "invalid-user" => String::new(),

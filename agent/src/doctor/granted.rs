@@ -30,7 +30,10 @@ pub(super) fn check(host: &Host) -> Option<Check> {
     }
     let asked = people.len().min(MOST_PEOPLE);
     Some(if problems.is_empty() {
-        Check::pass(name, format!("sudo gives what is granted ({asked} of {} people with live grants asked about)", people.len()))
+        Check::pass(
+            name,
+            format!("sudo gives what is granted ({asked} of {} people with live grants asked about)", people.len()),
+        )
     } else {
         Check::warn(name, problems.join("; "), "visudo, on the file that is named; then run curfew doctor again")
     })

@@ -47,7 +47,10 @@ fn policy(conf: &str, flavour: Flavour) -> Option<Check> {
     };
     let strange = plugins(conf).find(|words| words.get(2).is_some_and(|plugin| !is_ours(plugin)))?;
     (flavour == Flavour::Classic).then(|| {
-        let detail = format!("sudo has a plugin of others ({SUDO_CONF}: {}), which may decide without sudoers", strange.join(" "));
+        let detail = format!(
+            "sudo has a plugin of others ({SUDO_CONF}: {}), which may decide without sudoers",
+            strange.join(" ")
+        );
         Check::warn("sudo_plugin", detail, "see that a granted command works: curfew grant, then sudo as that person")
     })
 }

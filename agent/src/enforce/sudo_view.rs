@@ -135,7 +135,9 @@ pub async fn follow(agent: &Rc<Agent>) {
                     break;
                 }
                 // Nothing is known then, and nothing said. A busy host may answer the next time.
-                Err(problem) => tracing::debug!("what sudo lists for {user} is not known ({tried} of {TRIES}): {problem}"),
+                Err(problem) => {
+                    tracing::debug!("what sudo lists for {user} is not known ({tried} of {TRIES}): {problem}")
+                }
             }
         }
         view.at.take();
@@ -156,7 +158,8 @@ fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &List
     let password = agent.config.borrow().sudo_password;
     let grants = agent.grants.borrow();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
-    let written = live.filter(|held| written.contains(held.grant.id.as_str()) && super::sudoers::is_current(agent, held));
+    let written =
+        live.filter(|held| written.contains(held.grant.id.as_str()) && super::sudoers::is_current(agent, held));
     let found: Vec<(String, Option<String>)> =
         written.map(|held| (held.grant.id.to_string(), problem(&held.grant, listing, password))).collect();
     let mut problems = agent.sudo_view.problems.borrow_mut();
@@ -207,7 +210,8 @@ pub fn is_question(arguments: &[String]) -> bool {
 async fn listed_by_pid_1(user: &str) -> Result<Listing, String> {
     // One that hangs keeps its name for a while. What is named so is no residue of sudo's.
     let unit = format!("--unit=curfew-sudo-listing-{}", clock::boot_time().as_millis());
-    let wrapped = ["--quiet", "--collect", "--pipe", "--wait", unit.as_str(), "--property=RuntimeMaxSec=10", "--", SUDO];
+    let wrapped =
+        ["--quiet", "--collect", "--pipe", "--wait", unit.as_str(), "--property=RuntimeMaxSec=10", "--", SUDO];
     let arguments: Vec<&OsStr> = wrapped.into_iter().chain(LIST).chain([user]).map(OsStr::new).collect();
     let said = program::run(Path::new(SYSTEMD_RUN), SYSTEMD_RUN, &arguments).await?;
     match said {

@@ -235,7 +235,15 @@ fn problems(agent: &Agent) -> Vec<String> {
     let clock = agent.clock.problem(agent.tell_the_time());
     let open = doors::open(&agent.config.borrow());
     let open = open.into_iter().map(|service| doors::tell(&service));
-    config.into_iter().chain(open).chain(agent.opened.problems()).chain(clock).chain(deadline).chain(endpoint).chain(local).collect()
+    config
+        .into_iter()
+        .chain(open)
+        .chain(agent.opened.problems())
+        .chain(clock)
+        .chain(deadline)
+        .chain(endpoint)
+        .chain(local)
+        .collect()
 }
 
 fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {

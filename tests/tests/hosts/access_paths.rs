@@ -39,14 +39,19 @@ fn a_second_sshd_that_asks_nobody_is_found_and_is_covered_once_it_asks_pam(relea
     host.ok(SECOND);
     wait_for("the second sshd", Duration::from_secs(10), || on_port(&host, 2222, "alice").success().then_some(()));
     let refused = host.run("curfew enable");
-    assert!(!refused.success() && refused.stderr.contains("/etc/ssh/other does not ask PAM (UsePAM no)"), "{refused:#?}");
+    assert!(
+        !refused.success() && refused.stderr.contains("/etc/ssh/other does not ask PAM (UsePAM no)"),
+        "{refused:#?}"
+    );
     assert!(refused.stderr.contains("port 2222"), "{refused:#?}");
     host.ok("curfew enable --unchecked");
     on_port(&host, 2222, "alice").expect_ok("it is a way in");
     assert_eq!(checks(&host, "sshd", "fail").len(), 1);
     // As it says.
     host.ok("sed -i 's/UsePAM no/UsePAM yes/' /etc/ssh/other && systemctl restart partner");
-    wait_for("the second sshd", Duration::from_secs(10), || host.run("ss -ltn | grep -q :2222").success().then_some(()));
+    wait_for("the second sshd", Duration::from_secs(10), || {
+        host.run("ss -ltn | grep -q :2222").success().then_some(())
+    });
     assert_refused(&on_port(&host, 2222, "alice"));
     assert_eq!(checks(&host, "sshd", "fail"), Vec::<String>::new());
     // Told on its command line, it is as open.
@@ -55,7 +60,10 @@ fn a_second_sshd_that_asks_nobody_is_found_and_is_covered_once_it_asks_pam(relea
     assert_eq!(checks(&host, "sshd", "fail").len(), 1);
     // So is one that is not there yet: a unit that starts at boot.
     host.ok("systemctl stop partner2");
-    host.write("/etc/systemd/system/later.service", "[Service]\nExecStart=/usr/sbin/sshd -D -o \"UsePAM no\"\n[Install]\nWantedBy=multi-user.target\n");
+    host.write(
+        "/etc/systemd/system/later.service",
+        "[Service]\nExecStart=/usr/sbin/sshd -D -o \"UsePAM no\"\n[Install]\nWantedBy=multi-user.target\n",
+    );
     host.ok("systemctl daemon-reload && systemctl enable later");
     let later = checks(&host, "sshd", "fail");
     assert!(later.len() == 1 && later[0].contains("later.service"), "{later:?}");

@@ -24,7 +24,11 @@ fn findings(host: &Host) -> Vec<(String, String)> {
     let report: Value = serde_json::from_str(&host.run("curfew doctor --json").stdout).expect("one JSON object");
     let checks = report["checks"].as_array().expect("checks").iter().filter(|check| check["result"] != "pass");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    checks.map(|it| (format!("{} {}", text(&it["result"]), text(&it["name"])), text(&it["detail"]) + " " + &text(&it["mend"]))).collect()
+    checks
+        .map(|it| {
+            (format!("{} {}", text(&it["result"]), text(&it["name"])), text(&it["detail"]) + " " + &text(&it["mend"]))
+        })
+        .collect()
 }
 
 fn names(findings: &[(String, String)]) -> Vec<&str> {
@@ -37,7 +41,9 @@ fn text_of<'a>(findings: &'a [(String, String)], name: &str) -> &'a str {
 
 /// A host with nothing of the tests' own that the doctor tells, on the way to being one of these.
 fn plain(host: &Host) {
-    host.ok("rm -f /etc/sudoers.d/dave; echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/00-root.conf; journalctl --flush");
+    host.ok(
+        "rm -f /etc/sudoers.d/dave; echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/00-root.conf; journalctl --flush",
+    );
 }
 
 /// What cloud-init writes on its first boot.
@@ -70,7 +76,10 @@ fn a_hardened_host(release: Release) {
          ClientAliveCountMax 2\nAllowAgentForwarding no\nPermitEmptyPasswords no\nHostbasedAuthentication no\nUsePAM yes\n",
     );
     host.ok("systemctl reload ssh");
-    host.write("/etc/sudoers.d/99-hardening", "Defaults use_pty\nDefaults timestamp_timeout=5\nDefaults passwd_tries=3\n");
+    host.write(
+        "/etc/sudoers.d/99-hardening",
+        "Defaults use_pty\nDefaults timestamp_timeout=5\nDefaults passwd_tries=3\n",
+    );
     host.ok("chmod 440 /etc/sudoers.d/99-hardening");
     host.ok("groupadd sugroup && sed -i '/curfew end/!b; n; i auth required pam_wheel.so use_uid group=sugroup' /etc/pam.d/su");
     host.ok("printf 'minlen = 14\\n' >/etc/security/pwquality.conf; chmod 700 /etc/cron.d; echo 'umask 027' >>/etc/profile; chmod 750 /home/*");
@@ -95,7 +104,9 @@ fn a_build_host_with_rootless_containers(release: Release) {
     host.grant("alice --for 1h --login");
     let inside = "unshare --user --map-root-user --pid --fork sh -c 'perl -MIO::Socket::INET -e \"\\$0 = q(sshd); IO::Socket::INET->new(Listen => 1, LocalPort => 2300) or die; sleep 600\"'";
     let _hers = host.ssh_stay_and_run("alice", inside);
-    wait_for("what listens in the container", Duration::from_secs(10), || host.run("ss -ltn | grep -q :2300").success().then_some(()));
+    wait_for("what listens in the container", Duration::from_secs(10), || {
+        host.run("ss -ltn | grep -q :2300").success().then_some(())
+    });
     assert_eq!(names(&findings(&host)), ["warn root_groups"]);
 }
 
@@ -107,8 +118,14 @@ fn a_bastion_with_match_blocks_and_a_second_sshd(release: Release) {
         "/etc/ssh/sshd_config.d/50-partners.conf",
         "Match Group partners Address 10.0.0.0/8,127.0.0.1\n  AllowTcpForwarding local\n  PermitTTY no\nMatch User carol\n  ForceCommand internal-sftp\n",
     );
-    host.write("/etc/ssh/sshd_admin", "Port 2222\nUsePAM yes\nPidFile none\nAllowUsers ops root alice\nPermitRootLogin no\n");
-    host.write("/etc/systemd/system/sshd-admin.service", "[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/sshd_admin\n[Install]\nWantedBy=multi-user.target\n");
+    host.write(
+        "/etc/ssh/sshd_admin",
+        "Port 2222\nUsePAM yes\nPidFile none\nAllowUsers ops root alice\nPermitRootLogin no\n",
+    );
+    host.write(
+        "/etc/systemd/system/sshd-admin.service",
+        "[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/sshd_admin\n[Install]\nWantedBy=multi-user.target\n",
+    );
     host.ok("groupadd partners && gpasswd --add bob partners && systemctl daemon-reload && systemctl enable --now sshd-admin && systemctl reload ssh");
     // All of that asks PAM as sshd.
     let found = findings(&host);
@@ -159,7 +176,10 @@ fn a_server_with_a_web_console_and_polkit(release: Release) {
         assert!(!refused.contains("is-0-"), "{tool}: {refused}");
     }
     let denied = host.audit("--event sudo.denied --user alice");
-    assert!(denied.iter().any(|it| it["service"] == "polkit-1") && denied.iter().any(|it| it["service"] == "doas"), "{denied:#?}");
+    assert!(
+        denied.iter().any(|it| it["service"] == "polkit-1") && denied.iter().any(|it| it["service"] == "doas"),
+        "{denied:#?}"
+    );
     // Nor does sudo for one command.
     let narrow = host.grant("alice --for 1h --sudo --command /usr/bin/whoami");
     let refused = with(&host, "pkexec");
@@ -194,7 +214,8 @@ fn with(host: &Host, tool: &str) -> String {
         let said = client.stdout();
         (said.contains("authenticate as") || !client.is_alive()).then_some(said)
     });
-    let number = said.lines().find(|line| line.trim_end().ends_with(" alice")).and_then(|line| line.trim().split('.').next());
+    let number =
+        said.lines().find(|line| line.trim_end().ends_with(" alice")).and_then(|line| line.trim().split('.').next());
     if let Some(number) = number.map(str::to_owned) {
         client.send(&format!("{number}\n"));
         wait_for("a password, or the end", Duration::from_secs(20), || {

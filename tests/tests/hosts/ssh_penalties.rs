@@ -18,7 +18,8 @@ fn a_grants_first_login_works_within_two_seconds_though_the_person_was_denied_ju
     assert!(!host.ssh("root", "id").success(), "sshd drops every connection from there");
 
     // The line that the doctor names, put where it says.
-    let line = found.lines().find_map(|line| line.split_once("mend: ")?.1.split_once(" (or sshd)").map(|(line, _)| line));
+    let line =
+        found.lines().find_map(|line| line.split_once("mend: ")?.1.split_once(" (or sshd)").map(|(line, _)| line));
     host.ok(line.filter(|line| line.contains("PerSourcePenalties min:60s")).expect("a line to run"));
     host.ok("systemctl restart ssh");
     assert!(!host.run("curfew doctor").stdout.contains("warn  ssh_penalties"));

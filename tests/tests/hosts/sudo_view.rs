@@ -38,7 +38,10 @@ fn a_rule_that_wins_over_a_grants_is_told_by_grant_status_doctor_and_log(release
     });
     assert!(granted.success(), "{granted:?}");
     // Nobody was refused by that, and nobody used an exemption.
-    assert!(host.audit("--event sudo.denied").is_empty() || host.audit("--event sudo.denied").iter().all(|it| it["user"] == "alice"));
+    assert!(
+        host.audit("--event sudo.denied").is_empty()
+            || host.audit("--event sudo.denied").iter().all(|it| it["user"] == "alice")
+    );
     let exempt = host.audit("--event exempt.used");
     assert!(exempt.iter().all(|it| it["service"] != "sudo"), "{exempt:#?}");
     // As it says: the file's name sorts before ours.
@@ -55,9 +58,14 @@ fn a_sudo_that_reads_other_rules_is_told(release: Release) {
     host.ok("cp /etc/sudoers /etc/sudoers.alt && sed -i /includedir/d /etc/sudoers.alt && echo 'bob ALL=(ALL) ALL' >>/etc/sudoers.alt");
     host.ok("cp /etc/sudo.conf /root/; echo 'Plugin sudoers_policy sudoers.so sudoers_file=/etc/sudoers.alt' >>/etc/sudo.conf");
     let before = host.run("curfew doctor").stdout;
-    assert!(before.contains("fail  sudoers ") && before.contains("/etc/sudoers.alt does not read /etc/sudoers.d"), "{before}");
+    assert!(
+        before.contains("fail  sudoers ") && before.contains("/etc/sudoers.alt does not read /etc/sudoers.d"),
+        "{before}"
+    );
     drop(host.grant("alice --for 1h --login --sudo --command /usr/bin/id"));
-    wait_for("what does not work", A_LOOK, || problems(&host).contains("sudo has no rule for alice and /usr/bin/id").then_some(()));
+    wait_for("what does not work", A_LOOK, || {
+        problems(&host).contains("sudo has no rule for alice and /usr/bin/id").then_some(())
+    });
     assert!(host.run("curfew doctor").stdout.contains("warn  sudo_grants"));
     host.ok("cp /root/sudo.conf /etc/sudo.conf");
     assert!(!host.run("curfew doctor").stdout.contains("sudo_grants  grant"));

@@ -90,7 +90,10 @@ impl Rule {
     fn may_be(&self, command: &Command) -> bool {
         let bare = self.command.trim_start_matches('!').trim();
         // What is bound to a file's content goes by its path, too.
-        let bare = bare.split_once(' ').filter(|(word, _)| word.starts_with("sha") && word.contains(':')).map_or(bare, |(_, it)| it);
+        let bare = bare
+            .split_once(' ')
+            .filter(|(word, _)| word.starts_with("sha") && word.contains(':'))
+            .map_or(bare, |(_, it)| it);
         let (path, arguments) = bare.split_once(' ').map_or((bare, None), |(path, arguments)| (path, Some(arguments)));
         match command {
             _ if bare == "ALL" => true,
@@ -149,27 +152,44 @@ mod tests {
     #[test]
     fn the_last_rule_that_fits_decides() {
         let id = command("/usr/bin/id");
-        let entry = |file: &str, run_as: &str, commands: &str| format!("\nSudoers entry:{file}\n    RunAsUsers: {run_as}\n    Commands:\n\t{commands}\n");
+        let entry = |file: &str, run_as: &str, commands: &str| {
+            format!("\nSudoers entry:{file}\n    RunAsUsers: {run_as}\n    Commands:\n\t{commands}\n")
+        };
         let told = |more: &str| with(more).ruling(&id, "root");
         let asks = |text: &str| Ruling::AsksForPassword(text.into());
         assert_eq!(told(&entry(" /etc/sudoers.d/devs", "ALL", "ALL")), asks("`(ALL) ALL` in /etc/sudoers.d/devs"));
         // sudo 1.9.13 and sudo-rs do not say where.
         assert_eq!(told(&entry("", "ALL", "ALL")), asks("`(ALL) ALL`"));
-        for (run_as, commands) in [("ALL", "/usr/bin/"), ("root", "/usr/bin/i*"), ("ALL", "sha256:aa /usr/bin/id"), ("ALL, !bob", "/usr/bin/id *")] {
+        for (run_as, commands) in [
+            ("ALL", "/usr/bin/"),
+            ("root", "/usr/bin/i*"),
+            ("ALL", "sha256:aa /usr/bin/id"),
+            ("ALL, !bob", "/usr/bin/id *"),
+        ] {
             assert!(matches!(told(&entry("", run_as, commands)), Ruling::AsksForPassword(_)), "{run_as} {commands}");
         }
         assert_eq!(told(&entry("", "ALL", "ALL\n\t!/usr/bin/id")), Ruling::Forbidden("`(ALL) !/usr/bin/id`".into()));
-        for (run_as, commands) in [("bob", "ALL"), ("ALL, !root", "ALL"), ("ALL", "/usr/sbin/"), ("ALL", "/usr/bin/id -u"), ("ALL", "/usr/bin/id \"\"")] {
+        for (run_as, commands) in [
+            ("bob", "ALL"),
+            ("ALL, !root", "ALL"),
+            ("ALL", "/usr/sbin/"),
+            ("ALL", "/usr/bin/id -u"),
+            ("ALL", "/usr/bin/id \"\""),
+        ] {
             assert_eq!(told(&entry("", run_as, commands)), Ruling::Runs, "{run_as} {commands}");
         }
         // A rule for one command takes nothing from all.
-        let all = Listing::parse("Sudoers entry:\n    RunAsUsers: ALL\n    Options: !authenticate\n    Commands:\n\tALL\n\nSudoers entry:\n    RunAsUsers: root\n    Commands:\n\t/usr/bin/id\n");
+        let all = Listing::parse(
+            "Sudoers entry:\n    RunAsUsers: ALL\n    Options: !authenticate\n    Commands:\n\tALL\n\nSudoers entry:\n    RunAsUsers: root\n    Commands:\n\t/usr/bin/id\n",
+        );
         assert_eq!(all.ruling(&Command::All, "root"), Ruling::Runs);
     }
 
     #[test]
     fn what_makes_no_sense_is_no_rule() {
-        for text in ["", "sudo: Sorry\n", "    Commands:\n\tALL\n", "Sudoers entry:\n    Commands:\n", "Sudoers entry:\nALL\n"] {
+        for text in
+            ["", "sudo: Sorry\n", "    Commands:\n\tALL\n", "Sudoers entry:\n    Commands:\n", "Sudoers entry:\nALL\n"]
+        {
             assert_eq!(Listing::parse(text), Listing::default(), "{text}");
         }
     }
