@@ -52,19 +52,24 @@ pub(super) fn look(config: &Config, listeners: &[Listener], started: &[Started],
     }
 }
 
-/// Whether this is the program of OpenSSH's server, by its name.
+/// Whether this is a program of OpenSSH's server, by its name: the one that listens, or one of a session, which listens where ports are forwarded.
 pub(super) fn is_sshd(name: &str) -> bool {
     name.starts_with("sshd")
+}
+
+/// Whether it is the one that listens.
+fn is_main(name: &str) -> bool {
+    is_sshd(name) && !["sshd-session", "sshd-auth"].contains(&name)
 }
 
 fn configurations(listeners: &[Listener], started: &[Started]) -> Vec<Configuration> {
     let usual = Path::new(SSHD).exists() && Path::new(USUAL_FILE).exists();
     let usual = usual.then(|| configuration(Path::new(SSHD), &[], Path::new("/"), "sshd".into()));
-    let running = listeners.iter().filter(|it| it.is_root && is_sshd(&it.name())).map(|it| {
+    let running = listeners.iter().filter(|it| it.is_root && is_main(&it.name())).map(|it| {
         let origin = format!("the sshd on {} (process {})", it.on(), it.pid);
         configuration(&it.program, &arguments_of(&it.arguments), &it.folder, origin)
     });
-    let units = started.iter().filter(|it| is_sshd(&it.name())).map(|it| {
+    let units = started.iter().filter(|it| is_main(&it.name())).map(|it| {
         let arguments = it.arguments.get(1..).unwrap_or_default();
         configuration(&it.program, arguments, Path::new("/"), format!("the sshd of {}", it.unit))
     });
@@ -248,6 +253,9 @@ mod tests {
         let plain = read(&["/usr/sbin/sshd", "-Df", "own", "-oUsePAM=no", "-p", "22", "-o", "Port 2222", "-h/k"]);
         assert_eq!(plain.file, Path::new("/root/own"));
         assert_eq!(plain.options, ["-o", "UsePAM=no", "-o", "Port 2222", "-h", "/k"]);
+        // A session that forwards ports, before 9.8.
+        assert_eq!(read(&["sshd: root@notty"]).file, Path::new(USUAL_FILE));
+        assert!(is_main("sshd") && is_main("sshd-partner") && !is_main("sshd-session"));
         let written = "sshd: /usr/sbin/sshd -p 2222 -o UsePAM no -o Port=1 -f /etc/p [listener] 0 of 10-100 startups";
         let written = read(&[written, ""]);
         assert_eq!(
