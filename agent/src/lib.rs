@@ -28,6 +28,7 @@ pub mod log;
 pub mod owner;
 pub mod program;
 pub mod request;
+pub mod selinux;
 pub mod sweep;
 pub mod user_database;
 pub mod wiring;

@@ -10,6 +10,7 @@ use crate::agent::{Agent, Unwritable};
 use crate::clock;
 use crate::deadline::End;
 use crate::grant::{HeldGrant, State};
+use crate::selinux;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
@@ -60,7 +61,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
 
 /// Has somebody look, now and then, whether more lets people in than did when Curfew was enabled.
 fn look_at_access_paths(agent: &Rc<Agent>) {
-    if agent.is_wired() && agent.opened.is_due(Instant::now()) {
+    if agent.is_wired() && agent.opened.is_due(Instant::now()) && !selinux::is_loaded() {
         let (agent, config) = (Rc::clone(agent), agent.config.borrow().clone());
         tokio::task::spawn_local(async move { agent.opened.look(config).await });
     }
