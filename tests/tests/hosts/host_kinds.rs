@@ -164,7 +164,8 @@ fn a_server_with_a_web_console_and_polkit(release: Release) {
     );
     host.ok("curfew enable");
     let found = findings(&host);
-    assert_eq!(names(&found), ["warn sudo_members"], "{found:?}");
+    let open = ["sshd", "login_servers", "pam_services", "polkit", "doas", "wiring"];
+    assert!(!names(&found).iter().any(|name| open.iter().any(|kind| name.ends_with(kind))), "{found:?}");
     log_in_to_the_console(&host);
     host.audited("login.denied", |it| it["service"] == "cockpit" && it["user"] == "alice");
     host.grant("alice --for 1h --login");
