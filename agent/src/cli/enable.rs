@@ -36,7 +36,8 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 ///
 /// Shows what will change, looks at the host as `curfew doctor` does, puts marked lines into PAM's service files and an include into sudoers, and
 /// tries real PAM transactions against them: exempt users (eight of them, where there are more) must get in as before, and whoever has no
-/// grant must be refused. What goes wrong on the way is taken back. Sessions that are open stay open.
+/// grant must be refused. What goes wrong on the way is taken back. Sessions that are open stay open. A server that lets people in from the network without
+/// Curfew being asked keeps it from being enabled, with what to do about it.
 ///
 /// On a terminal, everything is undone after 5 minutes unless `curfew confirm` comes from a login that began after the change. PID 1 keeps that time: it
 /// needs neither the agent nor the network, and a reboot undoes at once. `curfew disable` takes everything back, to the byte.
