@@ -2,6 +2,7 @@
 
 mod time;
 
+use crate::access_paths::opened::Opened;
 use crate::account;
 use crate::account::directory::Directory;
 use crate::account::lookup::Lookups;
@@ -21,6 +22,7 @@ use crate::enforce::run_groups::RunGroups;
 use crate::enforce::sessions::{self, Sessions};
 use crate::enforce::since::{self, InForce, monotonic_us};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo};
+use crate::enforce::sudo_view::SudoView;
 use crate::enforce::sudoers;
 use crate::enforce::wired::Wired;
 use crate::grant::announced::Announced;
@@ -93,10 +95,14 @@ pub struct Agent {
     pub noninteractive: RefCell<Noninteractive>,
     /// Which sudo the host runs.
     pub sudo: HostSudo,
+    /// How that sudo sees the grants.
+    pub sudo_view: SudoView,
     /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
     pub fitted: Cell<Option<Option<Flavour>>>,
     /// The services that are wired, as of the last look.
     wired: Wired,
+    /// What lets people in that opened since Curfew was enabled.
+    pub opened: Opened,
     /// Whether, and since when, Curfew is in force.
     pub in_force: RefCell<InForce>,
     /// People of whom something ended, to be looked at.
@@ -180,8 +186,10 @@ impl Agent {
             residue: Residue::default(),
             noninteractive: RefCell::default(),
             sudo: HostSudo::default(),
+            sudo_view: SudoView::default(),
             fitted: Cell::default(),
             wired: Wired::default(),
+            opened: Opened::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),
             seen_off: RefCell::default(),
@@ -234,6 +242,7 @@ impl Agent {
                 *self.config.borrow_mut() = config;
                 self.note_config_problem(None);
                 self.unwritable.borrow_mut().clear();
+                self.opened.look_soon();
                 self.changed.notify_one();
                 Ok(())
             }

@@ -6,6 +6,7 @@
 //! | PAM's socket | connections | answers PAM, and root |
 //! | desk | calls that the public socket's thread admitted | answers people |
 //! | sudo watch | files named sudo* and visudo* | removes rules that are for another sudo |
+//! | sudo view | sudo rules that were written | has sudo say what they give |
 //! | account watch | changes of /etc/passwd | removes rules that are for another account |
 //! | logind watch | logind's SessionNew | adopts logins that the hook missed |
 //! | deadline | the next end | has PID 1 keep it, too |
@@ -20,8 +21,8 @@ use crate::clock::{self, Keep};
 use crate::endpoint::{ship, sync};
 use crate::enforce::processes::ProcessId;
 use crate::enforce::reconcile::reconcile;
-use crate::enforce::sudo_watch;
 use crate::enforce::{accounts, adoption};
+use crate::enforce::{sudo_view, sudo_watch};
 use crate::owner::Ownership;
 use crate::request::pam_socket::PamSocket;
 use crate::request::{server, watch};
@@ -157,13 +158,14 @@ enum Task {
     Adopt,
     Deadline,
     Sudo,
+    SudoView,
     Accounts,
     Endpoint,
     Ship,
 }
 
 impl Task {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Sync,
         Self::Count,
         Self::Drop,
@@ -172,6 +174,7 @@ impl Task {
         Self::Adopt,
         Self::Deadline,
         Self::Sudo,
+        Self::SudoView,
         Self::Accounts,
         Self::Endpoint,
         Self::Ship,
@@ -187,6 +190,7 @@ impl Task {
             Self::Adopt => adoption::adopt_when_opened(&agent).await,
             Self::Deadline => deadline::keep_armed(&agent).await,
             Self::Sudo => sudo_watch::follow(&agent).await,
+            Self::SudoView => sudo_view::follow(&agent).await,
             Self::Accounts => accounts::watch(&agent).await,
             Self::Endpoint => sync::follow(&agent).await,
             Self::Ship => ship::follow(&agent).await,

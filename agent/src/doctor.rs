@@ -5,16 +5,20 @@
 //! | `agent` | the configuration, the agent, its module, the exempt list, the endpoint, the clock |
 //! | `units` | what systemd starts, and in which order |
 //! | `pam` | the wiring: is our line asked, and asked first? Is our session line reached? |
-//! | `ssh` | whether sshd asks PAM, and lets root in |
+//! | `access` | what else lets people log in or become root |
+//! | `ssh` | whether sshd lets root in, and whom it shuts out by itself |
 //! | `sudo`, `sudoers` | which sudo, whether it reads our rules and asks PAM |
+//! | `granted` | what live grants give, as sudo itself sees it |
 //! | `standing` | who has root's rights without a grant |
 //! | `journal` | whether the audit's copy in the journal stays |
 //! | `confinement` | what SELinux and AppArmor say of us |
 //!
 //! It changes nothing. What can't be looked at is told as such, and is no pass.
 
+mod access;
 mod agent;
 mod confinement;
+mod granted;
 mod journal;
 mod pam;
 pub mod ssh;
@@ -127,8 +131,10 @@ pub fn examine(host: &Host, occasion: Occasion) -> Vec<Check> {
     checks.extend(units::checks());
     if occasion == Occasion::Visit {
         checks.extend(pam::checks(host));
+        checks.extend(granted::check(host));
     }
-    checks.extend(ssh::checks(host, occasion));
+    checks.extend(access::checks(host, occasion));
+    checks.extend(ssh::checks(host));
     checks.extend(sudo::checks(host, occasion));
     checks.extend(standing::checks(host));
     checks.extend(journal::checks());

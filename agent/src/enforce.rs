@@ -2,7 +2,8 @@
 //!
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
-//! tells and `sudo_watch` watches, and `noninteractive` has ask PAM under `-n`, too), `notice` (warnings and `last_words` on `terminals`, HUP and TERM, which `hung_up` remembers) and `residue` (what sudo left
+//! tells and `sudo_watch` watches, and `noninteractive` has ask PAM under `-n`, too; `sudo_view` has sudo say what they give), `notice` (warnings and
+//! `last_words` on `terminals`, HUP and TERM, which `hung_up` remembers) and `residue` (what sudo left
 //! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
 
 pub mod accounts;
@@ -28,6 +29,7 @@ pub mod sessions;
 pub mod since;
 pub mod sudo_command;
 pub mod sudo_flavour;
+pub mod sudo_view;
 pub mod sudo_watch;
 pub mod sudoers;
 pub mod table;

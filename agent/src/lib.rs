@@ -4,6 +4,7 @@
 //! order, into `grant`, from there into `enforce`, which makes sessions and sudo rules match it, and into `audit`. [`daemon`] runs the tasks, [`agent`] is what they share, `cli` is what
 //! people type.
 
+pub mod access_paths;
 pub mod account;
 pub mod agent;
 pub mod apart;
@@ -18,6 +19,7 @@ pub mod doctor;
 pub mod durable;
 pub mod endpoint;
 pub mod enforce;
+pub mod glob;
 pub mod grant;
 pub mod guard_timer;
 pub mod human;
@@ -26,6 +28,7 @@ pub mod log;
 pub mod owner;
 pub mod program;
 pub mod request;
+pub mod selinux;
 pub mod sweep;
 pub mod user_database;
 pub mod wiring;

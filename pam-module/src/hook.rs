@@ -1,5 +1,6 @@
 //! One hook's work: who acts, is the person exempt, what does the agent say, what does PAM and the person hear.
 
+use crate::invoker;
 use crate::syslog::{Severity, log};
 use curfew_protocol::display::printable_lines;
 use curfew_protocol::exempt::{self, ELEVATION_SERVICES};
@@ -88,14 +89,16 @@ fn question(pamh: &PamHandle) -> Option<PamQuestion> {
     let text = |item: &CStr| item.to_str().ok().map(str::to_owned);
     let name = |item: &CStr| text(item).filter(|name| !name.is_empty());
     let ruser = pamh.get_item::<RUser<'_>>().ok()?;
+    let service = name(pamh.get_item::<Service<'_>>().ok()??.0)?;
+    // An invoker's name that can't be read must not pass for a missing one.
+    let ruser = match ruser {
+        Some(ruser) => Some(text(ruser.0)?).filter(|name| !name.is_empty()),
+        None => None,
+    };
     Some(PamQuestion {
-        service: name(pamh.get_item::<Service<'_>>().ok()??.0)?,
         user: name(pamh.get_item::<User<'_>>().ok()??.0)?,
-        // An invoker's name that can't be read must not pass for a missing one.
-        ruser: match ruser {
-            Some(ruser) => Some(text(ruser.0)?).filter(|name| !name.is_empty()),
-            None => None,
-        },
+        ruser: invoker::of(&service, ruser),
+        service,
         rhost: pamh.get_item::<RHost<'_>>().ok()?.and_then(|item| name(item.0)),
         tty: pamh.get_item::<Tty<'_>>().ok()?.and_then(|item| name(item.0)),
         exempt: false,

@@ -4,6 +4,7 @@
 //! It is loaded into sshd and sudo: no threads, no environment, no panic that leaves a hook, no wait beyond its deadline.
 
 mod hook;
+mod invoker;
 mod syslog;
 
 use curfew_protocol::ipc::Hook;

@@ -11,7 +11,7 @@ use std::path::Path;
 pub const EXEMPT_LIST: &str = "/etc/curfew/exempt";
 
 /// Services in which the invoker acts, `PAM_RUSER`, unless the module's argument says so or otherwise.
-pub const ELEVATION_SERVICES: [&str; 4] = ["sudo", "sudo-i", "su", "su-l"];
+pub const ELEVATION_SERVICES: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "doas"];
 
 /// The longest list that is read, in bytes.
 const LONGEST_LIST: u64 = 64 * 1024;

@@ -56,6 +56,7 @@ macro_rules! on {
 
 mod hosts {
     mod access;
+    mod access_paths;
     mod account;
     mod agent_down;
     mod attack;
@@ -76,6 +77,7 @@ mod hosts {
     mod guards;
     mod hardening;
     mod harness;
+    mod host_kinds;
     mod hostile_grant;
     mod install;
     mod limits;
@@ -96,8 +98,10 @@ mod hosts {
     mod server_package;
     mod slow_people;
     mod spool;
+    mod ssh_penalties;
     mod sudo;
     mod sudo_exchanged;
+    mod sudo_view;
     mod survivors;
     mod upgrade;
     mod vagrant;

@@ -6,8 +6,9 @@ mod way_in;
 use self::plan::Plan;
 use self::way_in::{exempt_users, nobody_left, whose_shell};
 use super::{CliError, Outcome, ask, doctor, failed, note, only_root, order, print};
+use crate::access_paths::{self, opened};
 use crate::clock;
-use crate::config::{Mode, parse_duration};
+use crate::config::{self, Config, Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
 use crate::request::messages::{self, Status};
 use crate::wiring;
@@ -19,6 +20,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a change waits to be confirmed, where a person makes it.
@@ -34,7 +36,8 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 ///
 /// Shows what will change, looks at the host as `curfew doctor` does, puts marked lines into PAM's service files and an include into sudoers, and
 /// tries real PAM transactions against them: exempt users (eight of them, where there are more) must get in as before, and whoever has no
-/// grant must be refused. What goes wrong on the way is taken back. Sessions that are open stay open.
+/// grant must be refused. What goes wrong on the way is taken back. Sessions that are open stay open. A server that lets people in from the network without
+/// Curfew being asked keeps it from being enabled, with what to do about it.
 ///
 /// On a terminal, everything is undone after 5 minutes unless `curfew confirm` comes from a login that began after the change. PID 1 keeps that time: it
 /// needs neither the agent nor the network, and a reboot undoes at once. `curfew disable` takes everything back, to the byte.
@@ -111,6 +114,7 @@ impl Enable {
             Ok(until) => plan.done.confirm_by = until,
             Err(problems) => return Err(taken_back(&plan.replacements, &problems, earlier.as_ref())),
         }
+        self.note_access_paths();
         let enforced = plan.mode == Mode::Enforce;
         print(json, &plan.done, || {
             plan.done.text(plan.mode) + &whose_shell(&exempt).filter(|_| enforced).unwrap_or_default()
@@ -149,6 +153,20 @@ impl Enable {
             // Whoever says so wants no way back.
             Err(UnconfirmedError::Timer(_)) if self.no_confirm => Ok(None),
             Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// What lets people in now is known; the agent tells what opens from here on. Where nobody looked, what it finds first is known.
+    fn note_access_paths(&self) {
+        let path = Path::new(opened::PATH);
+        let noted = if self.unchecked {
+            opened::forget(path)
+        } else {
+            let config = Config::load(Path::new(config::PATH)).unwrap_or_default();
+            opened::write_down(path, &access_paths::survey(&config).paths)
+        };
+        if let Err(error) = noted {
+            note(format_args!("what opens from now on can't be told from what is open: {}: {error}", path.display()));
         }
     }
 

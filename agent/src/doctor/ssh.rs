@@ -1,10 +1,17 @@
-//! What sshd itself says (sshd(8), `-T`): whether it asks PAM at all, and whether root may come in past every grant.
+//! What sshd itself says (sshd(8), `-T`) beside how it asks PAM, which `access_paths` looks at: whether root may log in past every grant, and whether
+//! its own penalties shut out people whom Curfew denied.
 
-use super::{Check, Host, Occasion};
+use super::{Check, Host};
 use crate::program::{self, Said};
 use std::path::Path;
 
 const SSHD: &str = "/usr/sbin/sshd";
+
+/// So many denials from one address in a row are nobody who guesses passwords: people try again, and several share an address.
+const DENIALS: u64 = 10;
+
+/// The line that lets them, in a file that sshd reads first. What a failure costs stays the same, so that whoever guesses is no faster in the long run.
+const PENALTIES: &str = "PerSourcePenalties min:60s";
 
 /// What it is told, one setting a line. Match blocks are decided for root who comes from here.
 fn settings() -> Result<String, String> {
@@ -18,44 +25,17 @@ pub fn lets_root_in() -> bool {
             .is_ok_and(|settings| value(&settings, "permitrootlogin").is_some_and(|permitted| permitted != "no"))
 }
 
-pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
+pub(super) fn checks(host: &Host) -> Vec<Check> {
     if !host.config().login_services.iter().any(|service| service == "sshd") || !Path::new(SSHD).exists() {
-        return vec![Check::pass("sshd", "there is no sshd that is judged")];
+        return Vec::new();
     }
-    match settings() {
-        Ok(settings) => vec![pam(&settings, &host.config().login_services), root(&settings, host.exempts("root"))],
-        Err(problem) => {
-            let detail = format!("whether sshd asks PAM can't be known: {problem}");
-            let mend = "see that `sshd -T` says UsePAM yes; it wants /run/sshd (mkdir -p /run/sshd) and host keys (ssh-keygen -A)";
-            // Whoever wires what nobody asks takes it for a lock.
-            vec![match occasion {
-                Occasion::Visit => Check::warn("sshd", detail, mend),
-                Occasion::BeforeWiring => Check::fail("sshd", detail, mend),
-            }]
-        }
-    }
+    // Why it says nothing is in the check of how it asks PAM.
+    let Ok(settings) = settings() else { return Vec::new() };
+    vec![root(&settings, host.exempts("root")), penalties(&settings)]
 }
 
 fn value<'a>(settings: &'a str, key: &str) -> Option<&'a str> {
     settings.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::trim)
-}
-
-fn pam(settings: &str, judged: &[String]) -> Check {
-    match value(settings, "usepam") {
-        Some("yes") => match value(settings, "pamservicename") {
-            Some(service) if !judged.iter().any(|judged| judged == service) => Check::fail(
-                "sshd",
-                format!("it asks PAM as {service} (PAMServiceName), which is not judged"),
-                "add it to login_services in agent.toml, then: curfew enable",
-            ),
-            _ => Check::pass("sshd", "it asks PAM (UsePAM yes)"),
-        },
-        other => Check::fail(
-            "sshd",
-            format!("it does not ask PAM (UsePAM {}), so Curfew is not asked", other.unwrap_or("is not there")),
-            "set UsePAM yes in /etc/ssh/sshd_config, then: systemctl reload ssh (or sshd)",
-        ),
-    }
 }
 
 fn root(settings: &str, exempt: bool) -> Check {
@@ -71,22 +51,57 @@ fn root(settings: &str, exempt: bool) -> Check {
     }
 }
 
+/// Since OpenSSH 9.8, sshd counts every login that PAM denies as a failed authentication of the address that it came from, whatever code PAM gives, and
+/// drops all connections from there for a while: those of exempt users, and of whoever was granted access meanwhile.
+fn penalties(settings: &str) -> Check {
+    let name = "ssh_penalties";
+    let limits = value(settings, "persourcepenalties").unwrap_or("no");
+    let seconds = |key: &str| {
+        let limit = limits.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix(':'))?;
+        limit.parse::<u64>().ok()
+    };
+    let (Some(cost @ 1..), Some(least)) = (seconds("authfail"), seconds("min")) else {
+        return Check::pass(name, "sshd shuts out no address because of denied logins");
+    };
+    // It drops connections once more than the minimum has come together.
+    let denials = least / cost + 1;
+    if denials > DENIALS {
+        return Check::pass(name, format!("sshd shuts out an address after {denials} denied logins in a row"));
+    }
+    let detail = format!(
+        "after {denials} denied logins in a row, sshd drops every connection from that address for {least} s or more, those of exempt users and of new \
+         grants, too (PerSourcePenalties authfail:{cost} min:{least})"
+    );
+    let fix = format!(
+        "echo '{PENALTIES}' >/etc/ssh/sshd_config.d/00-curfew.conf && systemctl reload ssh (or sshd); for addresses that many people share, such as a \
+         bastion's: PerSourcePenaltyExemptList ADDRESS/32"
+    );
+    Check::warn(name, detail, fix)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Finding;
     use super::*;
 
     #[test]
-    fn sshd_is_taken_at_its_word() {
-        let settings = "port 22\nusepam yes\npermitrootlogin without-password\nusepamx no\n";
-        let judged = ["sshd".to_owned()];
-        assert_eq!(pam(settings, &judged).result, Finding::Pass);
-        assert_eq!(pam("usepam yes\npamservicename sshd\n", &judged).result, Finding::Pass);
-        assert_eq!(pam("usepam yes\npamservicename other\n", &judged).result, Finding::Fail);
-        assert_eq!(pam("usepam no\n", &judged).result, Finding::Fail);
-        assert_eq!(pam("", &judged).result, Finding::Fail);
+    fn whether_root_may_log_in_is_taken_from_sshd() {
+        let settings = "port 22\nusepam yes\npermitrootlogin without-password\n";
         assert_eq!(root(settings, true).result, Finding::Warn);
         assert_eq!(root(settings, false).result, Finding::Pass);
         assert_eq!(root("permitrootlogin no\n", true).result, Finding::Pass);
+    }
+
+    #[test]
+    fn penalties_that_shut_out_who_was_denied_are_found() {
+        let told = |limits: &str| penalties(&format!("usepam yes\npersourcepenalties {limits}\n"));
+        let by_default = told("crash:90 authfail:5 noauth:1 grace-exceeded:10 max:600 min:15 overflow:permissive");
+        assert_eq!(by_default.result, Finding::Warn);
+        assert!(by_default.detail.contains("after 4 denied logins"), "{by_default:?}");
+        assert!(by_default.mend.is_some_and(|fix| fix.contains(PENALTIES)));
+        for fine in ["crash:90 authfail:5 max:600 min:60", "authfail:0 min:15", "no"] {
+            assert_eq!(told(fine).result, Finding::Pass, "{fine}");
+        }
+        assert_eq!(penalties("usepam yes\n").result, Finding::Pass);
     }
 }

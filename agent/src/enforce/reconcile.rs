@@ -10,12 +10,13 @@ use crate::agent::{Agent, Unwritable};
 use crate::clock;
 use crate::deadline::End;
 use crate::grant::{HeldGrant, State};
+use crate::selinux;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How long after a failure a drop-in is tried again.
@@ -53,9 +54,18 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     write_drop_ins(agent, now, &mut next);
     noninteractive::keep(agent, now);
     residue::follow(agent, now);
+    look_at_access_paths(agent);
     let end = next_end(agent, now).map(|at| End::new(at, next_by_boot, reading));
     agent.deadline.set(end, agent.ending.borrow().is_empty());
     next.0
+}
+
+/// Has somebody look, now and then, whether more lets people in than did when Curfew was enabled.
+fn look_at_access_paths(agent: &Rc<Agent>) {
+    if agent.is_wired() && agent.opened.is_due(Instant::now()) && !selinux::is_loaded() {
+        let (agent, config) = (Rc::clone(agent), agent.config.borrow().clone());
+        tokio::task::spawn_local(async move { agent.opened.look(config).await });
+    }
 }
 
 /// When the next window opens or closes, or those of the endpoint's grants may not open any more.
@@ -127,6 +137,9 @@ async fn write_drop_ins_of(agent: Rc<Agent>, user: String, ids: Vec<String>) {
     }
     for id in &ids {
         write_drop_in(&agent, id).await;
+        if !selinux::is_loaded() {
+            agent.sudo_view.look_at(&user);
+        }
         agent.settled.notify_waiters();
     }
     let more = agent.writing.borrow_mut().remove(&user).unwrap_or_default();

@@ -7,6 +7,7 @@ use super::messages::{
     AcceptClock, AuditPage, GrantOrder, Granted, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status,
     WhyAnswer, WhyQuestion,
 };
+use super::pam::runs_anything;
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
@@ -17,7 +18,7 @@ use crate::config::Mode;
 use crate::enforce::accounts;
 use crate::enforce::reconcile::settle;
 use crate::enforce::sudo_command::written;
-use crate::enforce::sudoers;
+use crate::enforce::{sudo_view, sudoers};
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State, cut_off};
 use crate::wiring::doors;
@@ -247,11 +248,20 @@ fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
         let problem = account_problem(held, now)?;
         Some(format!("grant {} opens nothing: {problem}; revoke it, and grant anew where that is meant", held.grant.id))
     });
-    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable).chain(accounts);
+    let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
+    let local = local.chain(accounts).chain(sudo_view::problems(agent));
     let clock = agent.clock.problem(agent.tell_the_time());
     let open = doors::open(&agent.config.borrow());
     let open = open.into_iter().map(|service| doors::tell(&service));
-    config.into_iter().chain(open).chain(clock).chain(deadline).chain(endpoint).chain(local).collect()
+    config
+        .into_iter()
+        .chain(open)
+        .chain(agent.opened.problems())
+        .chain(clock)
+        .chain(deadline)
+        .chain(endpoint)
+        .chain(local)
+        .collect()
 }
 
 fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
@@ -271,7 +281,7 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
     let paths = Some(path).filter(|path| path.starts_with('/')).map(written).filter(|paths| !paths.is_empty());
     let paths = paths.unwrap_or_else(|| vec![path.to_owned()]);
     let command = match (&question.command, question.service.as_str()) {
-        (_, "su" | "su-l") => WantedCommand::Any,
+        (_, service) if runs_anything(service) => WantedCommand::Any,
         (Some(_), _) => WantedCommand::Program { paths: &paths, arguments },
         (None, _) => WantedCommand::Unknown,
     };
@@ -374,7 +384,11 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     let granted = held.entry(Event::LocalGranted).with(Field::Pid, peer.pid);
     agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
     // Whoever reads the answer uses what was granted.
-    let no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
+    let mut no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
+    if no_sudo_yet.is_none() && grant.sudo.is_some() {
+        agent.sudo_view.settled(grant.user.as_str()).await;
+        no_sudo_yet = agent.sudo_view.problem(grant.id.as_str());
+    }
     warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));
     Ok(Granted { grant, no_sudo_yet, warnings })
 }

@@ -13,7 +13,7 @@ use crate::enforce::accounts;
 use crate::enforce::processes::{self, Process};
 use crate::enforce::scope::Scope;
 use crate::enforce::sudo_command::{Place, SudoCommand};
-use crate::enforce::sudoers;
+use crate::enforce::{sudo_view, sudoers};
 use crate::grant::{HeldGrant, State};
 use crate::human;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -127,6 +127,9 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
 }
 
 fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
+    if is_our_own(peer, question) {
+        return;
+    }
     let who = match kind(agent, &question.service) {
         Kind::Elevation => question.ruser.as_deref().unwrap_or(&question.user),
         Kind::Login | Kind::Background | Kind::Other => &question.user,
@@ -136,6 +139,12 @@ fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
     if !(matches!(kind(agent, &question.service), Kind::Elevation) && said_already(agent, peer, &entry)) {
         record(agent, peer, question, entry);
     }
+}
+
+/// The agent or the doctor has sudo list what it gives somebody: root's sudo, which runs nothing.
+fn is_our_own(peer: &Peer, question: &PamQuestion) -> bool {
+    let by_root = question.user == "root" && question.ruser.as_deref() == Some("root");
+    by_root && processes::command_line(peer.pid).is_some_and(|line| sudo_view::is_question(&line))
 }
 
 /// An elevation of nobody: a program that does not say who invokes it.
@@ -190,7 +199,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
 fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, ruser: &str) -> PamAnswer {
     let now = agent.now();
     let user = &agent.grants.borrow().judged_name(ruser).to_owned();
-    let turns_user = is_su(&question.service);
+    let turns_user = runs_anything(&question.service);
     let (grants, folder) = (agent.grants.borrow(), processes::folder(peer.pid));
     let granted = grants.of(user).iter().filter(|held| held.state(now) == State::Live);
     let granted = granted.filter_map(|held| held.grant.sudo.as_ref()).flat_map(|sudo| &sudo.commands).collect();
@@ -202,14 +211,19 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         Some(arguments) if !turns_user => SudoCommand::parse(&arguments, &place),
         _ => (SudoCommand::Anything, "root".into()),
     };
-    // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start.
-    let run_as = if turns_user || hook == Hook::OpenSession { &question.user } else { &asked_for };
+    // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start. polkit's and doas' is the invoker,
+    // and what they may do then is not known: root's work.
+    let run_as = match question.service.as_str() {
+        "polkit-1" | "doas" => "root",
+        _ if turns_user || hook == Hook::OpenSession => &question.user,
+        _ => &asked_for,
+    };
     // What sudo may run, and as whom, is for sudoers to say: the question is whether sudo is granted at all.
     let scope = Scoped { run_as: turns_user.then_some(run_as), command: wanted_of(turns_user) };
     let request = Request::Elevation { user, scope };
     let program = command.program().map(str::to_owned);
     let about = |event| {
-        let entry = asked(agent, peer, event, question, ruser).with(Field::RunAs, run_as.as_str());
+        let entry = asked(agent, peer, event, question, ruser).with(Field::RunAs, run_as);
         let entry = entry.with(Field::Program, program.clone());
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
@@ -330,8 +344,9 @@ fn wanted_of(turns_user: bool) -> WantedCommand<'static> {
     if turns_user { WantedCommand::Any } else { WantedCommand::Unknown }
 }
 
-fn is_su(service: &str) -> bool {
-    matches!(service, "su" | "su-l")
+/// Whether a service asks for anything that the user may do into whom it turns: no rules of Curfew's say which commands it runs.
+pub(super) fn runs_anything(service: &str) -> bool {
+    matches!(service, "su" | "su-l" | "polkit-1" | "doas")
 }
 
 /// The command line of the asking process, for the audit.

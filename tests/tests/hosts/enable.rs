@@ -181,7 +181,7 @@ fn what_would_lock_people_out_is_found_before_or_taken_back(release: Release) {
         (&format!("rm {module}"), "not where PAM looks", &format!("cp /root/module {module}")),
         ("systemctl stop curfewd.socket curfewd", "agent", "systemctl start curfewd.socket curfewd"),
         ("echo 'UsePAM no' > /etc/ssh/sshd_config.d/a.conf", "does not ask PAM", "rm /etc/ssh/sshd_config.d/a.conf"),
-        ("rmdir /run/sshd", "whether sshd asks PAM can't be known", "mkdir /run/sshd"),
+        ("rmdir /run/sshd", "asks PAM can't be known", "mkdir /run/sshd"),
         // It is there, and can't be loaded: only PAM itself can tell.
         (
             &format!("cp --remove-destination /etc/hostname {module}"),
