@@ -128,7 +128,7 @@ fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
     };
     let entry = asked(agent, peer, Event::ExemptUsed, question, who).with(Field::ReasonCode, "exempt");
     let entry = entry.with(Field::Outcome, "permit").with(Field::Command, typed(agent, peer, question));
-    if !(matches!(kind(agent, &question.service), Kind::Elevation) && said_already(agent, peer, &entry)) {
+    if !(is_asked_twice(&question.service) && said_already(agent, peer, &entry)) {
         record(agent, peer, question, entry);
     }
 }
@@ -246,7 +246,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                     Credit::Nobody(why) => about(Event::SudoPermitted).with(Field::Reason, why),
                 };
                 let entry = entry.with(Field::Outcome, "permit");
-                if !said_already(agent, peer, &entry) {
+                if !(is_asked_twice(&question.service) && said_already(agent, peer, &entry)) {
                     agent.audit.write(entry);
                 }
             }
@@ -327,6 +327,11 @@ fn wanted_of(turns_user: bool) -> WantedCommand<'static> {
 
 fn is_su(service: &str) -> bool {
     matches!(service, "su" | "su-l")
+}
+
+/// Whether the rules of a service include those of another one of ours, on some distribution: PAM asks twice then.
+fn is_asked_twice(service: &str) -> bool {
+    matches!(service, "su-l" | "sudo-i")
 }
 
 /// The command line of the asking process, for the audit.
