@@ -145,18 +145,24 @@ async fn found(config: &Config, store: &Store, undo: &mut Undo) -> Result<(Secre
     Ok((token, key.kid(), certificate))
 }
 
-/// The folder of somebody else's that `data` is in, if this is root; where it is root's own, it is made.
-pub(crate) fn foreign(data: &Path) -> Result<Option<Owner>, InitError> {
+/// Whose folder the data is in.
+#[derive(Debug)]
+pub(crate) enum Whose {
+    /// Somebody else's, and this is root.
+    Theirs(Owner),
+    /// One's own; so many folders were made for it.
+    Own(usize),
+}
+
+/// Whose folder `data` is in; where it is root's own, it is made.
+pub(crate) fn whose(data: &Path) -> Result<Whose, InitError> {
     if !owner::is_root() {
-        return Ok(None);
+        return Ok(Whose::Own(0));
     }
-    match owner::way(data)? {
-        Way::Foreign(owner) => Ok(Some(owner)),
-        Way::Own { last, rest } => {
-            owner::make(data, last, &rest)?;
-            Ok(None)
-        }
-    }
+    Ok(match owner::way(data)? {
+        Way::Foreign(owner) => Whose::Theirs(owner),
+        Way::Own { last, rest } => Whose::Own(owner::make(data, last, &rest)?),
+    })
 }
 
 /// As root, for the user who will serve: the configuration at `file`, which names `origins` then. Returns what it was, to be put back.

@@ -1,4 +1,4 @@
-//! What one process asks twice at once: a service whose rules include another's has two lines of ours, and PAM asks both (`su-l` includes `su`).
+//! What one process asks twice at once: a service whose rules include another's has two lines of ours, and PAM asks both (`su-l` includes `su`, and `sudo-i` includes `sudo`, on some distributions).
 //! Both are answered; the audit has one record.
 
 use super::peer::Peer;

@@ -136,7 +136,7 @@ fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
     };
     let entry = asked(agent, peer, Event::ExemptUsed, question, who).with(Field::ReasonCode, "exempt");
     let entry = entry.with(Field::Outcome, "permit").with(Field::Command, typed(agent, peer, question));
-    if !(matches!(kind(agent, &question.service), Kind::Elevation) && said_already(agent, peer, &entry)) {
+    if !(is_asked_twice(&question.service) && said_already(agent, peer, &entry)) {
         record(agent, peer, question, entry);
     }
 }
@@ -265,7 +265,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                     Credit::Nobody(why) => about(Event::SudoPermitted).with(Field::Reason, why),
                 };
                 let entry = entry.with(Field::Outcome, "permit");
-                if !said_already(agent, peer, &entry) {
+                if !(is_asked_twice(&question.service) && said_already(agent, peer, &entry)) {
                     agent.audit.write(entry);
                 }
             }
@@ -347,6 +347,11 @@ fn wanted_of(turns_user: bool) -> WantedCommand<'static> {
 /// Whether a service asks for anything that the user may do into whom it turns: no rules of Curfew's say which commands it runs.
 pub(super) fn runs_anything(service: &str) -> bool {
     matches!(service, "su" | "su-l" | "polkit-1" | "doas")
+}
+
+/// Whether the rules of a service include those of another one of ours, on some distribution: PAM asks twice then.
+fn is_asked_twice(service: &str) -> bool {
+    matches!(service, "su-l" | "sudo-i")
 }
 
 /// The command line of the asking process, for the audit.

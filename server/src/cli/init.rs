@@ -1,7 +1,7 @@
 //! `curfew-server init`.
 
 use super::{CliError, Global, output};
-use crate::init::InitError;
+use crate::init::{InitError, Whose};
 use crate::owner::{self, Owner};
 use crate::{config, init};
 use clap::Args;
@@ -37,10 +37,14 @@ impl Init {
             ));
         }
         let data = self.data.unwrap_or_else(|| config::DATA.into());
-        if let Some(owner) = init::foreign(&data)? {
-            return as_owner(owner, global, &data, &self.origins, config);
-        }
-        let made = init::run(&data, self.origins, config).await?;
+        let folders = match init::whose(&data)? {
+            Whose::Theirs(owner) => return as_owner(owner, global, &data, &self.origins, config),
+            Whose::Own(folders) => folders,
+        };
+        let made = init::run(&data, self.origins, config).await.inspect_err(|_| {
+            // What was made for nothing goes; what somebody has put something into stays.
+            data.ancestors().take(folders).all(|folder| std::fs::remove_dir(folder).is_ok());
+        })?;
         let file = made.config_file.display();
         let value = json!({
             "config": made.config_file, "ca": made.config.ca, "certificate_made": made.certificate, "kid": made.kid,

@@ -80,7 +80,7 @@ async fn whoever_decides_sees_all_that_is_asked_for(server: Server) {
     let path = format!("/v1/hosts/{}/requests", host.id);
     let mut wide = order();
     wide["login"] = json!({"from": ["10.0.0.0/8"]});
-    wide["sudo"] = json!({"run_as": ["postgres"], "commands": ["/usr/bin/psql", "/bin/bash -c *"]});
+    wide["sudo"] = json!({"run_as": ["postgres"], "commands": ["/usr/bin/psql", "/bin/bash -c id"]});
     let id = host.send(&server, &path, &wide).await.json()["request"].as_str().unwrap().to_owned();
     let listed = server.says(&["request", "list"]);
     for part in ["10m", "login from 10.0.0.0/8; sudo as postgres: /usr/bin/psql, /bin/bash -c", "INC-1"] {

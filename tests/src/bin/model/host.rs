@@ -158,7 +158,7 @@ impl Host {
     /// sudo names the invoker as the user until the session opens.
     fn ask_sudo(&mut self, pid: i32, hook: Hook, who: Person, www_data: bool) -> bool {
         let user = match hook {
-            Hook::Account => who.name(),
+            Hook::Authenticate | Hook::Account => who.name(),
             Hook::OpenSession if www_data => "www-data",
             Hook::OpenSession => "root",
         };

@@ -37,7 +37,7 @@ impl Waves {
         let (admin, mut console) = (server.admin(), fleet.endpoint.connect().await.expect("the administrator can connect"));
         for number in 0..others {
             let label = ("other", format!("n{number}"));
-            admin.grant_by(&mut console, (label.0, &label.1)).await.expect("a grant");
+            admin.grant_by(&mut console, (label.0, label.1.as_str())).await.expect("a grant");
         }
         let beside_others = revocations(fleet, server, (ALL, count), 1).await;
         Self { few, all, beside_others, others, two }
