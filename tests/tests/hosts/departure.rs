@@ -63,6 +63,8 @@ fn what_is_left_is_of_the_account_that_the_last_grant_was_for(release: Release) 
     let first = host.grant("carol --for 5m --login");
     host.ssh("carol", "id -un").expect_ok("her first account");
     host.ok(&format!("curfew revoke {}", first.id));
+    let forgotten = || (!host.run("loginctl show-user 1003").success()).then_some(());
+    wait_for("logind to forget her", SOON, forgotten);
     // Her name comes back with another user id; the one that she had is somebody else's, who lingers.
     host.ok(
         "cp -r /home/carol/.ssh /tmp/keys && pkill -KILL -u carol; userdel -rf carol; useradd -m -u 1003 erin && \
