@@ -8,7 +8,7 @@ use super::processes::{self, Process, ProcessId};
 use super::run::Elevation;
 use super::scope::{Place, Scope};
 use super::sessions::Session;
-use super::table::{Table, Wanted};
+use super::table::{Table, Wanted, descendants_but};
 use crate::{apart, clock};
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
@@ -43,6 +43,8 @@ pub enum Target {
         ending: Vec<Scope>,
         /// The first processes of all logins: root's as well, and not its work.
         leaders: HashSet<ProcessId>,
+        /// What descended from its first process when that was struck.
+        started: Vec<ProcessId>,
     },
     /// What of a person is left outside of their sessions: their service manager, and what else carries their login uid.
     Person {
@@ -91,6 +93,7 @@ impl Ending {
     fn strike_groups(&mut self) {
         let groups = self.target.groups();
         groups.iter().for_each(Scope::freeze);
+        self.target.note_tree();
         for group in &groups {
             for process in group.members() {
                 self.killed.entry(process.id).or_insert(process.name);
@@ -202,6 +205,17 @@ impl Target {
         }
     }
 
+    /// Takes note of what descends from the first process of a run: once that is dead, nothing tells what root moved to the control group of
+    /// another run from what that one started.
+    fn note_tree(&mut self) {
+        let Self::Elevation { ended, covered, started, .. } = self else { return };
+        let covered = covered.iter().map(|run| run.root).collect();
+        match descendants_but(ended.root, &covered) {
+            Ok(found) => *started = found,
+            Err(error) => tracing::error!("what a run of sudo started can't be listed: {error}"),
+        }
+    }
+
     /// What has to be looked at to [`find`](Self::find) it.
     pub fn wanted(&self) -> Wanted {
         match self {
@@ -211,10 +225,11 @@ impl Target {
                 audit_sessions: session.audit_session.into_iter().collect(),
                 ..Wanted::default()
             },
-            Self::Elevation { ended, covered, ending, .. } => {
+            Self::Elevation { ended, covered, ending, started, .. } => {
                 let mut groups = self.groups();
                 groups.extend(covered.iter().filter_map(|run| run.group.clone()).chain(ending.iter().cloned()));
-                let trees = covered.iter().map(|run| run.root).chain([ended.root]).collect();
+                let trees =
+                    covered.iter().map(|run| run.root).chain([ended.root]).chain(started.iter().copied()).collect();
                 // A login uid and an audit session are set together: the uid brings all that the session would.
                 let (login_uids, audit_sessions) = match ended.is_of_who_logged_in() {
                     true => (ended.uid.into_iter().collect(), HashSet::new()),
@@ -236,8 +251,8 @@ impl Target {
     pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
         match self {
             Self::Session(session) => find_session(session, table),
-            Self::Elevation { ended, covered, ending, leaders } => {
-                let found = elevated::find(table, ended, covered, leaders)?;
+            Self::Elevation { ended, covered, ending, leaders, started } => {
+                let found = elevated::find(table, ended, started, covered, leaders)?;
                 let mut elsewhere = HashSet::new();
                 for group in ending {
                     elsewhere.extend(table.in_group(group)?);
