@@ -12,7 +12,7 @@ use std::io;
 
 /// What the run of sudo or su started, and what is elevated and was started since then in its audit session, or in any login of who
 /// invoked it: they may run there what the run left on disk. Not the logins, not what the run was started from, not what was there before it
-/// and what that started, and not the runs that go on and what they started.
+/// and what that started, and not the runs that go on and what they started. `started` descended from it when it was struck.
 ///
 /// # Errors
 ///
@@ -20,13 +20,15 @@ use std::io;
 pub fn find(
     table: &Table,
     ended: &Elevation,
+    started: &[ProcessId],
     covered: &[Covered],
     leaders: &HashSet<ProcessId>,
 ) -> io::Result<Vec<Process>> {
     let in_group = |group: &Option<Scope>| group.as_ref().map_or(Ok(HashSet::new()), |group| table.in_group(group));
     let look = Look { table, ended, plain: ended.plain(), leaders };
     let own_group = in_group(&ended.group)?;
-    let own_tree = table.tree(ended.root);
+    let own_tree: HashSet<ProcessId> =
+        started.iter().chain([&ended.root]).flat_map(|&process| table.tree(process)).collect();
     let others = of_others(table, covered, &own_tree, &own_group)?;
     // The login itself: once the run's first process is dead, nothing tells its ancestors any more, and start times are as coarse as 10 ms.
     let mut spared: HashSet<ProcessId> = table.ancestors(ended.root);
@@ -216,7 +218,7 @@ mod tests {
         let table: Table = table.into_iter().collect();
         let covered: Vec<Covered> =
             covered.iter().map(|&root| Covered { root, group: None, audit_session: Some(5) }).collect();
-        let found = find(&table, ended, &covered, &leaders.iter().copied().collect()).unwrap();
+        let found = find(&table, ended, &[], &covered, &leaders.iter().copied().collect()).unwrap();
         let mut pids: Vec<i32> = found.iter().map(|process| process.id.pid).collect();
         pids.sort_unstable();
         pids

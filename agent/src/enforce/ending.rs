@@ -9,8 +9,12 @@ use super::processes::{self, Process, ProcessId};
 use super::run::Elevation;
 use super::scope::{Place, Scope};
 use super::sessions::Session;
+<<<<<<< HEAD
 use super::table::{Table, Wanted};
 use super::terminals::Said;
+=======
+use super::table::{Table, Wanted, descendants_but};
+>>>>>>> ends
 use crate::{apart, clock};
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
@@ -58,6 +62,8 @@ pub enum Target {
         ending: Vec<Scope>,
         /// The first processes of all logins: root's as well, and not its work.
         leaders: HashSet<ProcessId>,
+        /// What descended from its first process when that was struck.
+        started: Vec<ProcessId>,
     },
     /// What of a person is left outside of their sessions: their service manager, and what else carries their login uid.
     Person {
@@ -116,6 +122,7 @@ impl Ending {
         // Its terminal may be that of the login, which is found by the run's ancestors, and lives on.
         let above = if self.words.is_some() { self.target.line() } else { Vec::new() };
         groups.iter().for_each(Scope::freeze);
+<<<<<<< HEAD
         let members: Vec<Process> = groups.iter().flat_map(Scope::members).collect();
         members.iter().for_each(|process| self.note_killed(process));
         if let Some(words) = self.words.take() {
@@ -126,6 +133,12 @@ impl Ending {
                 groups.iter().for_each(Scope::thaw);
                 self.carriers = Some((carriers, Instant::now() + WORDS_ARRIVE_WITHIN));
                 return;
+=======
+        self.target.note_tree();
+        for group in &groups {
+            for process in group.members() {
+                self.killed.entry(process.id).or_insert(process.name);
+>>>>>>> ends
             }
         }
         groups.iter().for_each(kill);
@@ -254,12 +267,23 @@ impl Target {
         }
     }
 
+<<<<<<< HEAD
     /// What of it had HUP and TERM.
     fn hung_up(&self) -> Option<&HungUp> {
         match self {
             Self::Session(session) => Some(&session.hung_up),
             Self::Elevation { ended, .. } => Some(&ended.hung_up),
             Self::Person { .. } => None,
+=======
+    /// Takes note of what descends from the first process of a run: once that is dead, nothing tells what root moved to the control group of
+    /// another run from what that one started.
+    fn note_tree(&mut self) {
+        let Self::Elevation { ended, covered, started, .. } = self else { return };
+        let covered = covered.iter().map(|run| run.root).collect();
+        match descendants_but(ended.root, &covered) {
+            Ok(found) => *started = found,
+            Err(error) => tracing::error!("what a run of sudo started can't be listed: {error}"),
+>>>>>>> ends
         }
     }
 
@@ -272,10 +296,11 @@ impl Target {
                 audit_sessions: session.audit_session.into_iter().collect(),
                 ..Wanted::default()
             },
-            Self::Elevation { ended, covered, ending, .. } => {
+            Self::Elevation { ended, covered, ending, started, .. } => {
                 let mut groups = self.groups();
                 groups.extend(covered.iter().filter_map(|run| run.group.clone()).chain(ending.iter().cloned()));
-                let trees = covered.iter().map(|run| run.root).chain([ended.root]).collect();
+                let trees =
+                    covered.iter().map(|run| run.root).chain([ended.root]).chain(started.iter().copied()).collect();
                 // A login uid and an audit session are set together: the uid brings all that the session would.
                 let (login_uids, audit_sessions) = match ended.is_of_who_logged_in() {
                     true => (ended.uid.into_iter().collect(), HashSet::new()),
@@ -297,8 +322,8 @@ impl Target {
     pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
         match self {
             Self::Session(session) => find_session(session, table),
-            Self::Elevation { ended, covered, ending, leaders } => {
-                let found = elevated::find(table, ended, covered, leaders)?;
+            Self::Elevation { ended, covered, ending, leaders, started } => {
+                let found = elevated::find(table, ended, started, covered, leaders)?;
                 let mut elsewhere = HashSet::new();
                 for group in ending {
                     elsewhere.extend(table.in_group(group)?);

@@ -196,6 +196,24 @@ pub(super) fn descendants(root: i32) -> io::Result<BTreeSet<i32>> {
     Ok(found)
 }
 
+/// What descends from a process, without it and without what descends from any of `but`.
+///
+/// # Errors
+///
+/// That /proc can't be read.
+pub(super) fn descendants_but(root: ProcessId, but: &HashSet<ProcessId>) -> io::Result<Vec<ProcessId>> {
+    let (mut next, mut found) = (vec![root.pid], Vec::new());
+    while let Some(pid) = next.pop().filter(|_| tells_children()) {
+        for child in children(pid)? {
+            let child = Stat::read(child)?.map(|stat| stat.id);
+            let Some(child) = child.filter(|child| !but.contains(child) && !found.contains(child)) else { continue };
+            found.push(child);
+            next.push(child.pid);
+        }
+    }
+    Ok(found)
+}
+
 /// A process and what descends from it. What is born meanwhile is for the next look.
 fn descend(root: i32, found: &mut BTreeSet<i32>) -> io::Result<()> {
     let (mut next, mut seen) = (vec![root], HashSet::new());

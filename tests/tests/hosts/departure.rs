@@ -63,12 +63,15 @@ fn what_is_left_is_of_the_account_that_the_last_grant_was_for(release: Release) 
     let first = host.grant("carol --for 5m --login");
     host.ssh("carol", "id -un").expect_ok("her first account");
     host.ok(&format!("curfew revoke {}", first.id));
+    let forgotten = || (!host.run("loginctl show-user 1003").success()).then_some(());
+    wait_for("logind to forget her", SOON, forgotten);
     // Her name comes back with another user id; the one that she had is somebody else's, who lingers.
     host.ok(
-        "cp -r /home/carol/.ssh /tmp/keys && pkill -KILL -u carol; userdel -rf carol; useradd -m -u 1003 erin && \
-         useradd -m -s /bin/bash -u 1050 carol && cp -r /tmp/keys /home/carol/.ssh && chown -R carol: /home/carol/.ssh && \
-         loginctl enable-linger erin",
+        "cp -r /home/carol/.ssh /tmp/keys && userdel -rf carol; useradd -m -u 1003 erin && \
+         useradd -m -s /bin/bash -u 1050 carol && cp -r /tmp/keys /home/carol/.ssh && chown -R carol: /home/carol/.ssh",
     );
+    // logind may still be busy with what carol had.
+    wait_for("erin to linger", SOON, || host.run("loginctl enable-linger erin").success().then_some(()));
     let managers = |uid: u32| {
         let slice = format!("/user-{uid}.slice");
         host.processes().into_iter().filter(|it| it.cgroup.contains(&slice)).count()
