@@ -235,7 +235,8 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             if hook == Hook::Authenticate {
                 return PamAnswer { verdict: Verdict::Permit, message: None };
             }
-            let credited = if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
+            let credited =
+                if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
             let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
             if let Err(error) = watch::elevation(agent, peer, question, run) {
                 return refuse_unwatched(agent, about(Event::SudoDenied), &error);

@@ -74,7 +74,9 @@ fn is_denied_at_once(host: &Host, user: &str, script: &str, reason_code: &str) {
 
 fn sudo_and_su_without_a_grant_are_denied_at_once_with_the_reason_and_without_a_prompt(release: Release) {
     let host = Host::builder(release).exempt(&["ops"]).boot();
-    host.ok("echo 'bob ALL=(ALL:ALL) ALL' > /etc/sudoers.d/own; chmod 440 /etc/sudoers.d/own; echo root:root-pw | chpasswd");
+    host.ok(
+        "echo 'bob ALL=(ALL:ALL) ALL' > /etc/sudoers.d/own; chmod 440 /etc/sudoers.d/own; echo root:root-pw | chpasswd",
+    );
     // Whoever has a rule of the host's own that wants a password.
     for form in ["sudo id", "sudo -i", "sudo -s", "sudo -u carol id", "sudo -l", "sudo -v", "sudo -k id"] {
         is_denied_at_once(&host, "bob", form, "no_grant");
@@ -118,8 +120,12 @@ fn with_n_sudo_says_why_and_is_audited_like_any_other(release: Release) {
     }
     // Whoever is exempt has what they had.
     let exempt = host.run_as("ops", "sudo -n id");
-    assert!(!exempt.success() && exempt.stderr.contains("required") && !exempt.stderr.contains("Curfew"), "{exempt:#?}");
-    let asked = host.journal("_COMM=sudo").iter().any(|entry| entry["MESSAGE"].to_string().contains("conversation failed"));
+    assert!(
+        !exempt.success() && exempt.stderr.contains("required") && !exempt.stderr.contains("Curfew"),
+        "{exempt:#?}"
+    );
+    let asked =
+        host.journal("_COMM=sudo").iter().any(|entry| entry["MESSAGE"].to_string().contains("conversation failed"));
     assert!(release.has_sudo_rs() || !asked, "somebody else than those who would be denied was asked");
     // So has whoever has a grant; with its end, they are denied like any other.
     let grant = host.grant("alice --for 60s --sudo --command /usr/bin/id");
@@ -410,7 +416,8 @@ fn a_local_grant_is_told_once_when_it_is_made(release: Release) {
     let host = Host::boot(release);
     let grant = host.grant("alice --for 60s --login");
     host.audited("grant.started", |record| record["grant"] == grant.id.as_str());
-    let events: Vec<Value> = host.audit(&format!("--grant {}", grant.id)).iter().map(|it| it["event"].clone()).collect();
+    let events: Vec<Value> =
+        host.audit(&format!("--grant {}", grant.id)).iter().map(|it| it["event"].clone()).collect();
     assert_eq!(events, ["local.granted", "grant.started"]);
 }
 
