@@ -138,8 +138,11 @@ fn obey(hook: Hook, pamh: &PamHandle, question: &PamQuestion, flags: PamFlag, an
     let message = answer.message.as_deref().unwrap_or_default();
     match answer.verdict {
         Verdict::Permit => {
-            if hook == Hook::Authenticate || (hook == Hook::OpenSession && flags & PAM_SILENT == 0) {
-                tell(pamh, question, PAM_TEXT_INFO, message);
+            match hook {
+                Hook::OpenSession if flags & PAM_SILENT == 0 => tell(pamh, question, PAM_TEXT_INFO, message),
+                // sudo writes everything else to its standard output, where the command's own is expected.
+                Hook::Authenticate => tell(pamh, question, PAM_ERROR_MSG, message),
+                Hook::Account | Hook::OpenSession => {}
             }
             PamResultCode::PAM_SUCCESS
         }

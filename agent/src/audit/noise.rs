@@ -78,11 +78,7 @@ impl Who {
         let user = entry.text(Field::User).unwrap_or_default();
         // Nobody is permitted who holds no grant, whether or not it is the one that covers the command.
         let holds = matches!(entry.event, Event::ExemptUsed | Event::SudoPermitted);
-        if holds || entry.fields.contains_key(&Field::Grant) {
-            Self::Person(user)
-        } else {
-            Self::Name(user)
-        }
+        if holds || entry.fields.contains_key(&Field::Grant) { Self::Person(user) } else { Self::Name(user) }
     }
 
     fn name(&self) -> &str {

@@ -46,9 +46,7 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
 fn late_denials(files: &[((String, String), Kind)]) -> Option<Check> {
     let wired = files.iter().filter(|((_, text), _)| stack::has_account_rule(text));
     let late: Vec<String> = wired
-        .filter_map(|((path, text), kind)| {
-            Some(format!("{path}: {}", stack::asks_for_a_password_first(text, *kind)?))
-        })
+        .filter_map(|((path, text), kind)| Some(format!("{path}: {}", stack::asks_for_a_password_first(text, *kind)?)))
         .collect();
     (!late.is_empty()).then(|| {
         let detail = format!(

@@ -186,8 +186,12 @@ impl Ending {
 
     /// The entry about a target of which nothing is left since it had HUP and TERM.
     pub fn ended_in_grace(target: &Target, entry: Entry) -> Entry {
-        let ended: Vec<&str> = target.hung_up().into_iter().flat_map(HungUp::iter).map(|(_, name)| name.as_str()).collect();
-        entry.with(Field::Killed, processes::tally(ended.into_iter())).with(Field::Survivors, "0").with(Field::LatencyMs, 0)
+        let ended: Vec<&str> =
+            target.hung_up().into_iter().flat_map(HungUp::iter).map(|(_, name)| name.as_str()).collect();
+        entry
+            .with(Field::Killed, processes::tally(ended.into_iter()))
+            .with(Field::Survivors, "0")
+            .with(Field::LatencyMs, 0)
     }
 
     /// The entry, with what was killed and what lives on, and the time since `ended`.
@@ -196,8 +200,11 @@ impl Ending {
             (true, _) => "0".to_owned(),
             (false, 0) => "unknown: the processes can't be listed".to_owned(),
             (false, count) => {
-                let whys: Vec<String> =
-                    self.left.iter().map(|it| format!("{} ({})", processes::quoted(&it.name), it.why_alive())).collect();
+                let whys: Vec<String> = self
+                    .left
+                    .iter()
+                    .map(|it| format!("{} ({})", processes::quoted(&it.name), it.why_alive()))
+                    .collect();
                 format!("{count}: {}", processes::tally(whys.iter().map(String::as_str)))
             }
         };

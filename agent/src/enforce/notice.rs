@@ -3,7 +3,7 @@
 use super::ending::Target;
 use super::hung_up::HungUp;
 use super::last_words::{self, Access};
-use super::processes::Process;
+use super::processes::{Process, ProcessId};
 use super::run::Elevation;
 use super::sessions::{Session, Standing};
 use super::table::{Table, Wanted};
@@ -12,6 +12,7 @@ use crate::agent::Agent;
 use crate::request::decision::{Elevation as Scoped, Request};
 use crate::{apart, human};
 use jiff::Timestamp;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -38,7 +39,14 @@ pub fn give(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
 }
 
 /// What to tell whom of those who are found.
-type Notice = Box<dyn FnOnce(&Table, &mut Said)>;
+type Notice = Box<dyn FnOnce(&Table, &mut Given)>;
+
+/// What was given in one round: nobody hears the same twice, and what had HUP and TERM for a login had them for the run of sudo in it, too.
+#[derive(Default)]
+struct Given {
+    said: Said,
+    hung_up: HashMap<ProcessId, String>,
+}
 
 /// One round of notices.
 struct Round<'a> {
@@ -76,10 +84,10 @@ impl Round<'_> {
         if self.hang_up_is_due(elevation.hung_up_for, until) {
             let (root, group, agent) = (elevation.root, elevation.group.clone(), Rc::clone(self.agent));
             let groups = group.iter().cloned().collect();
-            self.tell(Wanted { groups, trees: vec![root], ..Wanted::default() }, move |table, _| {
+            self.tell(Wanted { groups, trees: vec![root], ..Wanted::default() }, move |table, given| {
                 let mut started = table.tree(root);
                 started.extend(group.and_then(|group| table.in_group(&group).ok()).into_iter().flatten());
-                let hung_up = HungUp::send(table.iter().filter(|process| started.contains(&process.id)));
+                let hung_up = HungUp::send(table.iter().filter(|it| started.contains(&it.id)), &mut given.hung_up);
                 agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.hung_up.extend(hung_up));
             });
             let mut sessions = self.agent.sessions.borrow_mut();
@@ -94,8 +102,8 @@ impl Round<'_> {
         }
         let words = last_words::ahead(Access::Login, &self.agent.host, grant, until, self.now);
         let target = Target::Session(session.clone());
-        self.tell(wanted_of(session), move |table, said| {
-            said.say(&target.find(table).unwrap_or_default(), &words);
+        self.tell(wanted_of(session), move |table, given| {
+            given.said.say(&target.find(table).unwrap_or_default(), &words);
         });
         let mut sessions = self.agent.sessions.borrow_mut();
         sessions.update_session(session.leader, |session| session.told.end = Some(until));
@@ -108,11 +116,11 @@ impl Round<'_> {
         }
         let words = last_words::ahead(Access::Sudo, &self.agent.host, grant, until, self.now);
         let root = run.root;
-        self.tell(Wanted { trees: vec![root], ..Wanted::default() }, move |table, said| {
+        self.tell(Wanted { trees: vec![root], ..Wanted::default() }, move |table, given| {
             let (mut line, tree) = (table.ancestors(root), table.tree(root));
             line.extend(tree);
             let line: Vec<Process> = table.iter().filter(|process| line.contains(&process.id)).cloned().collect();
-            said.say(&line, &words);
+            given.said.say(&line, &words);
         });
         let mut sessions = self.agent.sessions.borrow_mut();
         sessions.update_elevation(root, |run| run.told_end = Some(until));
@@ -149,8 +157,8 @@ impl Round<'_> {
         }
         let Some(&shortest) = passed.iter().min() else { return };
         let (warning, target) = (self.warning(access, grant, until), Target::Session(session.clone()));
-        self.tell(wanted_of(session), move |table, said| {
-            said.say(&target.find(table).unwrap_or_default(), &warning);
+        self.tell(wanted_of(session), move |table, given| {
+            given.said.say(&target.find(table).unwrap_or_default(), &warning);
         });
         self.agent.sessions.borrow_mut().update_session(session.leader, |session| match access {
             Access::Login => session.told.login = Some((until, shortest)),
@@ -175,10 +183,10 @@ impl Round<'_> {
             return;
         }
         let (leader, target, agent) = (session.leader, Target::Session(session.clone()), Rc::clone(self.agent));
-        self.tell(wanted_of(session), move |table, _| {
+        self.tell(wanted_of(session), move |table, given| {
             let found = target.find(table).unwrap_or_default();
             let name = found.iter().find(|process| process.id == leader).map(|leader| leader.name.clone());
-            let hung_up = HungUp::send(found.iter().filter(|process| Some(&process.name) != name.as_ref()));
+            let hung_up = HungUp::send(found.iter().filter(|it| Some(&it.name) != name.as_ref()), &mut given.hung_up);
             agent.sessions.borrow_mut().update_session(leader, |session| session.hung_up.extend(hung_up));
         });
         let mut sessions = self.agent.sessions.borrow_mut();
@@ -201,7 +209,7 @@ impl Round<'_> {
         at <= self.now
     }
 
-    fn tell(&mut self, wanted: Wanted, notice: impl FnOnce(&Table, &mut Said) + 'static) {
+    fn tell(&mut self, wanted: Wanted, notice: impl FnOnce(&Table, &mut Given) + 'static) {
         self.wanted.extend([wanted]);
         self.notices.push(Box::new(notice));
     }
@@ -215,8 +223,8 @@ impl Round<'_> {
         agent.work_on(async move {
             match apart::run(move || Table::look(&wanted)).await.flatten() {
                 Ok(table) => {
-                    let mut said = Said::default();
-                    notices.into_iter().for_each(|notice| notice(&table, &mut said));
+                    let mut given = Given::default();
+                    notices.into_iter().for_each(|notice| notice(&table, &mut given));
                 }
                 Err(error) => {
                     tracing::error!("nobody can be given notice, since the processes can't be listed: {error}");

@@ -275,12 +275,7 @@ pub async fn check(
 /// # Errors
 ///
 /// As [`check`].
-pub async fn check_text(
-    sudo: &HostSudo,
-    path: PathBuf,
-    text: &str,
-    flavour: Flavour,
-) -> Result<Checked, SudoersError> {
+pub async fn check_text(sudo: &HostSudo, path: PathBuf, text: &str, flavour: Flavour) -> Result<Checked, SudoersError> {
     let file = |source| SudoersError::File { path: path.clone(), source };
     let folder = path.parent().unwrap_or(Path::new(FOLDER));
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;

@@ -80,7 +80,8 @@ fn write(terminal: i32, users: &HashSet<u32>, message: &str) -> std::io::Result<
     let path = format!("/dev/pts/{terminal}");
     let mut file = File::options().write(true).custom_flags(flags.bits()).open(path)?;
     let about = file.metadata()?;
-    let is_terminal = about.file_type().is_char_device() && PTS_MAJORS.contains(&(((about.rdev() >> 8) & 0xfff) as i32));
+    let is_terminal =
+        about.file_type().is_char_device() && PTS_MAJORS.contains(&(((about.rdev() >> 8) & 0xfff) as i32));
     if !is_terminal || !users.contains(&about.uid()) {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }

@@ -121,7 +121,7 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
         }
         Kind::Elevation => match &question.ruser {
             Some(ruser) => judge_elevation(agent, peer, hook, question, ruser),
-            None => refuse_nobody(agent, peer, question),
+            None => refuse_nobody(agent, peer, hook, question),
         },
     }
 }
@@ -148,10 +148,10 @@ fn is_our_own(peer: &Peer, question: &PamQuestion) -> bool {
 }
 
 /// An elevation of nobody: a program that does not say who invokes it.
-fn refuse_nobody(agent: &Agent, peer: &Peer, question: &PamQuestion) -> PamAnswer {
+fn refuse_nobody(agent: &Agent, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
     let entry = asked(agent, peer, Event::SudoDenied, question, "").with(Field::RunAs, question.user.as_str());
     let message = format!("Curfew: {} does not say who invokes it.", question.service);
-    refusal(agent, peer, question, entry, ReasonCode::NoGrant, message)
+    refusal(agent, peer, hook, question, entry, ReasonCode::NoGrant, message)
 }
 
 fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, request: &Request<'_>) -> PamAnswer {
@@ -181,7 +181,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
                 let message = wording::denial(agent, &format!("{user} has no access to {} now", agent.host), &why);
                 let entry = asked(agent, peer, Event::LoginDenied, question, user);
                 let entry = entry.with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
-                (refusal(agent, peer, question, entry, reason, message), None)
+                (refusal(agent, peer, hook, question, entry, reason, message), None)
             }
         }
     };
@@ -232,7 +232,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         Decision::Permit { grant, .. } if is_of_another_uid(peer, grant) => {
             let entry = about(Event::SudoDenied).with(Field::Reason, "who invokes it has not the user id of that name");
             let message = format!("Curfew: {} runs under a user id that is not {ruser}'s any more.", question.service);
-            refusal(agent, peer, question, entry, ReasonCode::AccountChanged, message)
+            refusal(agent, peer, hook, question, entry, ReasonCode::AccountChanged, message)
         }
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
@@ -247,14 +247,15 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                     let entry = about(Event::SudoDenied);
                     let entry = entry.with(Field::Reason, "sudo rules for this user id changed while sudo was at work");
                     let message = wording::misled(&question.service);
-                    return refusal(agent, peer, question, entry, ReasonCode::WrongService, message);
+                    return refusal(agent, peer, hook, question, entry, ReasonCode::WrongService, message);
                 }
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
             if hook == Hook::Authenticate {
                 return PamAnswer { verdict: Verdict::Permit, message: None };
             }
-            let credited = if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
+            let credited =
+                if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
             let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
             if let Err(error) = watch::elevation(agent, peer, question, run) {
                 return refuse_unwatched(agent, about(Event::SudoDenied), &error);
@@ -276,7 +277,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             let message =
                 wording::denial(agent, &format!("{user} has no {} on {} now", question.service, agent.host), &why);
             let entry = about(Event::SudoDenied).with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
-            refusal(agent, peer, question, entry, reason, message)
+            refusal(agent, peer, hook, question, entry, reason, message)
         }
     }
 }
@@ -407,6 +408,7 @@ fn record(agent: &Agent, peer: &Peer, question: &PamQuestion, entry: Entry) {
 fn refusal(
     agent: &Agent,
     peer: &Peer,
+    hook: Hook,
     question: &PamQuestion,
     entry: Entry,
     reason: ReasonCode,
@@ -414,7 +416,10 @@ fn refusal(
 ) -> PamAnswer {
     let observes = agent.mode() == Mode::Observe;
     let outcome = if observes { "would_deny" } else { "deny" };
-    record(agent, peer, question, entry.with(Field::Outcome, outcome).with(Field::ReasonCode, reason.name()));
+    // Whoever was let in all the same, of the account, is told of once.
+    if !(observes && hook == Hook::OpenSession) {
+        record(agent, peer, question, entry.with(Field::Outcome, outcome).with(Field::ReasonCode, reason.name()));
+    }
     if observes {
         PamAnswer { verdict: Verdict::Permit, message: None }
     } else {

@@ -25,7 +25,8 @@ pub fn misled(service: &str) -> String {
 }
 
 /// What the person hears before sudo asks for a password for what no live grant covers.
-pub const UNCOVERED: &str = "Curfew: none of your live grants covers this command. Only another sudo rule of this host can permit it.";
+pub const UNCOVERED: &str =
+    "Curfew: none of your live grants covers this command. Only another sudo rule of this host can permit it.";
 
 /// What changes a permit.
 pub const AFTER_A_PERMIT: &str = "Then it is denied, unless a new grant comes; a revocation denies it at once.";

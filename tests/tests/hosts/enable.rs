@@ -51,7 +51,7 @@ fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
     assert!(said.contains("warn  sudo_rules") && said.contains("dave"), "{said}");
     // What was tried was real: the agent refused the stranger and let the exempt in.
     let tried = host.audited("wiring.rehearsed", |record| record["outcome"] == "passed");
-    assert_eq!((&tried["user"], tried["service"].to_string().contains("sshd")), (&"root ops nobody".into(), true));
+    assert_eq!((&tried["user"], tried["service"].to_string().contains("sshd")), (&"ops root nobody".into(), true));
     assert_refused(&host.ssh("alice", "id"));
     assert_eq!(host.ssh("ops", "id -un").expect_ok("exempt"), "ops");
 

@@ -71,7 +71,8 @@ const NO_NAMES: &[&str] =
 
 /// The rules of all drop-ins, as sudo's own parser reads them.
 fn rules(host: &Host) -> Vec<Value> {
-    let text = host.ok("cd /run/curfew/sudoers.d && cat $(ls --ignore='curfew+*') /dev/null | cvtsudoers -f json -i sudoers -");
+    let text = host
+        .ok("cd /run/curfew/sudoers.d && cat $(ls --ignore='curfew+*') /dev/null | cvtsudoers -f json -i sudoers -");
     let parsed: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     parsed["User_Specs"].as_array().cloned().unwrap_or_default()
 }

@@ -61,7 +61,7 @@ fn is_denied_at_once(host: &Host, user: &str, script: &str, reason_code: &str) {
         let denied = way();
         let said = format!("{}{}", denied.stdout, denied.stderr);
         assert!(!denied.success() && said.contains("Curfew: "), "{script}: {denied:#?}");
-        assert!(!said.contains("assword for") && !said.contains("Password:"), "{script} asked: {denied:#?}");
+        assert!(!said.contains("assword for") && !said.contains("assword:"), "{script} asked: {denied:#?}");
         assert!(!said.contains("try again"), "{script} asked again: {denied:#?}");
         let after = denials(host, user);
         assert_eq!(after.len(), before + 1, "{script}: {after:#?}");
@@ -74,7 +74,9 @@ fn is_denied_at_once(host: &Host, user: &str, script: &str, reason_code: &str) {
 
 fn sudo_and_su_without_a_grant_are_denied_at_once_with_the_reason_and_without_a_prompt(release: Release) {
     let host = Host::builder(release).exempt(&["ops"]).boot();
-    host.ok("echo 'bob ALL=(ALL:ALL) ALL' > /etc/sudoers.d/own; chmod 440 /etc/sudoers.d/own; echo root:root-pw | chpasswd");
+    host.ok(
+        "echo 'bob ALL=(ALL:ALL) ALL' > /etc/sudoers.d/own; chmod 440 /etc/sudoers.d/own; echo root:root-pw | chpasswd",
+    );
     // Whoever has a rule of the host's own that wants a password.
     for form in ["sudo id", "sudo -i", "sudo -s", "sudo -u carol id", "sudo -l", "sudo -v", "sudo -k id"] {
         is_denied_at_once(&host, "bob", form, "no_grant");
@@ -95,7 +97,7 @@ fn sudo_and_su_without_a_grant_are_denied_at_once_with_the_reason_and_without_a_
     // Nothing was opened by that.
     let grant = host.grant("bob --for 60s --sudo --command ALL");
     host.drop_in();
-    assert_eq!(host.run_as("bob", "sudo -n id -u").expect_ok("granted"), "0");
+    assert_eq!(host.run_as("bob", "echo bob-pw | sudo -S -p '' id -u").expect_ok("granted"), "0");
     host.ok(&format!("curfew revoke {}", grant.id));
     is_denied_at_once(&host, "bob", "sudo id", "revoked");
 }
@@ -118,8 +120,13 @@ fn with_n_sudo_says_why_and_is_audited_like_any_other(release: Release) {
     }
     // Whoever is exempt has what they had.
     let exempt = host.run_as("ops", "sudo -n id");
-    assert!(!exempt.success() && exempt.stderr.contains("required") && !exempt.stderr.contains("Curfew"), "{exempt:#?}");
-    assert!(host.journal("_COMM=sudo").iter().all(|entry| !entry["MESSAGE"].to_string().contains("conversation failed")));
+    assert!(
+        !exempt.success() && exempt.stderr.contains("required") && !exempt.stderr.contains("Curfew"),
+        "{exempt:#?}"
+    );
+    let asked =
+        host.journal("_COMM=sudo").iter().any(|entry| entry["MESSAGE"].to_string().contains("conversation failed"));
+    assert!(release.has_sudo_rs() || !asked, "somebody else than those who would be denied was asked");
     // So has whoever has a grant; with its end, they are denied like any other.
     let grant = host.grant("alice --for 60s --sudo --command /usr/bin/id");
     host.drop_in();
@@ -176,7 +183,7 @@ fn with_the_agent_dead_a_grantee_hears_so_before_a_password_and_exempt_users_pas
     for script in ["sudo id", "su bob -c id"] {
         let denied = on_terminal(&host, "alice", script);
         assert!(!denied.success() && denied.stdout.contains("does not answer"), "{denied:#?}");
-        assert!(!denied.stdout.contains("assword"), "{script} asked for a password: {denied:#?}");
+        assert!(!denied.stdout.contains("assword:"), "{script} asked for a password: {denied:#?}");
         assert!(denied.took < Duration::from_secs(4), "{denied:#?}");
     }
     let logged = host.journal("SYSLOG_IDENTIFIER=pam_curfew");
@@ -274,7 +281,11 @@ fn what_curfew_hung_up_is_terminated_and_never_closed(release: Release) {
         drop(shell.finish(Duration::from_secs(15)));
     }
     grant.wait_end();
-    let ended = || host.audit("--event session.terminated --user alice");
+    // Their service manager has a record of its own.
+    let ended = || {
+        let all = host.audit("--event session.terminated --user alice");
+        all.into_iter().filter(|record| record["service"] == "sshd").collect::<Vec<_>>()
+    };
     wait_for("both", SOON, || (ended().len() >= 2).then_some(()));
     std::thread::sleep(Duration::from_secs(1));
     let (ended, closes) = (ended(), host.audit("--event session.closed --user alice"));
@@ -352,7 +363,7 @@ fn enabling_is_one_record_of_the_trial_and_no_login_of_anybody(release: Release)
             assert_eq!(of(event), 0, "{event}: {records:#?}");
         }
         let tried = records.iter().find(|record| record["event"] == "wiring.rehearsed").expect("a record");
-        assert!(tried["outcome"] == "passed" && tried["user"] == "root ops nobody", "{tried}");
+        assert!(tried["outcome"] == "passed" && tried["user"] == "ops root nobody", "{tried}");
         assert!(tried["service"].to_string().contains("sshd") && tried["reason"].is_null(), "{tried}");
     }
     // Somebody who says that they are a rehearsal is audited all the same.
@@ -405,7 +416,8 @@ fn a_local_grant_is_told_once_when_it_is_made(release: Release) {
     let host = Host::boot(release);
     let grant = host.grant("alice --for 60s --login");
     host.audited("grant.started", |record| record["grant"] == grant.id.as_str());
-    let events: Vec<Value> = host.audit(&format!("--grant {}", grant.id)).iter().map(|it| it["event"].clone()).collect();
+    let events: Vec<Value> =
+        host.audit(&format!("--grant {}", grant.id)).iter().map(|it| it["event"].clone()).collect();
     assert_eq!(events, ["local.granted", "grant.started"]);
 }
 
