@@ -87,7 +87,7 @@ fn a_match_block_with_another_pam_service_is_found_and_is_covered_once_that_is_j
     host.ok("curfew enable");
     assert_refused(&host.ssh("bob", "id"));
     assert_eq!(checks(&host, "sshd", "fail"), Vec::<String>::new());
-    host.grant("bob --for 1h --login");
+    let _ = host.grant("bob --for 1h --login");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("by a grant"), "bob");
 }
 
@@ -111,7 +111,7 @@ fn what_opens_after_enabling_is_told_by_status_and_what_was_known_is_not(release
 
 fn what_people_run_is_neither_run_as_root_nor_taken_for_the_hosts(release: Release) {
     let host = Host::boot(release);
-    host.grant("alice --for 1h --login");
+    let _ = host.grant("alice --for 1h --login");
     // A program of hers that is called sshd, and listens.
     host.ok("cp /usr/bin/perl /home/alice/sshd && chown alice /home/alice/sshd");
     let listen = "exec -a sshd /home/alice/sshd -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalPort => 2200) or die; sleep 600' -f /etc/shadow";
