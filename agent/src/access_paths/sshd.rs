@@ -210,7 +210,7 @@ fn problem(config: &Config, said: &str) -> Option<Problem> {
     match value(said, "usepam") {
         Some("yes") => service_problem(config, value(said, "pamservicename").unwrap_or(USUAL_SERVICE)),
         other => {
-            let fix = "set UsePAM yes in {file} and have that sshd read it, or stop it".to_owned();
+            let fix = "set UsePAM yes in {file}, or on its command line where that says otherwise, and restart that sshd; or stop and disable it".to_owned();
             Some((format!("does not ask PAM (UsePAM {})", other.unwrap_or("is missing")), fix))
         }
     }
