@@ -114,12 +114,12 @@ fn what_people_run_is_neither_run_as_root_nor_taken_for_the_hosts(release: Relea
     let _ = host.grant("alice --for 1h --login");
     // A program of hers that is called sshd, and listens.
     host.ok("cp /usr/bin/perl /home/alice/sshd && chown alice /home/alice/sshd");
-    let listen = "exec -a sshd /home/alice/sshd -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalPort => 2200) or die; sleep 600' -f /etc/shadow";
+    let listen = "exec -a sshd /home/alice/sshd -MIO::Socket::INET -e '@s = IO::Socket::INET->new(Listen => 1, LocalPort => 2200) or die; sleep 600' -f /etc/shadow";
     let _hers = host.ssh_stay_and_run("alice", listen);
     wait_for("her program", Duration::from_secs(10), || host.run("ss -ltn | grep -q :2200").success().then_some(()));
     // Root's process with a program that she can exchange.
     host.ok("cp /home/alice/sshd /srv/sshd && chown alice /srv/sshd");
-    host.ok("systemd-run --quiet /srv/sshd -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalPort => 2201) or die; sleep 600'");
+    host.ok("systemd-run --quiet /srv/sshd -MIO::Socket::INET -e '@s = IO::Socket::INET->new(Listen => 1, LocalPort => 2201) or die; sleep 600'");
     wait_for("root's", Duration::from_secs(10), || host.run("ss -ltn | grep -q :2201").success().then_some(()));
     host.ok("printf '#!/bin/sh\\ntouch /run/owned\\n' >/srv/new && chmod 755 /srv/new && chown alice /srv/new && mv /srv/new /srv/sshd");
     // A port that root's own login forwards is no other server.

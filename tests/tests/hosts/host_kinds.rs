@@ -102,7 +102,7 @@ fn a_build_host_with_rootless_containers(release: Release) {
     assert!(text_of(&found, "warn root_groups").contains("bob (docker)"), "{found:?}");
     // An sshd in a container lets nobody onto the host.
     let _ = host.grant("alice --for 1h --login");
-    let inside = "unshare --user --map-root-user --pid --fork sh -c 'perl -MIO::Socket::INET -e \"\\$0 = q(sshd); IO::Socket::INET->new(Listen => 1, LocalPort => 2300) or die; sleep 600\"'";
+    let inside = "unshare --user --map-root-user --pid --fork sh -c 'perl -MIO::Socket::INET -e \"\\$0 = q(sshd); @s = IO::Socket::INET->new(Listen => 1, LocalPort => 2300) or die; sleep 600\"'";
     let _hers = host.ssh_stay_and_run("alice", inside);
     wait_for("what listens in the container", Duration::from_secs(10), || {
         host.run("ss -ltn | grep -q :2300").success().then_some(())
