@@ -46,9 +46,27 @@ pub(super) fn look(config: &Config, listeners: &[Listener], started: &[Started],
     if !is_judged(config, "sshd") {
         return;
     }
-    // The program is run as root here, so it has to be root's.
-    for configuration in configurations(listeners, started).into_iter().filter(|it| is_roots(&it.program)) {
-        examine(config, &configuration, survey);
+    for configuration in configurations(listeners, started) {
+        // The program is run as root here, so it has to be root's.
+        if is_roots(&configuration.program) {
+            examine(config, &configuration, survey);
+        } else {
+            survey.paths.push(exchangeable(&configuration));
+        }
+    }
+}
+
+fn exchangeable(it: &Configuration) -> AccessPath {
+    let program = it.program.display();
+    AccessPath {
+        kind: Kind::SshServers,
+        key: it.key(),
+        standing: Standing::Unknown,
+        detail: format!(
+            "{} is {program}, which others than root can exchange, so it is not run to see whether it asks PAM",
+            it.origin
+        ),
+        fix: format!("give {program} and its folders to root, or stop it"),
     }
 }
 
@@ -210,7 +228,7 @@ fn problem(config: &Config, said: &str) -> Option<Problem> {
     match value(said, "usepam") {
         Some("yes") => service_problem(config, value(said, "pamservicename").unwrap_or(USUAL_SERVICE)),
         other => {
-            let fix = "set UsePAM yes in {file} and have that sshd read it, or stop it".to_owned();
+            let fix = "set UsePAM yes in {file}, or on its command line where that says otherwise, and restart that sshd; or stop and disable it".to_owned();
             Some((format!("does not ask PAM (UsePAM {})", other.unwrap_or("is missing")), fix))
         }
     }

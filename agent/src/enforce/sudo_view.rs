@@ -193,7 +193,7 @@ pub fn problems(agent: &Agent) -> Vec<String> {
 /// Why sudo can't be asked.
 pub fn problems_of(user: &str, grants: &[&Grant], config: &Config) -> Result<Vec<String>, String> {
     let arguments: Vec<&str> = LIST.into_iter().chain([user]).collect();
-    let listing = whole(&program::run_and_wait(SUDO, &arguments)?.output)?;
+    let listing = listed(program::run_and_wait(SUDO, &arguments)?)?;
     let problems = grants.iter().filter_map(|grant| {
         let problem = problem(grant, &listing, config.sudo_password)?;
         Some(format!("grant {}: {problem}", grant.id))
@@ -213,22 +213,22 @@ async fn listed_by_pid_1(user: &str) -> Result<Listing, String> {
     let wrapped =
         ["--quiet", "--collect", "--pipe", "--wait", unit.as_str(), "--property=RuntimeMaxSec=10", "--", SUDO];
     let arguments: Vec<&OsStr> = wrapped.into_iter().chain(LIST).chain([user]).map(OsStr::new).collect();
-    let said = program::run(Path::new(SYSTEMD_RUN), SYSTEMD_RUN, &arguments).await?;
-    match said {
-        // Whom sudo allows nothing gets no list, and exit code 1, too.
-        Said { success: false, output, errors } if !allows_nothing(&output) && !allows_nothing(&errors) => Err(errors),
-        Said { output, .. } => whole(&output),
+    listed(program::run(Path::new(SYSTEMD_RUN), SYSTEMD_RUN, &arguments).await?)
+}
+
+/// What sudo said, unless it failed. Whom it allows nothing gets no list, and exit code 1, too.
+fn listed(said: Said) -> Result<Listing, String> {
+    let allows_nothing = |said: &str| said.contains("is not allowed to");
+    if said.success || allows_nothing(&said.output) || allows_nothing(&said.errors) {
+        whole(&said.output)
+    } else {
+        Err(format!("sudo failed: {}", said.errors.trim()))
     }
 }
 
 /// A list that was read to its end: the last rule counts.
 fn whole(output: &str) -> Result<Listing, String> {
     if output.len() < LONGEST_LIST { Ok(Listing::parse(output)) } else { Err("it is longer than is read".into()) }
-}
-
-/// Whether sudo says that the person may do nothing, and not systemd that sudo can't be run.
-fn allows_nothing(said: &str) -> bool {
-    said.contains("is not allowed to")
 }
 
 fn problem(grant: &Grant, listing: &Listing, password: bool) -> Option<String> {

@@ -60,7 +60,7 @@ fn a_cloud_image(release: Release) {
     assert!(text_of(&found, "warn sudo_rules").contains("90-cloud-init-users, line 2"), "{found:?}");
     assert!(text_of(&found, "warn sudo_members").contains("debian (sudo)"), "{found:?}");
     // Its rule sorts before ours, so that a grant gives what it says.
-    host.grant("debian --for 1h --login --sudo --command /usr/bin/id");
+    let _ = host.grant("debian --for 1h --login --sudo --command /usr/bin/id");
     assert!(!names(&findings(&host)).contains(&"warn sudo_grants"));
     // And the user of the image needs a grant, as everybody does.
     assert!(host.run("curfew why debian sshd").success() && !host.run("curfew why alice sshd").success());
@@ -85,7 +85,7 @@ fn a_hardened_host(release: Release) {
     host.ok("printf 'minlen = 14\\n' >/etc/security/pwquality.conf; chmod 700 /etc/cron.d; echo 'umask 027' >>/etc/profile; chmod 750 /home/*");
     let found = findings(&host);
     assert_eq!(names(&found), Vec::<&str>::new(), "{found:?}");
-    host.grant("alice --for 1h --login --sudo --command /usr/bin/id");
+    let _ = host.grant("alice --for 1h --login --sudo --command /usr/bin/id");
     assert_eq!(host.ssh("alice", "sudo -n /usr/bin/id -u").expect_ok("by the grant"), "0");
     assert_refused(&host.ssh("bob", "id"));
     assert_eq!(names(&findings(&host)), Vec::<&str>::new());
@@ -101,8 +101,8 @@ fn a_build_host_with_rootless_containers(release: Release) {
     assert_eq!(names(&found), ["warn root_groups"], "{found:?}");
     assert!(text_of(&found, "warn root_groups").contains("bob (docker)"), "{found:?}");
     // An sshd in a container lets nobody onto the host.
-    host.grant("alice --for 1h --login");
-    let inside = "unshare --user --map-root-user --pid --fork sh -c 'perl -MIO::Socket::INET -e \"\\$0 = q(sshd); IO::Socket::INET->new(Listen => 1, LocalPort => 2300) or die; sleep 600\"'";
+    let _ = host.grant("alice --for 1h --login");
+    let inside = "unshare --user --map-root-user --pid --fork sh -c 'perl -MIO::Socket::INET -e \"\\$0 = q(sshd); @s = IO::Socket::INET->new(Listen => 1, LocalPort => 2300) or die; sleep 600\"'";
     let _hers = host.ssh_stay_and_run("alice", inside);
     wait_for("what listens in the container", Duration::from_secs(10), || {
         host.run("ss -ltn | grep -q :2300").success().then_some(())
@@ -168,7 +168,7 @@ fn a_server_with_a_web_console_and_polkit(release: Release) {
     assert!(!names(&found).iter().any(|name| open.iter().any(|kind| name.ends_with(kind))), "{found:?}");
     log_in_to_the_console(&host);
     host.audited("login.denied", |it| it["service"] == "cockpit" && it["user"] == "alice");
-    host.grant("alice --for 1h --login");
+    let _ = host.grant("alice --for 1h --login");
     log_in_to_the_console(&host);
     host.audited("session.opened", |it| it["service"] == "cockpit" && it["user"] == "alice");
     // A login gives none of root.
