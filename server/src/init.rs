@@ -250,7 +250,8 @@ fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<(Conf
 /// A configuration with its origins named: in the place of the line that shows the default, or at its end.
 fn with_origins(text: &str, origins: &[String]) -> String {
     let line = format!("origins = {}", toml_list(origins));
-    let is_it = |line: &str| line.trim_start_matches(['#', ' ']).split('=').next().is_some_and(|key| key.trim() == "origins");
+    let is_it =
+        |line: &str| line.trim_start_matches(['#', ' ']).split('=').next().is_some_and(|key| key.trim() == "origins");
     let mut done = false;
     let mut lines: Vec<&str> = Vec::new();
     for before in text.lines() {
@@ -405,7 +406,10 @@ mod tests {
         assert!(!data.exists(), "it is as if nothing had been tried");
         // One that names none gets the one that is asked for, and stays as it is otherwise.
         for (text, new) in [
-            ("# a\n#origins = []\n\nlongest_wait = \"1m\"\n", "# a\norigins = [\"https://a:1\"]\n\nlongest_wait = \"1m\"\n"),
+            (
+                "# a\n#origins = []\n\nlongest_wait = \"1m\"\n",
+                "# a\norigins = [\"https://a:1\"]\n\nlongest_wait = \"1m\"\n",
+            ),
             ("longest_wait = \"1m\"", "longest_wait = \"1m\"\norigins = [\"https://a:1\"]\n"),
         ] {
             assert_eq!(with_origins(text, &["https://a:1".into()]), new);
@@ -427,7 +431,9 @@ mod tests {
         // Something is in the way at the very end.
         fs::create_dir_all(data.join("tls")).unwrap();
         fs::write(data.join("tls/server.key"), "").unwrap();
-        assert!(matches!(run(&data, origins(), None).await, Err(InitError::There(path)) if path.ends_with("server.key")));
+        assert!(
+            matches!(run(&data, origins(), None).await, Err(InitError::There(path)) if path.ends_with("server.key"))
+        );
         assert!(!file.exists());
         let left: Vec<_> = fs::read_dir(&data).unwrap().map(|it| it.unwrap().file_name()).collect();
         assert_eq!(left, ["tls"]);

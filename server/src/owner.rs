@@ -40,7 +40,9 @@ pub(crate) enum WayError {
     #[error("{path}: it is a link that user {uid} made, and root follows none but its own; name the folder itself")]
     Link { path: PathBuf, uid: u32 },
     /// Others can exchange what is in it.
-    #[error("{path}: others than its owner can write there (mode {mode:o}); take a folder that they can't, or chmod go-w {path}")]
+    #[error(
+        "{path}: others than its owner can write there (mode {mode:o}); take a folder that they can't, or chmod go-w {path}"
+    )]
     Open { path: PathBuf, mode: u32 },
     /// It is no folder.
     #[error("{0}: it is no folder")]

@@ -74,7 +74,9 @@ impl SignIns {
         }
         match store.note_failed_sign_ins(&due, now).await {
             Ok(()) => self.told(&due, now),
-            Err(error) => tracing::warn!(%error, "sign-ins that failed could not be written to the log; it is tried again"),
+            Err(error) => {
+                tracing::warn!(%error, "sign-ins that failed could not be written to the log; it is tried again")
+            }
         }
     }
 

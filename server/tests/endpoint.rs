@@ -11,8 +11,6 @@ mod postgres;
 mod admins;
 #[path = "endpoint/audit.rs"]
 mod audit;
-#[path = "endpoint/chaos.rs"]
-mod chaos;
 #[path = "endpoint/command_line.rs"]
 mod command_line;
 #[path = "endpoint/enrolment.rs"]

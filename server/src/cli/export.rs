@@ -59,11 +59,18 @@ impl Export {
         let lines = signing.stdout.take().map(BufReader::new);
         for line in lines.into_iter().flat_map(BufRead::lines) {
             let signed = serde_json::from_str(&line?);
-            files.put(signed.map_err(|error| CliError::Failed(format!("what {} signed can't be read: {error}", owner.name())))?)?;
+            files.put(
+                signed.map_err(|error| {
+                    CliError::Failed(format!("what {} signed can't be read: {error}", owner.name()))
+                })?,
+            )?;
         }
         match signing.wait()?.success() {
             true => Ok(()),
-            false => Err(CliError::Failed(format!("{} could not sign the sets; what was signed before is written", owner.name()))),
+            false => Err(CliError::Failed(format!(
+                "{} could not sign the sets; what was signed before is written",
+                owner.name()
+            ))),
         }
     }
 }

@@ -97,5 +97,9 @@ fn as_owner(
     if let (Some(before), Some(file)) = (before, &config) {
         init::restore(file, before)?;
     }
-    Err(CliError::Failed(format!("{} could not make the endpoint in {}; nothing is left of it", owner.name(), data.display())))
+    Err(CliError::Failed(format!(
+        "{} could not make the endpoint in {}; nothing is left of it",
+        owner.name(),
+        data.display()
+    )))
 }

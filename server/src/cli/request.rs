@@ -59,7 +59,8 @@ impl Request {
                 output::print(global, &requests, |requests| table(requests))
             }
             Self::Show { id } => {
-                let entry: RequestEntry = client.ask(Method::GET, &format!("/v1/admin/requests/{}", segment(&id))).await?;
+                let entry: RequestEntry =
+                    client.ask(Method::GET, &format!("/v1/admin/requests/{}", segment(&id))).await?;
                 output::print(global, &entry, shown)
             }
             Self::Approve { id, length } => {

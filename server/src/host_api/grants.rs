@@ -85,7 +85,9 @@ async fn later(endpoint: &Endpoint, host: &HostId, known: Version, until: Instan
         if standing.as_ref().is_none_or(|standing| current(standing) != known) {
             // What woke it was read a moment ago.
             return match standing {
-                Some(standing) => answer(sets::signed_so(&endpoint.store, &endpoint.keys, &endpoint.config, standing).await?),
+                Some(standing) => {
+                    answer(sets::signed_so(&endpoint.store, &endpoint.keys, &endpoint.config, standing).await?)
+                }
                 None => Err(removed(host)),
             };
         }

@@ -49,12 +49,15 @@ impl Store {
     }
 
     /// Writes sign-ins that failed to the log.
-    pub(crate) async fn note_failed_sign_ins(&self, failed: &[FailedSignIns], now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn note_failed_sign_ins(
+        &self,
+        failed: &[FailedSignIns],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         for FailedSignIns { attempt, count, first, last } in failed {
             let (token, name) = attempt.presented.words();
-            let details =
-                json!({"from": attempt.from, "token": token, "name": name, "count": count, "first": first, "last": last});
+            let details = json!({"from": attempt.from, "token": token, "name": name, "count": count, "first": first, "last": last});
             log(&mut tx, Act { admin: "", now }, "admin.denied", [None; 3], details).await?;
         }
         tx.commit().await
@@ -95,7 +98,12 @@ impl Store {
 }
 
 /// A new administrator's token.
-pub(super) async fn add_admin(tx: &mut Tx<'_>, name: &str, hash: &Hash, act: Act<'_>) -> Result<AdminToken, ChangeError> {
+pub(super) async fn add_admin(
+    tx: &mut Tx<'_>,
+    name: &str,
+    hash: &Hash,
+    act: Act<'_>,
+) -> Result<AdminToken, ChangeError> {
     if tx.one("SELECT id FROM admin_tokens WHERE name = $1", &values![name]).await?.is_some() {
         // Names are not used again: the log would not say whom it means.
         let problem = format!("there is, or was, an administrator's token {name:?}; take another name");

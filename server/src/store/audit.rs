@@ -107,7 +107,11 @@ impl Store {
             gaps.open(next, first.seq - 1);
             bytes += usage::ROW;
         }
-        let there = if first.seq <= stored { compare(&mut tx, batch, (spool, stored), act).await? } else { Compared::default() };
+        let there = if first.seq <= stored {
+            compare(&mut tx, batch, (spool, stored), act).await?
+        } else {
+            Compared::default()
+        };
         let new: Vec<_> = entries.iter().filter(|entry| !there.seqs.contains(&entry.seq)).collect();
         for rows in new.chunks(ROWS) {
             let (sql, values) = insertion(batch, spool, rows, act.now);
@@ -168,7 +172,12 @@ struct Compared {
 }
 
 /// Looks whether what was sent again is what is there. A record that is another one is kept in the log, once.
-async fn compare(tx: &mut Tx<'_>, batch: &Batch<'_>, (spool, stored): (i64, i64), act: Act<'_>) -> Result<Compared, StoreError> {
+async fn compare(
+    tx: &mut Tx<'_>,
+    batch: &Batch<'_>,
+    (spool, stored): (i64, i64),
+    act: Act<'_>,
+) -> Result<Compared, StoreError> {
     let (host, series) = (batch.host.as_str(), batch.series);
     let old: HashMap<_, _> = batch.entries.iter().filter(|it| it.seq <= stored).map(|it| (it.seq, it)).collect();
     let (Some(first), Some(last)) = (old.keys().min(), old.keys().max()) else { return Ok(Compared::default()) };

@@ -10,14 +10,14 @@ mod write_ahead;
 
 pub(super) use tx::Tx;
 
+use self::write_ahead::Ahead;
 use super::StoreError;
+use crate::config;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use crate::config;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
-use self::write_ahead::Ahead;
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
@@ -152,7 +152,8 @@ impl Db {
             let ahead = Ahead::of(options.get_filename());
             let pool =
                 |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).idle_timeout(None);
-            let writer = options.clone().pragma("cache_size", WRITERS_CACHE).pragma("wal_autocheckpoint", AT_THE_LATEST);
+            let writer =
+                options.clone().pragma("cache_size", WRITERS_CACHE).pragma("wal_autocheckpoint", AT_THE_LATEST);
             let writer = pool(1).connect_with(writer).await.map_err(failed)?;
             migrations::all().run(&writer).await.map_err(migrate)?;
             let readers = pool(connections).connect_with(options).await.map_err(failed)?;

@@ -207,7 +207,8 @@ impl Fleet {
         // A grant moves the versions of its hosts: they are among those that changed.
         let mut changed = Vec::new();
         for (id, host) in hosts {
-            let is_news = memory.hosts.get(&id).is_none_or(|before| before.ver != host.ver || before.removed != host.removed);
+            let is_news =
+                memory.hosts.get(&id).is_none_or(|before| before.ver != host.ver || before.removed != host.removed);
             memory.hosts.insert(id.clone(), Arc::new(host));
             if is_news {
                 changed.push(id);
@@ -315,10 +316,16 @@ mod tests {
         let now = Timestamp::now();
         let host = one.add_host(&"a".parse().unwrap(), &"env=prod".parse().unwrap(), act(now)).await.unwrap().id;
         let mut ver = 0;
-        for (step, expected) in [(0, &[][..]), (1, &["own"]), (2, &["own", "wide"]), (3, &["wide"]), (4, &[]), (5, &["wide"])] {
+        for (step, expected) in
+            [(0, &[][..]), (1, &["own"]), (2, &["own", "wide"]), (3, &["wide"]), (4, &[]), (5, &["wide"])]
+        {
             match step {
                 1 => drop(one.add_grant(&grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap()),
-                2 => drop(one.add_grant(&grant("wide", now, 61), &Target::Labels("env=prod".parse().unwrap()), act(now)).await.unwrap()),
+                2 => drop(
+                    one.add_grant(&grant("wide", now, 61), &Target::Labels("env=prod".parse().unwrap()), act(now))
+                        .await
+                        .unwrap(),
+                ),
                 3 => drop(one.revoke_grant("own", None, act(now)).await.unwrap()),
                 4 => drop(one.label_host("a", &Labels::default(), &["env".into()], act(now)).await.unwrap()),
                 5 => drop(one.label_host("a", &"env=prod".parse().unwrap(), &[], act(now)).await.unwrap()),

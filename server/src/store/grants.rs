@@ -184,7 +184,8 @@ impl Store {
             let (user, host) = (row.text("user_name")?, row.maybe_text("host")?);
             moved(&mut tx, id).await?;
             revocation::expect(&mut tx, id).await?;
-            if let Some(host) = host.as_deref().filter(|_| row.int("not_after").is_ok_and(|end| end > micros(act.now))) {
+            if let Some(host) = host.as_deref().filter(|_| row.int("not_after").is_ok_and(|end| end > micros(act.now)))
+            {
                 capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
             }
             changed(&mut tx, id, host.is_some()).await?;

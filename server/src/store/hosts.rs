@@ -135,7 +135,8 @@ impl Store {
                    SELECT g.id, h.id, (SELECT value FROM counters WHERE name = 'epoch'), h.ver FROM grants g JOIN hosts h ON h.id = g.host
                    WHERE g.host = $1 AND g.revoked_at IS NULL AND g.not_after > $2";
         tx.run(sql, &values![&id, now]).await?;
-        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed', changed = $4
+        let sql =
+            "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed', changed = $4
                    WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
         tx.run(sql, &values![&id, now, act.admin, stamp]).await?;
         log(&mut tx, act, "host.removed", [Some(id.as_str()), None, None], json!({"name": host.name})).await?;

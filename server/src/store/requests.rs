@@ -147,9 +147,8 @@ impl Store {
                 " AND ({RANK} > ${rank} OR ({RANK} = ${rank} AND (created_at, id) < (${at}, ${id})))"
             ));
         }
-        let sql = format!(
-            "SELECT {COLUMNS} FROM requests WHERE {which} ORDER BY {RANK}, created_at DESC, id DESC LIMIT $1"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM requests WHERE {which} ORDER BY {RANK}, created_at DESC, id DESC LIMIT $1");
         self.db.all(&sql, &values).await?.iter().map(request).collect()
     }
 
@@ -172,7 +171,8 @@ impl Store {
     ) -> Result<(), ChangeError> {
         let (mut tx, known) = self.begin_grants().await?;
         let details = json!({"request": id, "asked_seconds": asked, "approved_seconds": approved});
-        let decision = Decision { state: RequestState::Approved, reason: None, grant: Some(grant.id.as_str()), details };
+        let decision =
+            Decision { state: RequestState::Approved, reason: None, grant: Some(grant.id.as_str()), details };
         let host = decide(&mut tx, id, decision, act).await?;
         insert(&mut tx, &known, grant, &Target::Host(host), act).await?;
         Ok(tx.commit().await?)

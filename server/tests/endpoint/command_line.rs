@@ -126,7 +126,8 @@ async fn init_for_a_second_server_leaves_the_first_ones_database_as_it_is() {
         std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &line).unwrap();
     }
     let mut init = std::process::Command::new(env!("CARGO_BIN_EXE_curfew-server"));
-    let refused = init.args(["init", "--data"]).arg(folder.path().join("data")).arg("--config").arg(&config).output().unwrap();
+    let refused =
+        init.args(["init", "--data"]).arg(folder.path().join("data")).arg("--config").arg(&config).output().unwrap();
     let error = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{error}");
     assert!(error.contains("an endpoint in it already") && error.contains("copy"), "{error}");
@@ -146,12 +147,21 @@ async fn files_are_for_web_servers_to_read_whatever_the_umask() {
     // Whoever can write to the folder makes the export write nowhere else.
     let precious = server.folder.path().join("precious");
     std::fs::write(&precious, "mine").unwrap();
-    for name in [format!("{}.jws", id.trim()), format!("{}.new", id.trim()), format!(".{}.jws.new", id.trim()), "keys.json".into(), "keys.new".into()] {
+    for name in [
+        format!("{}.jws", id.trim()),
+        format!("{}.new", id.trim()),
+        format!(".{}.jws.new", id.trim()),
+        "keys.json".into(),
+        "keys.new".into(),
+    ] {
         std::os::unix::fs::symlink(&precious, folder.join(name)).unwrap();
     }
     let script = "umask 077 && exec \"$0\" export \"$1\"";
     let mut shell = std::process::Command::new("sh");
-    shell.env("CURFEW_SERVER_CONFIG", server.config()).args(["-c", script, env!("CARGO_BIN_EXE_curfew-server")]).arg(&folder);
+    shell
+        .env("CURFEW_SERVER_CONFIG", server.config())
+        .args(["-c", script, env!("CARGO_BIN_EXE_curfew-server")])
+        .arg(&folder);
     assert!(shell.status().unwrap().success());
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
     for name in [format!("{}.jws", id.trim()), "keys.json".into()] {
@@ -181,7 +191,13 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
         chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
     };
     // What is planted there leads root nowhere.
-    for (name, target) in [("curfew.db", "precious"), ("curfew.db-journal", "precious"), ("keys", "elsewhere"), ("tls", "elsewhere"), ("server.toml", "new")] {
+    for (name, target) in [
+        ("curfew.db", "precious"),
+        ("curfew.db-journal", "precious"),
+        ("keys", "elsewhere"),
+        ("tls", "elsewhere"),
+        ("server.toml", "new"),
+    ] {
         theirs();
         std::fs::create_dir(folder.path().join("elsewhere")).unwrap();
         symlink(folder.path().join(target), data.join(name)).unwrap();
@@ -199,7 +215,8 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
     std::fs::write(data.join("roots"), "").unwrap();
     let config = folder.path().join("server.toml");
     std::fs::write(&config, "# mine\n#origins = []\n").unwrap();
-    let paths = ["certificate", "certificate_key", "ca", "key_folder"].map(|name| format!("{name} = {:?}\n", data.join(name)));
+    let paths =
+        ["certificate", "certificate_key", "ca", "key_folder"].map(|name| format!("{name} = {:?}\n", data.join(name)));
     let database = format!("database = {:?}\n", format!("sqlite://{}", data.join("c %41.db").display()));
     std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &paths.concat() + &database).unwrap();
     let made = init(&["--origin", "https://localhost:8443", "--config", config.to_str().unwrap()]);

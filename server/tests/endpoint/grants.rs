@@ -139,7 +139,12 @@ async fn nobody_approves_in_another_ones_name(server: Server) {
     let made = server.post("/v1/admin/grants", claims(json!(["first"]))).await;
     assert_eq!(made["grant"]["approved_by"], json!(["first"]));
     // Who works on the server itself approves as that.
-    let local = server.command().env_remove("CURFEW_SERVER_TOKEN").args(["grant", "create", "alice", "--host", "a", "--for", "1m", "--reason", "r", "--json"]).output().unwrap();
+    let local = server
+        .command()
+        .env_remove("CURFEW_SERVER_TOKEN")
+        .args(["grant", "create", "alice", "--host", "a", "--for", "1m", "--reason", "r", "--json"])
+        .output()
+        .unwrap();
     let made: Value = serde_json::from_slice(&local.stdout).unwrap();
     assert!(made["grant"]["approved_by"][0].as_str().unwrap().ends_with(" on the server"), "{made}");
 }
@@ -165,7 +170,12 @@ async fn a_label_that_no_host_has_is_told(server: Server) {
         assert!(said.contains(says), "{label:?}: {said}");
         assert_eq!(id.lines().count(), 1, "the id alone is the output: {id}");
     }
-    let made = server.post("/v1/admin/grants", json!({"labels": {"env": "prd"}, "user": "alice", "seconds": 60, "login": {}, "reason": "r"})).await;
+    let made = server
+        .post(
+            "/v1/admin/grants",
+            json!({"labels": {"env": "prd"}, "user": "alice", "seconds": 60, "login": {}, "reason": "r"}),
+        )
+        .await;
     assert_eq!(made["hosts"], 0);
     let id = made["grant"]["id"].as_str().unwrap().to_owned();
     server.host("c", json!({"env": "prd"})).await;

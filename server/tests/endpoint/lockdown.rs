@@ -14,14 +14,15 @@ async fn what_a_person_has_is_revoked_everywhere_at_once(server: Server) {
     let wide = server.grant("alice", json!({"labels": {"env": "prod"}})).await;
     let coming = server.grant("alice", json!({"host": "web-1", "not_before": "2126-11-21T20:00:00Z"})).await;
     let other = server.grant("bob", json!({"host": "web-1"})).await;
-    let tags = [web.poll(&server, None, None).await.tag().to_owned(), db.poll(&server, None, None).await.tag().to_owned()];
-    let parked = async {
-        tokio::join!(web.poll(&server, Some(&tags[0]), Some(20)), db.poll(&server, Some(&tags[1]), Some(20)))
-    };
+    let tags =
+        [web.poll(&server, None, None).await.tag().to_owned(), db.poll(&server, None, None).await.tag().to_owned()];
+    let parked =
+        async { tokio::join!(web.poll(&server, Some(&tags[0]), Some(20)), db.poll(&server, Some(&tags[1]), Some(20))) };
     let revoking = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         let done: Value =
-            serde_json::from_str(&server.says(&["revoke", "--user", "alice", "--reason", "INC-9", "--yes", "--json"])).unwrap();
+            serde_json::from_str(&server.says(&["revoke", "--user", "alice", "--reason", "INC-9", "--yes", "--json"]))
+                .unwrap();
         assert_eq!((&done["revoked"], &done["hosts"], &done["users"]), (&json!(true), &json!(2), &json!(["alice"])));
         assert_eq!(done["grants"], json!([own, wide, coming]));
     };
@@ -33,7 +34,10 @@ async fn what_a_person_has_is_revoked_everywhere_at_once(server: Server) {
     assert_eq!(log["records"].as_array().unwrap().len(), 3);
     let log = server.get("/v1/admin/audit?event=grants.revoked").await;
     assert_eq!(log["records"][0]["admin"], "first");
-    assert_eq!(log["records"][0]["record"], json!({"user": "alice", "host": null, "labels": {}, "reason": "INC-9", "grants": 3, "hosts": 2}));
+    assert_eq!(
+        log["records"][0]["record"],
+        json!({"user": "alice", "host": null, "labels": {}, "reason": "INC-9", "grants": 3, "hosts": 2})
+    );
     assert_eq!(server.get(&format!("/v1/admin/grants/{wide}/revocation")).await["hosts"], 1);
     assert_eq!(server.get(&format!("/v1/admin/grants/{own}")).await["revoke_reason"], "INC-9");
 }

@@ -18,10 +18,14 @@ fn the_readmes_first_steps_run_as_they_are_written() {
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let block = block();
     // What serves goes on while the others run, as in a shell of its own; in a network of their own the port is free.
-    let script: String = block.iter().fold(String::new(), |script, line| match line.starts_with("curfew-server serve") {
-        true => format!("{script}( {} ) &\nuntil [ -S curfew/admin.sock ]; do sleep 0.05; done\n", line.split(" #").next().unwrap()),
-        false => script + line + "\n",
-    });
+    let script: String =
+        block.iter().fold(String::new(), |script, line| match line.starts_with("curfew-server serve") {
+            true => format!(
+                "{script}( {} ) &\nuntil [ -S curfew/admin.sock ]; do sleep 0.05; done\n",
+                line.split(" #").next().unwrap()
+            ),
+            false => script + line + "\n",
+        });
     assert!(script.contains(" &\nuntil"), "{script}");
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {

@@ -87,7 +87,13 @@ async fn whoever_decides_sees_all_that_is_asked_for(server: Server) {
         assert!(listed.contains(part), "{part}: {listed}");
     }
     let shown = server.says(&["request", "show", &id]);
-    for line in ["sudo as     postgres", "command     /usr/bin/psql", "command     /bin/bash -c", "ticket      T-1", "for         10m"] {
+    for line in [
+        "sudo as     postgres",
+        "command     /usr/bin/psql",
+        "command     /bin/bash -c",
+        "ticket      T-1",
+        "for         10m",
+    ] {
         assert!(shown.lines().any(|it| it.starts_with(line)), "{line}: {shown}");
     }
     let json: Value = serde_json::from_str(&server.says(&["request", "show", &id, "--json"])).unwrap();

@@ -14,7 +14,8 @@ async fn log(server: &Server, event: &str) -> Vec<Value> {
 async fn sign_ins_that_failed_are_in_the_audit_and_counted(server: Server) {
     let token = server.says(&["admin-token", "create", "bob"]).trim().to_owned();
     server.says(&["admin-token", "revoke", "bob"]);
-    let call = async |token: &str| Answer::of(server.request(Method::GET, "/v1/admin/hosts").bearer_auth(token)).await.status;
+    let call =
+        async |token: &str| Answer::of(server.request(Method::GET, "/v1/admin/hosts").bearer_auth(token)).await.status;
     for _ in 0..50 {
         assert_eq!(call("curfew_admin_guess").await, 401);
     }

@@ -70,7 +70,10 @@ async fn ship(server: &Server, host: &Host, seq: u64, time: jiff::Timestamp) {
 
 async fn what_no_index_answers_comes_page_by_page_in_both_directions(server: Server) {
     let (one, two) = (server.host("web-1", json!({})).await, server.host("web-2", json!({})).await);
-    let at = |n: u64| crate::harness::now() - jiff::SignedDuration::from_hours(24) + jiff::SignedDuration::from_secs(i64::try_from(n / 7).unwrap());
+    let at = |n: u64| {
+        crate::harness::now() - jiff::SignedDuration::from_hours(24)
+            + jiff::SignedDuration::from_secs(i64::try_from(n / 7).unwrap())
+    };
     // More than a page looks at, and what is asked for is among the last.
     for host in [&one, &two] {
         for batch in 0..10_u64 {
@@ -82,10 +85,16 @@ async fn what_no_index_answers_comes_page_by_page_in_both_directions(server: Ser
         }
     }
     for order in ["time", "newest", "arrival", "latest"] {
-        for (query, expected) in [("event=rare", 10), ("event=rare&host=web-1", 5), ("grant=g1&event=rare&host=web-2", 5), ("user=alice", 10_000)] {
+        for (query, expected) in [
+            ("event=rare", 10),
+            ("event=rare&host=web-1", 5),
+            ("grant=g1&event=rare&host=web-2", 5),
+            ("user=alice", 10_000),
+        ] {
             let (mut all, mut after, mut pages) = (Vec::new(), String::new(), 0);
             loop {
-                let page = server.get(&format!("/v1/admin/audit?{query}&order={order}&limit=1000&source=host{after}")).await;
+                let page =
+                    server.get(&format!("/v1/admin/audit?{query}&order={order}&limit=1000&source=host{after}")).await;
                 all.extend(page["records"].as_array().unwrap().clone());
                 pages += 1;
                 match page["next"].as_str() {
@@ -95,7 +104,8 @@ async fn what_no_index_answers_comes_page_by_page_in_both_directions(server: Ser
             }
             assert_eq!(all.len(), expected, "{query} by {order} in {pages} pages");
             let key = if matches!(order, "time" | "newest") { "time" } else { "received_at" };
-            let mut times: Vec<_> = all.iter().map(|it| it[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()).collect();
+            let mut times: Vec<_> =
+                all.iter().map(|it| it[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()).collect();
             if matches!(order, "newest" | "latest") {
                 times.reverse();
             }

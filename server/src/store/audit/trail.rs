@@ -267,8 +267,7 @@ impl Store {
             SCAN - 1
         );
         let row = self.db.one(&sql, &question.values).await?;
-        row.map(|row| Ok(Place { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? }))
-            .transpose()
+        row.map(|row| Ok(Place { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? })).transpose()
     }
 }
 

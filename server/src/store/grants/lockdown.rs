@@ -248,7 +248,11 @@ mod tests {
             (filter("alice", "web", "role=db"), &["prod"], 2),
         ] {
             let would = store.would_revoke(&which, act(now)).await.unwrap();
-            assert_eq!((would.grants.iter().map(String::as_str).collect::<BTreeSet<_>>(), would.hosts), (ids.iter().copied().collect(), hosts), "{which:?}");
+            assert_eq!(
+                (would.grants.iter().map(String::as_str).collect::<BTreeSet<_>>(), would.hosts),
+                (ids.iter().copied().collect(), hosts),
+                "{which:?}"
+            );
         }
         assert!(matches!(store.would_revoke(&filter("", "", ""), act(now)).await, Err(ChangeError::Invalid(_))));
         assert!(store.would_revoke(&filter("", "nobody", ""), act(now)).await.is_err());

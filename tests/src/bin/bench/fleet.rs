@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use curfew_tests::report as progress;
 use serde_json::{Value, json};
 
+use crate::aim::{Aim, Bound};
 use crate::report::rounded;
 use crate::statistics::quantile;
-use crate::aim::{Aim, Bound};
 use hosts::SimulatedHosts;
 use postgres::Postgres;
 use server::Server;
@@ -94,7 +94,18 @@ impl Fleet {
         drop((fleet, server));
         let waves = [Some(waves), on_postgres(&runtime, plan)];
         let (hosts, few) = (plan.hosts, plan.few);
-        Self { hosts, few, seconds_to_enrol, memory, idle_ms_a_second, revocations, reconnect, reconnect_cpu, waves, trail }
+        Self {
+            hosts,
+            few,
+            seconds_to_enrol,
+            memory,
+            idle_ms_a_second,
+            revocations,
+            reconnect,
+            reconnect_cpu,
+            waves,
+            trail,
+        }
     }
 
     /// How many hosts it had.
@@ -117,8 +128,9 @@ impl Fleet {
                 Aim::new(format!("{what}, {database}"), value, Bound::AtMost(most), unit)
             };
             aims.extend([
-                aim("revocation to the last of all hosts", waves.all, most, "ms")
-                    .bounded_by("a signature, a record of TLS and two system calls a host, and what the simulated hosts take"),
+                aim("revocation to the last of all hosts", waves.all, most, "ms").bounded_by(
+                    "a signature, a record of TLS and two system calls a host, and what the simulated hosts take",
+                ),
                 aim("the same beside other grants", waves.beside_others, most, "ms"),
                 aim("all hosts beside a few, times their number", waves.all / waves.few / growth, 1.0, ""),
                 aim("two revocations in a row beside one", waves.two / waves.all, 1.2, ""),

@@ -148,7 +148,9 @@ fn main() -> ExitCode {
             "--scale" => scale = true,
             "--fleet" => fleet = true,
             _ => {
-                eprintln!("bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale] [--fleet]");
+                eprintln!(
+                    "bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale] [--fleet]"
+                );
                 return ExitCode::from(2);
             }
         }

@@ -23,7 +23,9 @@ impl Postgres {
         if geteuid().is_root() {
             command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
         }
-        command.args(["sh", "-c", include_str!("../../../../../server/tests/endpoint/cluster.sh"), "cluster"]).arg(programs);
+        command
+            .args(["sh", "-c", include_str!("../../../../../server/tests/endpoint/cluster.sh"), "cluster"])
+            .arg(programs);
         let mut process = command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
         let mut folder = String::new();
         BufReader::new(process.stdout.take()?).read_line(&mut folder).ok()?;

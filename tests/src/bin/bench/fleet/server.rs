@@ -152,8 +152,7 @@ impl Admin {
 
     /// A grant on all hosts with a label; gives its id.
     pub async fn grant_by(&self, connection: &mut Connection, (label, value): (&str, &str)) -> io::Result<String> {
-        let grant =
-            json!({"labels": {label: value}, "user": "alice", "seconds": 3600, "login": {}, "reason": "INC-3"});
+        let grant = json!({"labels": {label: value}, "user": "alice", "seconds": 3600, "login": {}, "reason": "INC-3"});
         let answer = self.post(connection, "/v1/admin/grants", &grant).await?;
         Ok(answer["grant"]["id"].as_str().expect("a grant has an id").to_owned())
     }

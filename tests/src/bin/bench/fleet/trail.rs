@@ -48,7 +48,8 @@ impl Trail {
                     let records: Vec<_> = (first..(first + BATCH).min(each + 1)).map(record).collect();
                     let count = records.len();
                     let body = json!({"series": "bench", "oldest": 1, "records": records}).to_string();
-                    let token = HostToken::new(id.clone(), ORIGIN, Timestamp::now(), format!("audit-{first}"), body.as_bytes());
+                    let token =
+                        HostToken::new(id.clone(), ORIGIN, Timestamp::now(), format!("audit-{first}"), body.as_bytes());
                     let headers = [format!("Authorization: Bearer {}", token.sign(&key).expect("a token"))];
                     let answer = connection.ask("POST", &audit_path(&id), &headers, body.as_bytes()).await;
                     answer.and_then(|answer| answer.json()).expect("a batch is stored");
@@ -124,7 +125,11 @@ async fn since(taken: &AtomicUsize, count: usize) -> Instant {
     Instant::now()
 }
 
-async fn grants(endpoint: curfew_tests::https::Endpoint, admin: super::server::Admin, over: Arc<AtomicBool>) -> Vec<f64> {
+async fn grants(
+    endpoint: curfew_tests::https::Endpoint,
+    admin: super::server::Admin,
+    over: Arc<AtomicBool>,
+) -> Vec<f64> {
     let mut console = endpoint.connect().await.expect("the administrator can connect");
     let mut times = Vec::new();
     while !over.load(Ordering::Relaxed) {

@@ -34,7 +34,8 @@ impl Waves {
         let few = revocations(fleet, server, (FEW, few), 1).await;
         let all = revocations(fleet, server, (ALL, count), 1).await;
         let two = revocations(fleet, server, (ALL, count), 2).await;
-        let (admin, mut console) = (server.admin(), fleet.endpoint.connect().await.expect("the administrator can connect"));
+        let (admin, mut console) =
+            (server.admin(), fleet.endpoint.connect().await.expect("the administrator can connect"));
         for number in 0..others {
             let label = ("other", format!("n{number}"));
             admin.grant_by(&mut console, (label.0, label.1.as_str())).await.expect("a grant");

@@ -1,5 +1,19 @@
 //! A fleet through everything that goes wrong at once: whatever was acknowledged as revoked is gone from every honest host within five seconds of the
 //! fault's end, no set is ever older than the one before, and what is granted then arrives.
+#![allow(
+    missing_docs,
+    dead_code,
+    unused_macros,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "endpoint/harness.rs"]
+mod harness;
+#[path = "endpoint/postgres.rs"]
+mod postgres;
 
 use crate::harness::{Host, Server, new_jti, now};
 use crate::postgres::Cluster;
@@ -61,7 +75,8 @@ impl Servers {
     async fn admin(&self, turn: usize, path: &str, body: &Value) -> Option<Value> {
         let url = format!("https://{}{path}", self.address(turn));
         let call = self.http.post(url).bearer_auth(&self.token).body(body.to_string());
-        let answer = call.header("content-type", "application/json").timeout(Duration::from_secs(20)).send().await.ok()?;
+        let answer =
+            call.header("content-type", "application/json").timeout(Duration::from_secs(20)).send().await.ok()?;
         if !answer.status().is_success() {
             return None;
         }
@@ -83,7 +98,13 @@ impl Servers {
     }
 
     /// Polls, and returns the status, the tag and the body.
-    async fn poll(&self, turn: usize, host: &Host, tag: Option<&str>, wait: u64) -> Option<(StatusCode, String, String)> {
+    async fn poll(
+        &self,
+        turn: usize,
+        host: &Host,
+        tag: Option<&str>,
+        wait: u64,
+    ) -> Option<(StatusCode, String, String)> {
         let url = format!("https://{}{}", self.address(turn), grants_path(&host.id));
         let mut call = self.http.get(url).bearer_auth(self.token(host, &host.key, b""));
         if let Some(tag) = tag {
@@ -102,8 +123,10 @@ async fn follow(servers: Servers, host: Host, number: usize, held: Arc<Mutex<Hel
         match servers.poll(turn, &host, tag.as_deref(), 10).await {
             Some((StatusCode::OK, etag, set)) => {
                 let mark = held.lock().unwrap().mark;
-                let set = GrantSet::verify(&set, &host.pinned, &host.id, mark, now()).expect("no set is older than the one before");
-                *held.lock().unwrap() = Held { grants: set.grants.iter().map(|grant| grant.id.to_string()).collect(), mark: set.mark };
+                let set = GrantSet::verify(&set, &host.pinned, &host.id, mark, now())
+                    .expect("no set is older than the one before");
+                *held.lock().unwrap() =
+                    Held { grants: set.grants.iter().map(|grant| grant.id.to_string()).collect(), mark: set.mark };
                 tag = Some(etag);
             }
             _ => {
@@ -125,7 +148,10 @@ async fn attack(servers: Servers, host: Host, victim: String, number: usize) {
                 let url = format!("https://{}/v1/hosts/{victim}/grants", servers.address(turn));
                 for key in [&host.key, &stranger] {
                     let call = servers.http.get(&url).bearer_auth(servers.token(&host, key, b"")).send().await;
-                    assert!(call.is_err() || call.is_ok_and(|answer| !answer.status().is_success()), "another one's set");
+                    assert!(
+                        call.is_err() || call.is_ok_and(|answer| !answer.status().is_success()),
+                        "another one's set"
+                    );
                 }
             }
             1 => {
@@ -294,7 +320,7 @@ async fn on_sqlite_what_was_revoked_is_gone_everywhere_after_a_kill_and_while_th
     }
 }
 
-mod postgres {
+mod on_postgres {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
