@@ -9,12 +9,8 @@ use super::processes::{self, Process, ProcessId};
 use super::run::Elevation;
 use super::scope::{Place, Scope};
 use super::sessions::Session;
-<<<<<<< HEAD
-use super::table::{Table, Wanted};
-use super::terminals::Said;
-=======
 use super::table::{Table, Wanted, descendants_but};
->>>>>>> ends
+use super::terminals::Said;
 use crate::{apart, clock};
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
@@ -122,7 +118,7 @@ impl Ending {
         // Its terminal may be that of the login, which is found by the run's ancestors, and lives on.
         let above = if self.words.is_some() { self.target.line() } else { Vec::new() };
         groups.iter().for_each(Scope::freeze);
-<<<<<<< HEAD
+        self.target.note_tree();
         let members: Vec<Process> = groups.iter().flat_map(Scope::members).collect();
         members.iter().for_each(|process| self.note_killed(process));
         if let Some(words) = self.words.take() {
@@ -133,12 +129,6 @@ impl Ending {
                 groups.iter().for_each(Scope::thaw);
                 self.carriers = Some((carriers, Instant::now() + WORDS_ARRIVE_WITHIN));
                 return;
-=======
-        self.target.note_tree();
-        for group in &groups {
-            for process in group.members() {
-                self.killed.entry(process.id).or_insert(process.name);
->>>>>>> ends
             }
         }
         groups.iter().for_each(kill);
@@ -274,14 +264,15 @@ impl Target {
         }
     }
 
-<<<<<<< HEAD
     /// What of it had HUP and TERM.
     fn hung_up(&self) -> Option<&HungUp> {
         match self {
             Self::Session(session) => Some(&session.hung_up),
             Self::Elevation { ended, .. } => Some(&ended.hung_up),
             Self::Person { .. } => None,
-=======
+        }
+    }
+
     /// Takes note of what descends from the first process of a run: once that is dead, nothing tells what root moved to the control group of
     /// another run from what that one started.
     fn note_tree(&mut self) {
@@ -290,7 +281,6 @@ impl Target {
         match descendants_but(ended.root, &covered) {
             Ok(found) => *started = found,
             Err(error) => tracing::error!("what a run of sudo started can't be listed: {error}"),
->>>>>>> ends
         }
     }
 
