@@ -68,8 +68,11 @@ fn written_down(path: &Path) -> Option<BTreeSet<String>> {
 struct Seen {
     config: Config,
     sockets: BTreeSet<u64>,
-    files: Vec<(PathBuf, Option<(u64, u64, i64, i64)>)>,
+    files: Vec<(PathBuf, Option<FileState>)>,
 }
+
+/// Device, inode, and the time of the last change, in seconds and nanoseconds: another file, or another content, differs (inode(7)).
+type FileState = (u64, u64, i64, i64);
 
 impl Seen {
     fn now(config: &Config, files: impl Iterator<Item = PathBuf>) -> Self {

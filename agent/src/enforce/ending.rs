@@ -51,7 +51,7 @@ pub enum Target {
     /// Elevated processes alone.
     Elevation {
         /// The run of sudo or su that ends.
-        ended: Elevation,
+        ended: Box<Elevation>,
         /// The runs that go on.
         covered: Vec<Covered>,
         /// The control groups of other runs that end: each has an ending of its own.

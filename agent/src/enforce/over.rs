@@ -187,7 +187,7 @@ fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&El
     let ending = ending.into_iter().filter_map(|other| other.group.clone()).collect();
     let leaders = sessions.sessions().iter().map(|session| session.leader).collect();
     let covered = others.into_iter().map(Covered::of).collect();
-    Target::Elevation { ended: ended.clone(), covered, ending, leaders, started: Vec::new() }
+    Target::Elevation { ended: Box::new(ended.clone()), covered, ending, leaders, started: Vec::new() }
 }
 
 /// Kills what no grant covers, and follows it up in a task of its own.
