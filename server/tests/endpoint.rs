@@ -4,7 +4,9 @@
 #[path = "endpoint/harness.rs"]
 #[macro_use]
 mod harness;
+// `chaos` uses what is left of it.
 #[path = "endpoint/postgres.rs"]
+#[allow(dead_code)]
 mod postgres;
 
 #[path = "endpoint/admins.rs"]
