@@ -225,9 +225,12 @@ impl Fleet {
     }
 }
 
+/// A grant by its id; none where it is in no set any more.
+type Changed = (String, Option<Arc<SetGrant>>);
+
 impl Memory {
     fn take(&mut self, grants: Vec<(HostId, String, Option<Arc<SetGrant>>)>) {
-        let mut by_host: HashMap<HostId, Vec<(String, Option<Arc<SetGrant>>)>> = HashMap::new();
+        let mut by_host: HashMap<HostId, Vec<Changed>> = HashMap::new();
         for (host, id, grant) in grants {
             by_host.entry(host).or_default().push((id, grant));
         }
