@@ -229,7 +229,7 @@ fn a_revocation_is_told_once_on_the_terminal_before_the_end_strikes(release: Rel
 fn an_end_that_is_foreseen_is_told_once_on_the_terminal_under_sudo_too(release: Release) {
     for grace in ["0s", "2s"] {
         let host = Host::builder(release).config(&format!("warn_before = [\"4s\"]\ngrace = \"{grace}\"")).boot();
-        let grant = host.grant("alice --for 14s --login --sudo --command ALL");
+        let grant = host.grant("alice --for 20s --login --sudo --command ALL");
         host.drop_in();
         let plain = host.login("alice");
         let mut root = host.login("alice");
@@ -237,7 +237,7 @@ fn an_end_that_is_foreseen_is_told_once_on_the_terminal_under_sudo_too(release: 
         root.type_text("trap '' HUP TERM\n");
         let before = [plain.screen().len(), root.screen().len()];
         for (shell, before) in [plain, root].into_iter().zip(before) {
-            let seen = shell.finish(Duration::from_secs(20)).stdout;
+            let seen = shell.finish(Duration::from_secs(30)).stdout;
             let seen = &seen[before..];
             // One warning, and the last words.
             assert_eq!(seen.matches("Save your work").count(), 1, "grace {grace}: {seen}");
