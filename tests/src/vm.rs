@@ -40,7 +40,7 @@ use machine::Machine;
 /// How long a boot may take, the processors being busy.
 const BOOT: Duration = Duration::from_secs(180);
 /// How long anything else may.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// As far from today as QEMU can set a hardware clock: it counts the seconds between in 32 bits.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 365 * 67);
 

@@ -7,7 +7,6 @@ use super::sudoers;
 use crate::account::directory::{self, Resolution};
 use crate::account::{self, Account, Answer, local_file};
 use crate::agent::Agent;
-use crate::clock;
 use crate::descriptors;
 use crate::grant::HeldGrant;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -52,7 +51,7 @@ pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok();
     let (due, next) = {
         let mut grants = agent.grants.borrow_mut();
-        let people: BTreeSet<String> = grants.people(clock::now()).map(str::to_owned).collect();
+        let people: BTreeSet<String> = grants.people().map(str::to_owned).collect();
         let accounts = grants.accounts_mut();
         accounts.want(people, exempt);
         accounts.forget(now);

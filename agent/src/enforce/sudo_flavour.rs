@@ -31,7 +31,7 @@ const MARK_OF_RS: &[u8] = b"sudo-rs";
 /// The longest program that is looked through, in bytes.
 const LONGEST_PROGRAM: u64 = 32 * 1024 * 1024;
 
-/// How long there may be no sudo before that counts: a package manager or an administrator takes one away to put another there.
+/// How long there may be no sudo, or half a one, before that counts: a package manager or an administrator takes one away to put another there.
 const EXCHANGED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How many files are remembered.
@@ -103,10 +103,10 @@ impl HostSudo {
         self.flavour_of(Identity::of(Path::new(SUDO)).map_err(|error| format!("{SUDO}: {error}"))?)
     }
 
-    /// Waits a moment where there is none: another may be on its way.
+    /// Waits a moment where there is none, or none that is known: another may be on its way, or half written.
     pub async fn settled(&self) {
         let missed = Instant::now();
-        while self.identity().is_none() && missed.elapsed() < EXCHANGED_WITHIN {
+        while self.flavour().is_err() && missed.elapsed() < EXCHANGED_WITHIN {
             tokio::time::sleep(EXCHANGED_WITHIN / 50).await;
         }
     }

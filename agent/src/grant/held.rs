@@ -2,7 +2,7 @@
 
 use super::endpoint::EndpointStore;
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
-use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source, State};
+use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source};
 use crate::account::directory::{Directory, Resolution};
 use crate::account::{Doubt, Holder};
 use curfew_protocol::grant::{Grant, LoginName};
@@ -126,9 +126,9 @@ impl Grants {
         }
     }
 
-    /// The people who have grants that have not ended.
-    pub fn people(&self, now: Timestamp) -> impl Iterator<Item = &str> {
-        let current = self.held.iter().filter(move |held| held.state(now) != State::Ended);
+    /// The people who have grants that have not ended for good: one that is over by the wall clock alone may hold again.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        let current = self.held.iter().filter(|held| !held.is_over_for_good());
         current.map(|held| held.grant.user.as_str())
     }
 
@@ -272,6 +272,7 @@ fn names(held: &[HeldGrant]) -> HashMap<String, u32> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use super::super::State;
     use super::*;
     use crate::account::{Account, Answer};
     use serde_json::json;
