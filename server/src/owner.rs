@@ -126,7 +126,7 @@ fn refuse_if_open(path: &Path, stat: &Stat) -> Result<(), WayError> {
     Ok(())
 }
 
-/// Makes what is missing of a folder of root's, for root alone to read. Returns how many folders were made.
+/// Makes what is missing of a folder of root's, for only root to read. Returns how many folders were made.
 pub(crate) fn make(path: &Path, mut last: OwnedFd, rest: &[OsString]) -> Result<usize, WayError> {
     let failed = |source: rustix::io::Errno| WayError::File { path: path.into(), source: source.into() };
     for step in rest {

@@ -56,7 +56,7 @@ pub enum Target {
         covered: Vec<Covered>,
         /// The control groups of other runs that end: each has an ending of its own.
         ending: Vec<Scope>,
-        /// The first processes of all logins: root's as well, and not its work.
+        /// The first processes of the logins that it may have left something in: root's as well, and not its work.
         leaders: HashSet<ProcessId>,
         /// What descended from its first process when that was struck.
         started: Vec<ProcessId>,
@@ -128,6 +128,11 @@ impl Ending {
                 strike(members.iter().filter(|process| !carriers.contains(&process.id)));
                 groups.iter().for_each(Scope::thaw);
                 self.carriers = Some((carriers, Instant::now() + WORDS_ARRIVE_WITHIN));
+                // A look at a full host takes longer than that.
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(WORDS_ARRIVE_WITHIN).await;
+                    groups.iter().for_each(kill);
+                });
                 return;
             }
         }

@@ -185,7 +185,11 @@ fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&El
     let others = sessions.elevations().iter().filter(|other| other.root != ended.root && !other.gone);
     let (others, ending): (Vec<&Elevation>, Vec<&Elevation>) = others.partition(|other| covered(other));
     let ending = ending.into_iter().filter_map(|other| other.group.clone()).collect();
-    let leaders = sessions.sessions().iter().map(|session| session.leader).collect();
+    let may_be_near = |session: &&Session| {
+        let same = session.audit_session.is_some() && session.audit_session == ended.audit_session;
+        same || (session.uid.is_some() && session.uid == ended.uid)
+    };
+    let leaders = sessions.sessions().iter().filter(may_be_near).map(|session| session.leader).collect();
     let covered = others.into_iter().map(Covered::of).collect();
     Target::Elevation { ended: Box::new(ended.clone()), covered, ending, leaders, started: Vec::new() }
 }

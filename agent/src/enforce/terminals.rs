@@ -19,7 +19,7 @@ const MOST: usize = 32;
 pub struct Said(HashSet<(i32, String)>);
 
 impl Said {
-    /// Writes `message` on every pseudo-terminal that `processes` have, once. A terminal that takes nothing is passed over. Says whether one took it.
+    /// Writes `message` on every pseudo-terminal that `processes` have, once. A terminal that takes nothing is left out. Says whether one took it.
     pub fn say(&mut self, processes: &[Process], message: &str) -> bool {
         let mut took = false;
         for (terminal, users) in outermost(processes).into_iter().take(MOST) {

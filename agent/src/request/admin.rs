@@ -395,7 +395,7 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
 
 fn refused_commands(problems: &[String]) -> String {
     format!(
-        "{}. Whoever can put a program there would be root: grant one that root alone can write, or add --unchecked",
+        "{}. Whoever can put a program there would be root: grant one that only root can write, or add --unchecked",
         problems.join("; ")
     )
 }

@@ -1,4 +1,4 @@
-//! What a command that an operator types leads to on this host: a program that root alone can exchange, or somebody else's way to root.
+//! What a command that an operator types leads to on this host: a program that only root can replace, or somebody else's way to root.
 //!
 //! A grant of a program that is not there, or that bob may write, is bob's as soon as he puts something there.
 

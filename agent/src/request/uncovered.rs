@@ -26,7 +26,9 @@ pub fn before_password(agent: &Rc<Agent>, peer: &Peer, denied: Option<Entry>) ->
         && agent.undecided.borrow_mut().insert(process.id, denied).is_none()
     {
         let noting = Rc::clone(agent);
-        watch::when_ended(agent, process.id, async move { note_denied(&noting, process.id) });
+        if !watch::when_ended(agent, process.id, async move { note_denied(&noting, process.id) }) {
+            forget_unwatched(agent, process.id);
+        }
     }
     PamAnswer { verdict: Verdict::Permit, message: Some(wording::UNCOVERED.into()) }
 }
@@ -38,6 +40,15 @@ pub fn is_judged(agent: &Agent, peer: &Peer) {
     }
     if let Ok(Some(process)) = Process::read(peer.pid) {
         agent.undecided.borrow_mut().remove(&process.id);
+    }
+}
+
+/// Nobody tells when it ends: what is gone by now has permitted nothing, and what is not would never be taken off the list.
+fn forget_unwatched(agent: &Agent, process: ProcessId) {
+    if process.lives() {
+        agent.undecided.borrow_mut().remove(&process);
+    } else {
+        note_denied(agent, process);
     }
 }
 

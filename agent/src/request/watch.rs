@@ -254,10 +254,10 @@ pub fn run(agent: &Rc<Agent>, root: ProcessId) {
     });
 }
 
-/// Does something when a process has ended.
-pub(super) fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) {
+/// Does something when a process has ended; `false` where that can't be waited for.
+pub(super) fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) -> bool {
     // Nobody to wait for: the next look finds that it is gone.
-    let Some(pidfd) = process.open() else { return };
+    let Some(pidfd) = process.open() else { return false };
     match descriptors::wait_on(pidfd) {
         Ok(pidfd) => {
             agent.sessions.borrow_mut().is_watched(process);
@@ -269,7 +269,11 @@ pub(super) fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Futur
                     then.await;
                 }
             });
+            true
         }
-        Err(error) => tracing::warn!("a session's end will be seen later: {error}"),
+        Err(error) => {
+            tracing::warn!("a session's end will be seen later: {error}");
+            false
+        }
     }
 }

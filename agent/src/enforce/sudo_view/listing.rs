@@ -86,7 +86,7 @@ impl Rule {
         }
     }
 
-    /// Whether it fits whatever the grant's command allows. A pattern that says less is passed over: only some of that is meant.
+    /// Whether it fits whatever the grant's command allows. A pattern that says less does not count: only some of that is meant.
     fn may_be(&self, command: &Command) -> bool {
         let bare = self.command.trim_start_matches('!').trim();
         // What is bound to a file's content goes by its path, too.
