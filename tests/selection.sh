@@ -3,7 +3,8 @@
 #
 # A sentence is a test without its release: `hosts::module::name`. Most run once, on the release whose turn it is: the
 # turn goes on with each commit that lands (a merge is one), so that three landings in a row have had each sentence on
-# every release. What is about a release runs on each: the sentences of `on_each_release!` and `on_both_releases!`.
+# every release. What is about a release runs on each: the sentences of `on_each_release!` and `on_both_releases!`. Of
+# those that take a virtual machine (`in_virtual_machines!`), one runs.
 
 # The number of commits that landed. A clone that does not have them all counts days instead.
 turn() {
@@ -16,27 +17,40 @@ turn() {
 
 # The sentences that run on each release.
 each_release() { # FILE…
-    awk '
+    sentences 'on_(each_release|both_releases)' "$@"
+}
+
+# The sentences that take a virtual machine.
+in_virtual_machines() { # FILE…
+    sentences in_virtual_machines "$@"
+}
+
+# The sentences that a macro has: names with commas between them, or one a line, followed by its releases.
+sentences() { # MACRO FILE…
+    awk -v macro="^$1! *{" '
         FNR == 1 { module = FILENAME; sub(/.*\//, "", module); sub(/\.rs$/, "", module) }
-        /^on_(each_release|both_releases)! *{/ { inside = 1; sub(/^[^{]*{/, "") }
+        $0 ~ macro { inside = 1; sub(/^[^{]*{/, "") }
         inside {
+            sub(/:.*/, "")
             for (rest = $0; match(rest, /[a-z_0-9]+/); rest = substr(rest, RSTART + RLENGTH))
                 print "hosts::" module "::" substr(rest, RSTART, RLENGTH)
         }
         /}/ { inside = 0 }
-    ' "$@"
+    ' "${@:2}"
 }
 
 # Of the tests on standard input, one a line, those that run. A part of a name that tells the release means all that it
 # fits.
-choose() { # TURN EACH [all] [RELEASE] [NAME]
-    local all=${3:-}
-    case ${5:-} in *::bookworm* | *::trixie*) all=all ;; esac
-    awk -v turn="$1" -v each="$2" -v all="$all" -v on="${4:-}" -v name="${5:-}" '
+choose() { # TURN EACH IN_VIRTUAL_MACHINES [all] [RELEASE] [NAME]
+    local all=${4:-}
+    case ${6:-} in *::bookworm* | *::trixie*) all=all ;; esac
+    awk -v turn="$1" -v each="$2" -v machines="$3" -v all="$all" -v on="${5:-}" -v name="${6:-}" '
         BEGIN {
             for (i = 32; i < 127; i++) code[sprintf("%c", i)] = i
             split(each, sentences, "\n")
             for (i in sentences) on_each[sentences[i]]
+            emulated = split(machines, sentences, "\n")
+            for (i in sentences) machine[sentences[i]] = i
         }
         # Where in the round of releases a sentence begins.
         function start(sentence,    i, sum) {
@@ -53,8 +67,13 @@ choose() { # TURN EACH [all] [RELEASE] [NAME]
         END {
             for (i = 1; i <= count; i++) {
                 sentence = order[i]
+                round = turn
+                if (sentence in machine) {
+                    if (all == "" && name == "" && machine[sentence] != turn % emulated + 1) continue
+                    round = int(turn / emulated)
+                }
                 for (j = 0; j < number[sentence]; j++)
-                    if (all != "" || sentence in on_each || j == (start(sentence) + turn) % number[sentence])
+                    if (all != "" || sentence in on_each || j == (start(sentence) + round) % number[sentence])
                         print test[sentence, j]
             }
         }

@@ -39,6 +39,11 @@ macro_rules! on_sudo_rs {
     ($($name:ident,)+) => { $(on! { $name: trixie_sudo_rs TrixieSudoRs })+ };
 }
 
+/// In virtual machines, whose processors are emulated: each takes minutes, so one of them runs at each landing, in turn. A line for each.
+macro_rules! in_virtual_machines {
+    ($($name:ident: $($test:ident $release:ident),+;)+) => { $(on! { $name: $($test $release),+ })+ };
+}
+
 macro_rules! on {
     ($name:ident: $($test:ident $release:ident),+) => {
         mod $name {

@@ -25,11 +25,20 @@ hosts::end::dies::trixie_sudo_rs
 hosts::clock::steps::bookworm
 hosts::clock::steps::trixie
 hosts::central::opens::trixie
+hosts::vm::boots::trixie
+hosts::vm::sleeps::bookworm
+hosts::vm::sleeps::trixie
 ";
+
+/// Those of them that take a virtual machine.
+const MACHINES: &str = r"$'hosts::vm::boots\nhosts::vm::sleeps'";
 
 /// What is chosen of [`LIST`], where `hosts::sudo::rules` is about the release.
 fn choose(turn: u32, rest: &str) -> Vec<String> {
-    lines(&format!("choose {turn} $'hosts::sudo::other\\nhosts::sudo::rules' {rest} <<<'{}'", LIST.trim_end()))
+    lines(&format!(
+        "choose {turn} $'hosts::sudo::other\\nhosts::sudo::rules' {MACHINES} {rest} <<<'{}'",
+        LIST.trim_end()
+    ))
 }
 
 fn of<'a>(sentence: &str, chosen: &'a [String]) -> Vec<&'a str> {
@@ -47,15 +56,26 @@ fn three_turns_in_a_row_have_every_sentence_on_every_release() {
             }
         }
         let all: BTreeSet<&str> = turns.iter().flatten().map(String::as_str).collect();
-        assert_eq!(all, LIST.lines().collect());
+        assert!(LIST.lines().filter(|name| !name.contains("::vm::")).all(|name| all.contains(name)), "{all:?}");
     }
+}
+
+#[test]
+fn of_those_in_virtual_machines_one_runs_in_turn() {
+    let turns: Vec<Vec<String>> = (0..6).map(|turn| choose(turn, "")).collect();
+    for chosen in &turns {
+        assert_eq!(chosen.iter().filter(|name| name.contains("::vm::")).count(), 1, "{chosen:?}");
+    }
+    let all: BTreeSet<&str> = turns.iter().flatten().map(String::as_str).collect();
+    assert_eq!(all, LIST.lines().collect());
+    assert_eq!(choose(0, "'' '' vm::").len(), 2, "by their names, they all do");
 }
 
 #[test]
 fn what_is_asked_for_is_chosen() {
     assert_eq!(choose(0, "all").len(), LIST.lines().count());
     assert_eq!(of("hosts::end::dies", &choose(0, "'' trixie_sudo_rs")), ["trixie_sudo_rs"]);
-    assert_eq!(choose(0, "'' trixie").len(), 4);
+    assert_eq!(choose(0, "'' trixie").len(), 5);
     assert_eq!(choose(0, "'' '' end::").len(), 1);
     assert_eq!(choose(0, "all '' end::").len(), 3);
     assert_eq!(choose(0, "'' '' dies::trixie"), ["hosts::end::dies::trixie", "hosts::end::dies::trixie_sudo_rs"]);
@@ -82,4 +102,12 @@ fn what_is_about_a_release_is_read_from_the_tests_and_is_not_much() {
     )
     .expect("it can be written");
     assert_eq!(lines(&format!("each_release {}", file.display())), ["hosts::odd::b", "hosts::odd::c", "hosts::odd::d"]);
+    std::fs::write(
+        &file,
+        "in_virtual_machines! {\n    a: bookworm Bookworm, trixie Trixie;\n    b: trixie Trixie;\n}\n",
+    )
+    .expect("it can be written");
+    assert_eq!(lines(&format!("in_virtual_machines {}", file.display())), ["hosts::odd::a", "hosts::odd::b"]);
+    let machines = lines("in_virtual_machines tests/hosts/*.rs");
+    assert!(machines.iter().any(|name| name.starts_with("hosts::selinux::")), "{machines:?}");
 }

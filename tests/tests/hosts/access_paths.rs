@@ -74,7 +74,8 @@ fn a_match_block_with_another_pam_service_is_found_and_is_covered_once_that_is_j
     host.ok("sed '/curfew begin/,/curfew end/d' /etc/pam.d/sshd >/etc/pam.d/partner");
     host.write("/etc/ssh/sshd_config.d/zz.conf", "Match User bob\n  Include /etc/ssh/partner.inc\n");
     host.write("/etc/ssh/partner.inc", "PAMServiceName partner\n");
-    host.ok("systemctl reload ssh");
+    // A reload closes its port for a moment.
+    host.ok("systemctl restart ssh");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("nobody asks Curfew about bob"), "bob");
     assert_refused(&host.ssh("alice", "id"));
     let found = checks(&host, "sshd", "fail");

@@ -6,9 +6,11 @@ use curfew_tests::{Grant, Release, Vm, assert_refused, report, wait_for};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-on! { a_session_ends_on_time_wherever_the_clock_is_set_and_however_long_the_host_sleeps: trixie Trixie }
-on! { with_the_agent_dead_and_the_clock_set_back_the_end_comes_all_the_same: trixie Trixie }
-on! { a_wrong_clock_at_boot_opens_nothing_and_locks_nobody_out_once_it_is_right: trixie Trixie }
+in_virtual_machines! {
+    a_session_ends_on_time_wherever_the_clock_is_set_and_however_long_the_host_sleeps: trixie Trixie;
+    with_the_agent_dead_and_the_clock_set_back_the_end_comes_all_the_same: trixie Trixie;
+    a_wrong_clock_at_boot_opens_nothing_and_locks_nobody_out_once_it_is_right: trixie Trixie;
+}
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -9,11 +9,13 @@ use curfew_tests::{Grant, Release, Vm, assert_refused, wait_for};
 use jiff::SignedDuration;
 use serde_json::Value;
 
-on! { under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm, trixie Trixie }
-on! { without_our_selinux_module_the_doctor_says_how_to_load_it_and_nothing_is_wired_before: trixie Trixie }
-on! { the_rpm_loads_our_selinux_module_and_takes_it_away: bookworm Bookworm }
-on! { under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm, trixie Trixie }
-on! { under_apparmor_nothing_of_ours_is_denied: trixie Trixie }
+in_virtual_machines! {
+    under_selinux_people_get_in_by_grants_alone_and_are_gone_at_their_end: bookworm Bookworm, trixie Trixie;
+    without_our_selinux_module_the_doctor_says_how_to_load_it_and_nothing_is_wired_before: trixie Trixie;
+    the_rpm_loads_our_selinux_module_and_takes_it_away: bookworm Bookworm;
+    under_selinux_a_confined_user_reaches_neither_pams_socket_nor_the_state_whatever_their_modes: bookworm Bookworm, trixie Trixie;
+    under_apparmor_nothing_of_ours_is_denied: trixie Trixie;
+}
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long an emulated machine may take to load a policy.

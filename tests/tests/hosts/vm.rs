@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use curfew_tests::{Release, Vm, assert_refused, report};
 use jiff::{SignedDuration, Timestamp};
 
-on! { a_virtual_machine_boots_with_curfew_in_force_and_keeps_its_disk_over_a_power_loss: trixie Trixie }
-on! { the_wall_clock_of_a_virtual_machine_steps_and_its_agent_answers: trixie Trixie }
-on! { a_suspend_is_counted_by_boottime_and_by_the_wall_clock_alone: trixie Trixie }
-on! { a_wrong_hardware_clock_is_the_wall_clock_of_a_boot_unless_systemd_knows_better: trixie Trixie }
+in_virtual_machines! {
+    a_virtual_machine_boots_with_curfew_in_force_and_keeps_its_disk_over_a_power_loss: trixie Trixie;
+    the_wall_clock_of_a_virtual_machine_steps_and_its_agent_answers: trixie Trixie;
+    a_suspend_is_counted_by_boottime_and_by_the_wall_clock_alone: trixie Trixie;
+    a_wrong_hardware_clock_is_the_wall_clock_of_a_boot_unless_systemd_knows_better: trixie Trixie;
+}
 
 /// How exact a reading is that takes a program in an emulated machine.
 const SLACK: SignedDuration = SignedDuration::from_secs(10);

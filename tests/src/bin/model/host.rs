@@ -12,7 +12,7 @@ use crate::seen::Seen;
 use crate::tally::TALLY;
 use crate::transition::{Act, Then, Transition};
 use crate::tree::At;
-use curfew::enforce::{sessions, sudoers};
+use curfew::enforce::{noninteractive, sessions, sudoers};
 use curfew::grant::{ends, local};
 use curfew::{audit, clock, config};
 use curfew_protocol::exempt::{self, EXEMPT_LIST};
@@ -240,7 +240,8 @@ impl Host {
         }
         seen.logins = self.logins.iter().map(Login::remains).collect();
         seen.runs = self.runs.iter().zip(&reference.runs).map(|(run, it)| run.remains(it)).collect();
-        seen.drop_ins = names(sudoers::FOLDER).iter().map(|name| self.number(name)).collect();
+        let drop_ins = names(sudoers::FOLDER).into_iter().filter(|name| !noninteractive::is_ours(name));
+        seen.drop_ins = drop_ins.map(|name| self.number(&name)).collect();
         self.records.read();
         seen.once_ended = self.records.ended.iter().filter_map(|id| self.number(id)).collect();
         seen.unrecorded.clone_from(&self.unrecorded);
