@@ -198,6 +198,11 @@ impl HeldGrant {
         self.reached.map_or(by_the_clock, |reached| reached.max(by_the_clock))
     }
 
+    /// Whether what its person has open goes on by it: it is live, and its name stands for the account that it is for.
+    pub fn covers(&self, now: Timestamp) -> bool {
+        self.state(now) == State::Live && !self.holder.is_gone()
+    }
+
     /// Whether it is for the account that `user` stands for, by any name of that account.
     pub fn is_of(&self, user: &str) -> bool {
         self.grant.user.as_str() == user || self.holder.account().is_some_and(|account| account.name == user)
@@ -268,6 +273,20 @@ mod tests {
         assert_eq!(held.state(before), State::Live);
         held.reached = Some(State::Ended);
         assert_eq!(held.state(before), State::Ended);
+    }
+
+    #[test]
+    fn a_grant_covers_nothing_once_its_name_stands_for_somebody_else() {
+        let grant = Grant::from_value(&json!({
+            "id": "a", "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        }));
+        let mut held = HeldGrant::new(grant.unwrap(), Source::Local);
+        let (within, after) = ("2026-11-21T20:10:00Z".parse().unwrap(), "2026-11-21T20:30:00Z".parse().unwrap());
+        assert!(held.covers(within) && !held.covers(after));
+        let account = crate::account::Account { name: "alice".into(), owner: "alice".into(), uid: 1001 };
+        held.holder = Holder::Gone { account, now: Some(1051) };
+        assert!(!held.covers(within));
     }
 
     #[test]

@@ -137,7 +137,7 @@ struct LastEnd {
 fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
     let grants = agent.grants.borrow();
     let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
-    if logins().any(|held| covers(held, now)) || agent.is_exempt(user) {
+    if logins().any(|held| held.covers(now)) || agent.is_exempt(user) {
         return None;
     }
     let own = || logins().filter(|held| held.is_of(user));
@@ -145,13 +145,12 @@ fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
         return Some(LastEnd { ended: now, reason: ReasonCode::AccountChanged, uid: held.uid() });
     }
     let last = own().filter(|held| held.state(now) == State::Ended).max_by_key(|held| held.end())?;
+    if last.holder.is_gone() {
+        // What they left was looked for at the end, or when the name stopped to stand for them. Who has that user id since is somebody else.
+        return None;
+    }
     let reason = if last.revoked.is_some() { ReasonCode::Revoked } else { ReasonCode::Ended };
     Some(LastEnd { ended: last.end(), reason, uid: last.uid() })
-}
-
-/// Whether a grant covers what its person has open.
-fn covers(held: &HeldGrant, now: Timestamp) -> bool {
-    held.state(now) == State::Live && !held.holder.is_gone()
 }
 
 /// Whether a session of theirs, or of whoever shares their user id, goes on: one that Curfew leaves alone, or one of a service that is not its to judge.
@@ -159,7 +158,7 @@ fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
     let shared = {
         let (grants, now) = (agent.grants.borrow(), clock::now());
         let others = grants.held().iter().filter(|held| held.uid() == Some(uid) && held.grant.login.is_some());
-        others.into_iter().any(|held| covers(held, now)) || !grants.accounts().exempt_with(uid).is_empty()
+        others.into_iter().any(|held| held.covers(now)) || !grants.accounts().exempt_with(uid).is_empty()
     };
     let sessions = agent.sessions.borrow();
     let own = || sessions.sessions().iter().filter(|session| session.user == user || session.uid == Some(uid));
@@ -208,7 +207,7 @@ async fn end_lingering(agent: &Agent, user: &str) {
         let grants = agent.grants.borrow();
         let own = grants.of(user);
         let ended = |held: &HeldGrant| held.is_of(user) && (held.state(now) == State::Ended || held.holder.is_gone());
-        let departed = own.iter().any(ended) && !own.iter().any(|held| covers(held, now));
+        let departed = own.iter().any(ended) && !own.iter().any(|held| held.covers(now));
         (departed, own.iter().filter(|held| held.is_of(user)).find_map(|held| held.holder.account().cloned()))
     };
     // logind knows people by the name that the user database writes.

@@ -8,7 +8,7 @@ use super::sudo_flavour::{Flavour, Identity};
 use super::sudoers;
 use crate::agent::Agent;
 use crate::clock;
-use crate::grant::{HeldGrant, State};
+use crate::grant::HeldGrant;
 use crate::wiring::{self, Kind, stack};
 use curfew_protocol::exempt;
 use jiff::Timestamp;
@@ -102,7 +102,7 @@ fn wanted(agent: &Agent, now: Timestamp) -> Option<String> {
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok()?;
     let grants = agent.grants.borrow();
-    let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.state(now) == State::Live;
+    let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(now);
     let uids: BTreeSet<u32> = grants.held().iter().filter(live).filter_map(HeldGrant::uid).collect();
     text(&exempt, &uids)
 }

@@ -6,7 +6,7 @@ use super::processes::ProcessId;
 use super::scope::Scope;
 use super::sessions::Standing;
 use super::sudo_command::SudoCommand;
-use crate::grant::{HeldGrant, State};
+use crate::grant::HeldGrant;
 use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, WantedCommand, end_reason};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
@@ -72,12 +72,11 @@ impl Elevation {
         let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
         let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
         // A grant of the endpoint may have another content by now, without sudo.
-        let live =
-            |held: &&HeldGrant| held.state(now) == State::Live && held.grant.sudo.is_some() && !held.holder.is_gone();
+        let covers = |held: &&HeldGrant| held.covers(now) && held.grant.sudo.is_some();
         let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
         match first_to_end {
             _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),
-            Some(first) if pins.iter().all(|held| held.as_ref().is_some_and(live)) => {
+            Some(first) if pins.iter().all(|held| held.as_ref().is_some_and(covers)) => {
                 Standing::Covered { grant: first.grant.id.to_string(), until: first.end() }
             }
             first => {

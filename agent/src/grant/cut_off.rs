@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 /// The next time at which somebody loses something, by the grants that are held at `now`.
 pub fn next(grants: &[&HeldGrant], now: Timestamp) -> Option<Timestamp> {
+    let holds = |held: &&&HeldGrant| held.state(now) != State::Ended && !held.holder.is_gone();
     let (mut reached, mut coming): (Vec<&HeldGrant>, Vec<&HeldGrant>) =
-        grants.iter().filter(|held| held.state(now) != State::Ended).partition(|held| held.state(now) == State::Live);
+        grants.iter().filter(holds).partition(|held| held.state(now) == State::Live);
     // What opens before the access of its person has ended is part of it.
     loop {
         let opens_within = |it: &&HeldGrant| {

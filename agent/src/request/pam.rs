@@ -14,7 +14,7 @@ use crate::enforce::processes::{self, Process};
 use crate::enforce::scope::Scope;
 use crate::enforce::sudo_command::{Place, SudoCommand};
 use crate::enforce::{sudo_view, sudoers};
-use crate::grant::{HeldGrant, State};
+use crate::grant::HeldGrant;
 use crate::human;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
@@ -201,7 +201,7 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     let user = &agent.grants.borrow().judged_name(ruser).to_owned();
     let turns_user = runs_anything(&question.service);
     let (grants, folder) = (agent.grants.borrow(), processes::folder(peer.pid));
-    let granted = grants.of(user).iter().filter(|held| held.state(now) == State::Live);
+    let granted = grants.of(user).iter().filter(|held| held.covers(now));
     let granted = granted.filter_map(|held| held.grant.sudo.as_ref()).flat_map(|sudo| &sudo.commands).collect();
     let place = Place { folder: folder.as_deref(), granted };
     if hook != Hook::Authenticate {
@@ -292,7 +292,7 @@ enum Credit<'g> {
 /// A grant is named only where it covers the command. Where several may be meant by what was typed, none is.
 fn credit<'g>(place: &Place<'_>, command: &SudoCommand, grants: &'g [HeldGrant], now: Timestamp) -> Credit<'g> {
     let names = |held: &&HeldGrant| {
-        held.state(now) == State::Live
+        held.covers(now)
             && held.grant.sudo.as_ref().is_some_and(|sudo| {
                 Place { folder: place.folder, granted: sudo.commands.iter().collect() }.may_mean(command)
             })
@@ -325,7 +325,7 @@ fn may_be_misled(agent: &Agent, peer: &Peer, grants: &[HeldGrant], covering: &He
 }
 
 fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {
-    let live = grants.iter().filter(|held| held.grant.sudo.is_some() && held.state(now) == State::Live);
+    let live = grants.iter().filter(|held| held.grant.sudo.is_some() && held.covers(now));
     live.map(|held| held.grant.id.to_string()).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::enforce::scope::Scope;
 use crate::enforce::sessions::{Session, Standing, Told};
 use crate::enforce::since::monotonic_us;
 use crate::enforce::sudo_command::SudoCommand;
-use crate::grant::{HeldGrant, State};
+use crate::grant::HeldGrant;
 use curfew_protocol::ipc::PamQuestion;
 use jiff::Timestamp;
 use std::io;
@@ -205,7 +205,7 @@ async fn resolve(agent: Rc<Agent>, root: ProcessId) {
         tokio::time::sleep(pause).await;
         let Some(run) = agent.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
         let Some(name) = run.command.unresolved() else { return };
-        let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.state(clock::now()) == State::Live;
+        let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(clock::now());
         if agent.grants.borrow().of(&run.user).iter().filter(live).count() < 2 {
             return;
         }

@@ -9,6 +9,7 @@ on_every_release! {
     whoever_comes_to_the_user_id_of_a_grant_gets_nothing_of_it,
     a_sudo_that_read_rules_of_another_account_runs_nothing_by_them,
     a_person_has_their_grant_by_every_name_of_their_account,
+    a_grant_for_the_account_of_before_ends_nothing_of_the_new_one,
 }
 
 on_two_releases! {
@@ -93,6 +94,21 @@ fn whoever_comes_to_the_user_id_of_a_grant_gets_nothing_of_it(release: Release) 
     std::thread::sleep(Duration::from_secs(3));
     assert!(eve.run("sudo -n id -u").contains("\n0"), "{}", eve.screen());
     host.audit_is_whole();
+}
+
+fn a_grant_for_the_account_of_before_ends_nothing_of_the_new_one(release: Release) {
+    let host = Host::builder(release).exempt(&["ops"]).config("grace = \"0s\"").boot();
+    // By a rule of the host's own: what no grant covers goes on while all of the person's do.
+    host.ok("echo 'alice ALL=(www-data) NOPASSWD: ALL' >/etc/sudoers.d/own");
+    let before = host.grant("alice --for 300s --login --sudo --command /usr/bin/id");
+    rules_of(&host, &before.id);
+    host.ok("usermod -u 1051 alice");
+    gone(&host, &before.id);
+    let now = host.grant("alice --for 300s --login --sudo --command /usr/bin/id");
+    rules_of(&host, &now.id);
+    host.run_as("alice", "sudo -n -u www-data sleep 3").expect_ok("a run that no grant covers");
+    host.ok(&format!("curfew revoke {}", now.id));
+    assert!(!host.run_as("alice", "sudo -n -u www-data sleep 3").success());
 }
 
 fn a_sudo_that_read_rules_of_another_account_runs_nothing_by_them(release: Release) {

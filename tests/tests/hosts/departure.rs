@@ -84,6 +84,10 @@ fn what_is_left_is_of_the_account_that_the_last_grant_was_for(release: Release) 
     wait_for("the end of all that carol ran", SOON, || (managers(1050) == 0).then_some(()));
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert!(managers(1003) > 0, "a bystander");
+    // Nor does an agent take erin for carol that hears of the change when it starts, or looks once more.
+    host.ok("systemctl restart curfewd && useradd -m mallory && userdel -r mallory");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(managers(1003) > 0, "a bystander of a restart");
 }
 
 fn lingering_ends_with_the_last_grant_and_nothing_comes_back_at_the_next_boot(release: Release) {
