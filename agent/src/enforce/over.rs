@@ -182,7 +182,9 @@ fn forget_what_is_gone(agent: &Agent, targets: &[Target], table: &Table) {
 }
 
 fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Target {
-    let others = sessions.elevations().iter().filter(|other| other.root != ended.root && !other.gone);
+    // Of others' runs nothing is looked at that this one can't have touched: what many runs end with does not grow with the square of them.
+    let is_near = |other: &&Elevation| other.root != ended.root && !other.gone && other.may_share_with(ended);
+    let others = sessions.elevations().iter().filter(is_near);
     let (others, ending): (Vec<&Elevation>, Vec<&Elevation>) = others.partition(|other| covered(other));
     let ending = ending.into_iter().filter_map(|other| other.group.clone()).collect();
     let may_be_near = |session: &&Session| {

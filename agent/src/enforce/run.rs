@@ -96,6 +96,14 @@ impl Elevation {
         self.uid.is_some() && self.login_uid == self.uid
     }
 
+    /// Whether a process may be counted to both, by who invoked it, who logged in or the audit session. What is not known may be the same.
+    pub fn may_share_with(&self, other: &Self) -> bool {
+        let same = |one: Option<u32>, other: Option<u32>| one.is_none() || other.is_none() || one == other;
+        same(self.uid, other.uid)
+            || same(self.login_uid, other.login_uid)
+            || same(self.audit_session, other.audit_session)
+    }
+
     /// Whether `other` says the same of what may be left: where, whose, and until when.
     pub fn leaves_as(&self, other: &Self) -> bool {
         let whole_person = self.is_of_who_logged_in() && other.is_of_who_logged_in();

@@ -17,31 +17,49 @@ const PARTS: [f64; 5] = [0.15, 0.35, 0.55, 0.75, 0.9];
 /// Renames before which it is killed: the first of the files, later ones, its own records.
 const RENAMES: [u32; 4] = [2, 6, 11, 17];
 
-/// How dpkg is killed.
+/// When dpkg is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
-    After(Duration),
+    After(f64),
     AtRename(u32),
 }
 
-fn moments(whole: Duration) -> impl Iterator<Item = Moment> {
-    let after = PARTS.into_iter().map(move |part| Moment::After(whole.mul_f64(part)));
-    after.chain(RENAMES.into_iter().map(Moment::AtRename))
+fn moments() -> impl Iterator<Item = Moment> {
+    PARTS.into_iter().map(Moment::After).chain(RENAMES.into_iter().map(Moment::AtRename))
 }
 
-/// Runs dpkg and kills it; whether it was at work still.
-fn killed(host: &Host, arguments: &str, moment: Moment) -> bool {
-    match moment {
-        Moment::After(delay) => host.dpkg_killed_after(arguments, delay),
-        Moment::AtRename(number) => host.dpkg_killed_at_rename(arguments, number),
+/// Kills it, time after time.
+struct Killer {
+    /// How long it takes undisturbed, at most.
+    whole: Duration,
+    /// How often it was at work still when it was killed.
+    at_work: usize,
+}
+
+impl Killer {
+    /// Lets it run once, to see how long it takes.
+    fn of(host: &Host, arguments: &str) -> Self {
+        let begun = Instant::now();
+        host.ok(&format!("dpkg {arguments}"));
+        Self { whole: begun.elapsed(), at_work: 0 }
     }
-}
 
-/// How long dpkg takes undisturbed.
-fn time_of(host: &Host, arguments: &str) -> Duration {
-    let begun = Instant::now();
-    host.ok(&format!("dpkg {arguments}"));
-    begun.elapsed()
+    /// Runs dpkg and kills it.
+    fn strike(&mut self, host: &Host, arguments: &str, moment: Moment) {
+        let killed = match moment {
+            Moment::After(part) => host.dpkg_killed_after(arguments, self.whole.mul_f64(part)),
+            Moment::AtRename(number) => host.dpkg_killed_at_rename(arguments, number),
+        };
+        self.at_work += usize::from(killed);
+        if let (false, Moment::After(part)) = (killed, moment) {
+            // The machine was busier when it was timed.
+            self.whole = self.whole.mul_f64(part);
+        }
+    }
+
+    fn found_it_at_work(&self) {
+        assert!(self.at_work >= PARTS.len(), "it was killed only {} times before its end", self.at_work);
+    }
 }
 
 /// What was begun is finished by dpkg's own means, or by the same command again.
@@ -79,11 +97,10 @@ fn a_first_install_that_is_killed_locks_nobody_out(release: Release) {
     let host = Host::builder(release).without_package().boot();
     let before = host.ok("cat /etc/pam.d/* /etc/sudoers");
     let install = format!("--install {DEB}");
-    let whole = time_of(&host, &install);
-    let mut at_work = 0;
-    for moment in moments(whole) {
+    let mut killer = Killer::of(&host, &install);
+    for moment in moments() {
         host.ok("dpkg --purge curfew");
-        at_work += usize::from(killed(&host, &install, moment));
+        killer.strike(&host, &install, moment);
         let when = told(&host, release, "a first install", moment);
         the_right_people_get_in(&host, &when);
         assert_eq!(host.ok("cat /etc/pam.d/* /etc/sudoers"), before, "{when}");
@@ -91,7 +108,7 @@ fn a_first_install_that_is_killed_locks_nobody_out(release: Release) {
         host.ok("echo ops >>/etc/curfew/exempt; curfew enable && curfew status");
         the_right_people_get_in(&host, &format!("{when}, and finished"));
     }
-    assert!(at_work >= PARTS.len(), "it was killed only {at_work} times before its end");
+    killer.found_it_at_work();
 }
 
 fn an_upgrade_that_is_killed_opens_no_door_and_shuts_none(release: Release) {
@@ -104,11 +121,10 @@ fn an_upgrade_that_is_killed_opens_no_door_and_shuts_none(release: Release) {
         number += 1;
         format!("--install {}", host.repack(DEB, &format!("0.{number}.0-1"), "echo >>usr/sbin/curfewd"))
     };
-    let whole = time_of(&host, &newer());
-    let mut at_work = 0;
-    for moment in moments(whole) {
+    let mut killer = Killer::of(&host, &newer());
+    for moment in moments() {
         let upgrade = newer();
-        at_work += usize::from(killed(&host, &upgrade, moment));
+        killer.strike(&host, &upgrade, moment);
         let when = told(&host, release, "an upgrade", moment);
         assert_refused(&host.ssh("bob", "id"));
         assert_eq!(host.ssh("alice", "id -un").expect_ok(&when), "alice");
@@ -119,7 +135,7 @@ fn an_upgrade_that_is_killed_opens_no_door_and_shuts_none(release: Release) {
         assert_eq!(host.ssh("alice", "id -un").expect_ok(&when), "alice");
         assert!(shell.run("echo in").contains("in"), "{when}, and finished");
     }
-    assert!(at_work >= PARTS.len(), "it was killed only {at_work} times before its end");
+    killer.found_it_at_work();
     host.audit_is_whole();
 }
 
@@ -127,11 +143,10 @@ fn a_removal_that_is_killed_locks_nobody_out_and_leaves_no_line_of_pam_without_i
     let host = Host::builder(release).exempt(&["ops"]).not_enabled().boot();
     let before = host.ok("cat /etc/pam.d/* /etc/sudoers");
     host.ok("curfew enable");
-    let whole = time_of(&host, "--remove curfew");
-    let mut at_work = 0;
-    for moment in moments(whole) {
+    let mut killer = Killer::of(&host, "--remove curfew");
+    for moment in moments() {
         host.ok(&format!("dpkg --install {DEB} && curfew enable"));
-        at_work += usize::from(killed(&host, "--remove curfew", moment));
+        killer.strike(&host, "--remove curfew", moment);
         let when = told(&host, release, "a removal", moment);
         the_right_people_get_in(&host, &when);
         let _ = host.run("dpkg --configure --pending </dev/null");
@@ -140,5 +155,5 @@ fn a_removal_that_is_killed_locks_nobody_out_and_leaves_no_line_of_pam_without_i
         assert_eq!(host.ok("cat /etc/pam.d/* /etc/sudoers"), before, "{when}");
         the_right_people_get_in(&host, &format!("{when}, and finished"));
     }
-    assert!(at_work >= PARTS.len(), "it was killed only {at_work} times before its end");
+    killer.found_it_at_work();
 }
