@@ -161,6 +161,7 @@ async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static
         opened_us: started_us(&head),
         background: agent.config.borrow().background_services.iter().any(|name| name == service),
         from_unknown: true,
+        struck: false,
         ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
     };
     adopt(&agent, session, "found by the kernel's audit session");
@@ -232,6 +233,7 @@ fn headed_by(leader: &Process, user: String) -> Session {
         exempt: false,
         background: false,
         from_unknown: false,
+        struck: false,
     }
 }
 

@@ -185,6 +185,7 @@ mod tests {
             told_end: None,
             pinned: Vec::new(),
             gone: false,
+            struck: false,
         }
     }
 

@@ -206,7 +206,8 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         let mut ending = agent.ending.borrow_mut();
         for session in sessions.sessions().iter().filter(|session| !session.exempt) {
             let Standing::Over { reason, ended } = session.standing(grants.of(&session.user), now) else { continue };
-            if agent.governs(&session.service, session.opened_us) && ending.insert(session.leader) {
+            let is_ours = session.struck || agent.governs(&session.service, session.opened_us);
+            if is_ours && ending.insert(session.leader) {
                 let words = (session.told.end != Some(ended)).then(|| {
                     let grant = last_words::grant_of_session(session, grants.of(&session.user), now);
                     last_words::at_the_end(Access::Login, &agent.host, grant.as_deref(), reason)
@@ -223,13 +224,13 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
             .filter_map(|session| session.audit_session)
             .collect();
         // What opened while Curfew only observed is left alone, like what a grant covers.
+        let is_ours = |run: &Elevation| run.struck || agent.governs(&run.service, run.opened_us);
         let covered = |run: &Elevation| {
-            !agent.governs(&run.service, run.opened_us)
-                || matches!(run.standing(grants.of(&run.user), now), Standing::Covered { .. })
+            !is_ours(run) || matches!(run.standing(grants.of(&run.user), now), Standing::Covered { .. })
         };
         for run in sessions.elevations() {
             let Standing::Over { reason, ended } = run.standing(grants.of(&run.user), now) else { continue };
-            if agent.governs(&run.service, run.opened_us) && ending.insert(run.root) {
+            if is_ours(run) && ending.insert(run.root) {
                 let is_told = run.gone || run.told_end == Some(ended);
                 let with_login = run.audit_session.is_some_and(|session| logins.contains(&session));
                 let words = (!is_told && !with_login).then(|| {
@@ -243,7 +244,20 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
     }
     if !endings.is_empty() {
         ending::strike_groups(&mut endings);
+        note_struck(agent, &endings);
         agent.work_on(finish(Rc::clone(agent), endings, why));
+    }
+}
+
+/// Should this agent die now, the next one finishes it.
+fn note_struck(agent: &Agent, endings: &[Ending]) {
+    let mut sessions = agent.sessions.borrow_mut();
+    for ending in endings {
+        match ending.target() {
+            Target::Session(session) => sessions.update_session(session.leader, |it| it.struck = true),
+            Target::Elevation { ended, .. } => sessions.update_elevation(ended.root, |it| it.struck = true),
+            Target::Person { .. } => {}
+        }
     }
 }
 

@@ -64,6 +64,9 @@ pub struct Elevation {
     /// have moved out of that group or left for another login to start: that is looked for when the grant ends.
     #[serde(default)]
     pub gone: bool,
+    /// Its end was carried out once: whatever the mode is by then, nothing of it is left alone.
+    #[serde(default)]
+    pub struck: bool,
 }
 
 impl Elevation {
@@ -171,6 +174,7 @@ mod tests {
             told_end: None,
             pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
             gone: false,
+            struck: false,
         };
         let covered = |run: &Elevation, second: i64| {
             matches!(run.standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })

@@ -87,6 +87,9 @@ pub struct Session {
     /// It is not known any more where it came from: it goes on under any login grant.
     #[serde(default)]
     pub from_unknown: bool,
+    /// Its end was carried out once: whatever the mode is by then, nothing of it is left alone.
+    #[serde(default)]
+    pub struck: bool,
 }
 
 /// Whether something may go on.
@@ -389,6 +392,7 @@ mod tests {
             exempt: false,
             background: false,
             from_unknown: false,
+            struck: false,
         }
     }
 

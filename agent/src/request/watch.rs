@@ -72,6 +72,7 @@ pub fn session(
         exempt: question.exempt,
         background: opened.background,
         from_unknown: false,
+        struck: false,
     };
     keep_the_last_moments(agent, &mut session, now);
     let (admitted, notices) = (session.admitted, next_notices(agent, &session, now));
@@ -177,6 +178,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         told_end: (run.until - grace.max(last_words::AHEAD) <= clock::now()).then_some(run.until),
         pinned: run.pinned,
         gone: false,
+        struck: false,
     };
     agent.sessions.borrow_mut().add_elevation(elevation);
     agent.look_at(run.until - agent.config.borrow().grace.max(last_words::AHEAD));
