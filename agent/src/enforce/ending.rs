@@ -113,14 +113,14 @@ impl Ending {
 
     /// Kills its control groups: what is in them stops, has its name taken, and dies at once, with whatever it forks meanwhile. Where its people are
     /// told why, the connection that carries the words to them, and nothing else, lives on for a moment.
-    fn strike_groups(&mut self, said: &mut Said) {
+    fn strike_groups(&mut self, said: &mut Said, told: &mut HashSet<ProcessId>) {
         let groups = self.target.groups();
         // Its terminal may be that of the login, which is found by the run's ancestors, and lives on.
         let above = if self.words.is_some() { self.target.line() } else { Vec::new() };
         groups.iter().for_each(Scope::freeze);
         self.target.note_tree();
         let members: Vec<Process> = groups.iter().flat_map(Scope::members).collect();
-        members.iter().for_each(|process| self.note_killed(process));
+        members.iter().for_each(|process| self.note_killed(process, told));
         if let Some(words) = self.words.take() {
             let people: Vec<Process> = members.iter().cloned().chain(above).collect();
             let carriers = self.target.carriers(&members);
@@ -139,21 +139,23 @@ impl Ending {
         groups.iter().for_each(kill);
     }
 
-    fn note_killed(&mut self, process: &Process) {
-        let labelled = self.killed.len() < MOST_LABELLED;
-        self.killed
-            .entry(process.id)
-            .or_insert_with(|| if labelled { process.label() } else { processes::quoted(&process.name) });
+    /// A process is told once, as killed by the first that has it.
+    fn note_killed(&mut self, process: &Process, told: &mut HashSet<ProcessId>) {
+        if told.insert(process.id) {
+            let labelled = self.killed.len() < MOST_LABELLED;
+            let label = if labelled { process.label() } else { processes::quoted(&process.name) };
+            self.killed.insert(process.id, label);
+        }
     }
 
     /// Takes note of what was found of it, and kills that.
-    fn note(&mut self, found: io::Result<Vec<Process>>) {
+    fn note(&mut self, found: io::Result<Vec<Process>>, told: &mut HashSet<ProcessId>) {
         let Ok(found) = found else {
             // What can't be seen may be there.
             self.empty_passes = 0;
             return;
         };
-        found.iter().for_each(|process| self.note_killed(process));
+        found.iter().for_each(|process| self.note_killed(process, told));
         if let Some((carriers, until)) = self.carriers.take()
             && Instant::now() < until
             && found.iter().any(|process| carriers.contains(&process.id))
@@ -226,15 +228,27 @@ fn strike<'a>(processes: impl Iterator<Item = &'a Process>) {
     }
 }
 
-/// Strikes at the control groups of all of them. Nobody is told more than once on one terminal.
+/// Strikes at the control groups of all of them: runs of sudo first, so that each is told as such though its login ends with it. Nobody is told
+/// more than once on one terminal.
 pub fn strike_groups(endings: &mut [Ending]) {
-    let mut said = Said::default();
-    endings.iter_mut().for_each(|ending| ending.strike_groups(&mut said));
+    let (mut said, mut told) = (Said::default(), HashSet::new());
+    for runs in [true, false] {
+        for ending in endings.iter_mut().filter(|it| matches!(it.target, Target::Elevation { .. }) == runs) {
+            ending.killed.retain(|process, _| told.insert(*process));
+            ending.strike_groups(&mut said, &mut told);
+        }
+    }
+}
+
+/// The processes that one of them has told as killed.
+fn told(endings: &[Ending]) -> HashSet<ProcessId> {
+    endings.iter().flat_map(|ending| ending.killed.keys().copied()).collect()
 }
 
 /// Follows the endings up until all are done or time is up.
 pub async fn follow_up(endings: &mut [Ending]) {
     let start = Instant::now();
+    let mut told = told(endings);
     let mut pause = Duration::from_millis(1);
     while endings.iter().any(|ending| !ending.is_done()) {
         let open = || endings.iter().filter(|ending| !ending.is_done());
@@ -249,7 +263,7 @@ pub async fn follow_up(endings: &mut [Ending]) {
                 Ok(table) => ending.target.find(table),
                 Err(error) => Err(error.kind().into()),
             };
-            ending.note(found);
+            ending.note(found, &mut told);
         }
         if start.elapsed() > FOLLOWED_UP {
             return;
@@ -416,7 +430,7 @@ mod tests {
     #[test]
     fn survivors_are_named_with_why_they_live() {
         let mut ending = Ending::new(Target::Person { user: "alice".into(), uid: 1001 });
-        ending.note(Ok(vec![process(7, 'D'), process(8, 'S')]));
+        ending.note(Ok(vec![process(7, 'D'), process(8, 'S')]), &mut HashSet::new());
         let entry = ending.report(Entry::new(curfew_protocol::audit::Event::SessionTerminated), Timestamp::UNIX_EPOCH);
         let survivors = entry.text(Field::Survivors);
         assert_eq!(survivors.as_deref(), Some("2: p7 (waits in the kernel):1 p8 (has not died yet):1"));

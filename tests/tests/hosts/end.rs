@@ -11,6 +11,7 @@ on_each_release! {
 
 on_every_release! {
     a_login_that_was_waiting_at_the_end_gets_no_shell,
+    a_run_of_sudo_is_told_once_and_as_such_where_its_login_ends_with_it,
 }
 
 /// How long after the end anything may still run.
@@ -69,6 +70,28 @@ fn every_kind_of_session_is_dead_within_250_ms_of_the_end(release: Release) {
     assert!(terminated["latency_ms"].as_i64().is_some_and(|ms| ms <= LATEST), "{terminated}");
     host.audited("sudoers.removed", |record| record["grant"] == grant.id.as_str());
     assert!(other.run("echo still here").contains("still here"));
+}
+
+fn a_run_of_sudo_is_told_once_and_as_such_where_its_login_ends_with_it(release: Release) {
+    let host = Host::builder(release).config("grace = \"0s\"").boot();
+    for (number, revoked) in [(621, true), (622, false)] {
+        let grant = host.grant("alice --for 8s --login --sudo --command ALL");
+        host.drop_in();
+        let mut shell = host.login("alice");
+        shell.type_text(&format!("sudo -n sleep {number}\n"));
+        let runs = || host.elevated_processes("alice").iter().any(|it| it.command == format!("sleep {number}"));
+        wait_for("sudo", SOON, || runs().then_some(()));
+        if revoked {
+            host.ok(&format!("curfew revoke {}", grant.id));
+        }
+        let of_it = |record: &serde_json::Value| record["grant"] == grant.id.as_str();
+        let run = host.audited("sudo.terminated", of_it);
+        let login = host.audited("session.terminated", of_it);
+        assert!(run["killed"].to_string().contains("sleep(") && run["survivors"] == "0", "{run}");
+        let killed = login["killed"].to_string();
+        assert!(killed.contains("bash(") && !killed.contains("sleep("), "{login}");
+        wait_for("no rule", SOON, || host.drop_ins().is_empty().then_some(()));
+    }
 }
 
 fn when_only_sudo_ends_root_dies_and_the_login_shell_lives(release: Release) {
