@@ -72,6 +72,17 @@ impl Plain {
             && !self.is_explained_by_namespace(process)
     }
 
+    /// Whether `process` is in a user namespace that reaches beyond what is the person's: nobody but root can have written its map, whenever that was,
+    /// and whoever is in it can take what it stands for.
+    pub fn is_in_anothers_namespace(&self, process: &Process) -> bool {
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+        let own = namespace(&process.id.pid.to_string());
+        // One without a map stands for nobody.
+        let reaches_beyond =
+            |(map, allowed): (String, Vec<(u32, u32)>)| !map.is_empty() && !stands_for(&map, &[], &allowed);
+        own.is_some() && own != namespace("self") && self.maps(process).into_iter().any(reaches_beyond)
+    }
+
     /// As ping(8) and ssh-agent(1) have theirs: by set ids or capabilities of a file on the host's own file systems that is older than the
     /// elevation, run by the person themselves.
     fn is_explained_by_program(&self, process: &Process, since: i64) -> bool {
@@ -103,13 +114,19 @@ impl Plain {
     /// As a rootless container has them: in a user namespace (user_namespaces(7)) in which nothing stands for anybody but the person and
     /// the ids that subuid(5) and subgid(5) lend them.
     fn is_explained_by_namespace(&self, process: &Process) -> bool {
+        let Credentials { uids, gids, .. } = &process.credentials;
+        let [(uid_map, lent_uids), (gid_map, lent_gids)] = self.maps(process);
+        stands_for(&uid_map, uids, &lent_uids) && stands_for(&gid_map, gids, &lent_gids)
+    }
+
+    /// The maps of the namespace that a process is in (user_namespaces(7)), each with what it may stand for.
+    fn maps(&self, process: &Process) -> [(String, Vec<(u32, u32)>); 2] {
         let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", process.id.pid)).unwrap_or_default();
         let lent = |path: &str| lent(&fs::read_to_string(path).unwrap_or_default(), self.uid);
         let (mut uids, mut gids) = (lent("/etc/subuid"), lent("/etc/subgid"));
         uids.push((self.uid, 1));
         gids.extend(self.gids.iter().map(|&gid| (gid, 1)));
-        let Credentials { uids: own_uids, gids: own_gids, .. } = &process.credentials;
-        stands_for(&read("uid_map"), own_uids, &uids) && stands_for(&read("gid_map"), own_gids, &gids)
+        [(read("uid_map"), uids), (read("gid_map"), gids)]
     }
 }
 
@@ -151,9 +168,11 @@ fn lent(text: &str, uid: u32) -> Vec<(u32, u32)> {
     };
     let ranges = text.lines().filter_map(|line| {
         let [name, first, count] = <[&str; 3]>::try_from(line.split(':').collect::<Vec<_>>()).ok()?;
-        // Nobody is lent root, whatever a file says.
-        let range = (first.parse().ok()?, count.trim().parse().ok()?);
-        (is_theirs(name) && range.0 > 0).then_some(range)
+        // Nobody is lent root, nor anybody else who has an account, whatever a file says.
+        let range: (u32, u32) = (first.parse().ok()?, count.trim().parse().ok()?);
+        let is_of_account = accounts.lines().filter_map(|line| line.split(':').nth(2)?.parse::<u32>().ok());
+        let mut is_of_account = is_of_account.map(|it| it >= range.0 && it - range.0 < range.1);
+        (is_theirs(name) && range.0 > 0 && !is_of_account.any(|taken| taken)).then_some(range)
     });
     ranges.collect()
 }

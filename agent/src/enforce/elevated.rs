@@ -37,7 +37,9 @@ pub fn find(
     // PR_SET_CHILD_SUBREAPER): that hides nothing.
     let own: HashSet<ProcessId> =
         table.iter().filter(|it| Some(it.credentials.euid()) == ended.uid).map(|it| it.id).collect();
-    let older = |process: &&Process| process.id.start < ended.root.start && look.is_elevated(process);
+    let older = |process: &&Process| {
+        process.id.start < ended.root.start && look.is_elevated(process) && !look.has_anothers_namespace(process)
+    };
     let older = table.iter().filter(older).map(|it| it.id).filter(|it| !spared.contains(it) && !others.contains(it));
     let before: Vec<HashSet<ProcessId>> =
         older.map(|root| table.tree(root)).filter(|tree| tree.is_disjoint(&own)).collect();
@@ -46,8 +48,10 @@ pub fn find(
     let left_behind = |process: &Process| {
         process.id.start >= ended.root.start && !spared.contains(&process.id) && look.is_elevated(process)
     };
-    let doomed =
-        |process: &&Process| !others.contains(&process.id) && (started.contains(&process.id) || left_behind(process));
+    let doomed = |process: &&Process| {
+        let theirs = || started.contains(&process.id) || left_behind(process) || look.has_anothers_namespace(process);
+        !others.contains(&process.id) && theirs()
+    };
     Ok(table.iter().filter(doomed).cloned().collect())
 }
 
@@ -95,12 +99,25 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    fn is_of_same_session(&self, process: &Process) -> bool {
+        self.ended.audit_session.is_some() && process.audit_session == self.ended.audit_session
+    }
+
+    fn is_of_same_person(&self, process: &Process) -> bool {
+        self.ended.is_of_who_logged_in() && process.login_uid == self.ended.uid
+    }
+
+    /// Whether `process`, however old it is, is where root's rights are to be had that the run may have put there.
+    fn has_anothers_namespace(&self, process: &Process) -> bool {
+        (self.is_of_same_session(process) || self.is_of_same_person(process))
+            && self.plain.as_ref().is_some_and(|plain| plain.is_in_anothers_namespace(process))
+    }
+
     /// Whether `process` has rights that the run may have given it.
     fn is_elevated(&self, process: &Process) -> bool {
         let Some(plain) = &self.plain else { return false };
-        let same = self.ended.audit_session.is_some() && process.audit_session == self.ended.audit_session;
-        let theirs = || self.ended.is_of_who_logged_in() && process.login_uid == self.ended.uid;
-        (same || theirs())
+        let same = self.is_of_same_session(process);
+        (same || self.is_of_same_person(process))
             && plain.is_elevated(process, self.ended.opened_at)
             && !is_own_of_another_login(process, self.ended.uid)
             && (same || !self.is_of_a_login(process, plain))
@@ -122,19 +139,23 @@ impl Look<'_> {
                 Some(parent) if parent.id.pid != 1 => at = parent,
                 // The table has all that this person's logins run: a daemon above them opened this one.
                 _ if at.parent != 1 => return true,
-                _ => return is_of_pid_1(at),
+                _ => return self.is_of_pid_1(at),
             }
         }
         false
     }
-}
 
-/// Whether a child of PID 1 is the first process of a unit or of a login. Any orphan is a child of PID 1, too, and stays where it was born.
-fn is_of_pid_1(process: &Process) -> bool {
-    match Place::of_process(process.id.pid) {
-        Some(Place::Session(id)) => scope::leader_of(&id) == Some(process.id.pid),
-        Some(Place::System) | None => true,
-        Some(Place::User) => false,
+    /// Whether a child of PID 1 is the first process of a unit or of a login. Any orphan is a child of PID 1, too; it may have been moved to where
+    /// units are, but in its audit session, what began that is older.
+    fn is_of_pid_1(&self, process: &Process) -> bool {
+        match Place::of_process(process.id.pid) {
+            Some(Place::Session(id)) => scope::leader_of(&id) == Some(process.id.pid),
+            Some(Place::System) | None => {
+                let mut session = self.table.iter().filter(|it| it.audit_session == process.audit_session);
+                session.all(|it| it.id.start >= process.id.start)
+            }
+            Some(Place::User) => false,
+        }
     }
 }
 

@@ -120,8 +120,18 @@ fn retire(agent: &Agent, run: &Elevation) {
         // By nothing could it be found.
         _ => return sessions.remove_elevation(run.root),
     };
-    // The oldest is kept: what started, or got rights to give, since then is looked for.
-    let known = sessions.elevations().iter().find(|known| known.leaves_as(&retired));
+    // The oldest of a login is kept: what started, or got rights to give, since then is looked for. Of logins that nobody follows, and so nobody
+    // will forget, one is kept in all.
+    let is_followed = |run: &Elevation| sessions.sessions().iter().any(|it| it.audit_session == run.audit_session);
+    let says_it = |known: &&Elevation| {
+        let strangers = || !is_followed(known) && !is_followed(&retired);
+        known.leaves_as(&retired)
+            || (known.is_of_who_logged_in()
+                && retired.is_of_who_logged_in()
+                && known.leaves_elsewhere_as(&retired)
+                && strangers())
+    };
+    let known = sessions.elevations().iter().find(says_it);
     match known.map(|known| (known.root, known.opened_us)) {
         Some((_, opened_us)) if opened_us <= retired.opened_us => sessions.remove_elevation(run.root),
         younger => {
@@ -319,10 +329,16 @@ fn forget(agent: &Agent, ending: &Ending) {
 fn forget_session(agent: &Agent, session: &Session) {
     let mut sessions = agent.sessions.borrow_mut();
     sessions.remove_session(session.leader);
-    // Nothing of its runs of sudo is left, either, but for what their person may start elsewhere.
+    // Nothing of its runs of sudo is left, either, but for what their person may start elsewhere: for that the oldest run serves.
     let of_it = |run: &Elevation| session.audit_session.is_some() && run.audit_session == session.audit_session;
-    let gone = |run: &&Elevation| run.gone && of_it(run) && !run.is_of_who_logged_in();
-    let gone: Vec<ProcessId> = sessions.elevations().iter().filter(gone).map(|run| run.root).collect();
-    gone.into_iter().for_each(|root| sessions.remove_elevation(root));
+    let gone: Vec<&Elevation> = sessions.elevations().iter().filter(|run| run.gone && of_it(run)).collect();
+    let is_told_by_older = |run: &Elevation| {
+        let age = |run: &Elevation| (run.opened_us, run.root.pid);
+        let mut others = sessions.elevations().iter().filter(|other| age(other) < age(run));
+        others.any(|other| other.is_of_who_logged_in() && other.leaves_elsewhere_as(run))
+    };
+    let useless = gone.into_iter().filter(|run| !run.is_of_who_logged_in() || is_told_by_older(run));
+    let useless: Vec<ProcessId> = useless.map(|run| run.root).collect();
+    useless.into_iter().for_each(|root| sessions.remove_elevation(root));
     agent.departing.borrow_mut().insert(session.user.clone());
 }

@@ -170,6 +170,11 @@ pub(super) fn number(pid: i32, file: &str) -> io::Result<Option<u32>> {
 }
 
 impl ProcessId {
+    /// The process that has this PID now; none where there is none.
+    pub fn of(pid: i32) -> Option<Self> {
+        Stat::read(pid).ok().flatten().map(|stat| stat.id)
+    }
+
     /// Whether it still runs. Where that can't be told, it is taken to.
     pub fn lives(self) -> bool {
         match Stat::read(self.pid) {

@@ -107,11 +107,14 @@ impl Elevation {
             || same(self.audit_session, other.audit_session)
     }
 
-    /// Whether `other` says the same of what may be left: where, whose, and until when.
+    /// Whether `other` says the same of what may be left in a login: where, whose, and until when.
     pub fn leaves_as(&self, other: &Self) -> bool {
-        let whole_person = self.is_of_who_logged_in() && other.is_of_who_logged_in();
+        self.audit_session == other.audit_session && self.leaves_elsewhere_as(other)
+    }
+
+    /// Whether `other` says the same of what may be left in other logins than their own.
+    pub fn leaves_elsewhere_as(&self, other: &Self) -> bool {
         self.gone
-            && (whole_person || self.audit_session == other.audit_session)
             && (&self.user, self.uid, &self.service, &self.pinned)
                 == (&other.user, other.uid, &other.service, &other.pinned)
     }

@@ -98,6 +98,11 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
     if !peer.is_root() {
         return Err(ErrorReply::not_permitted("only root is answered here"));
     }
+    if !peer.is_still_root() {
+        return Err(ErrorReply::not_permitted(
+            "the process of root's that connected has ended, or is not root's any more",
+        ));
+    }
     if let Some(answer) = service::answer(call) {
         return answer.map(Answer::Json);
     }

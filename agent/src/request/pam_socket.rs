@@ -47,7 +47,7 @@ impl PamSocket {
 
 fn take(stream: UnixStream, agent: &Rc<Agent>) {
     let Ok(credentials) = getsockopt(&stream, PeerCredentials) else { return };
-    let peer = Peer { pid: credentials.pid(), uid: credentials.uid(), groups: Vec::new() };
+    let peer = Peer::new(credentials.pid(), credentials.uid());
     let mut buffer = [0; 4096];
     let length = recv(stream.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap_or(0);
     let message = buffer.get(..length).unwrap_or_default();

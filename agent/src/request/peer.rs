@@ -1,6 +1,6 @@
 //! Who is at the other end of a socket, by the kernel's word (unix(7), `SO_PEERCRED`).
 
-use crate::enforce::processes;
+use crate::enforce::processes::{self, Process, ProcessId};
 use crate::user_database::{self, Unanswered, ask};
 use nix::unistd::{Group, Uid, User};
 use std::path::PathBuf;
@@ -17,12 +17,26 @@ pub struct Peer {
     pub uid: u32,
     /// Its groups' ids.
     pub groups: Vec<u32>,
+    /// That very process; none where it was gone by then.
+    process: Option<ProcessId>,
 }
 
 impl Peer {
+    /// Who connects now.
+    pub fn new(pid: i32, uid: u32) -> Self {
+        Self { pid, uid, groups: Vec::new(), process: ProcessId::of(pid) }
+    }
+
     /// Whether it may change what this host grants.
     pub fn is_root(&self) -> bool {
         self.uid == 0
+    }
+
+    /// Whether what root connected is root's still: a connection can be handed to somebody else, or kept by whoever became somebody else, and then
+    /// outlives the run of sudo that it was made in.
+    pub fn is_still_root(&self) -> bool {
+        let process = Process::read(self.pid).ok().flatten();
+        self.is_root() && process.is_some_and(|it| Some(it.id) == self.process && it.credentials.euid() == 0)
     }
 
     /// The real user id of the process: sudo and su keep that of whoever invoked them while they ask. None where it can't be told.

@@ -78,7 +78,7 @@ pub fn start(listener: UnixListener) -> io::Result<Desk> {
 /// Takes a connection, or hangs up where it is one too many: that costs next to nothing.
 fn take(stream: UnixStream, hall: &Rc<Hall>) -> Option<()> {
     let credentials = getsockopt(&stream, PeerCredentials).ok()?;
-    let peer = Peer { pid: credentials.pid(), uid: credentials.uid(), groups: Vec::new() };
+    let peer = Peer::new(credentials.pid(), credentials.uid());
     let bounds = if peer.is_root() {
         None
     } else {

@@ -14,6 +14,9 @@ on_every_release! {
     programs_of_the_persons_own_with_rights_of_the_hosts_own_live_on,
     what_root_left_on_disk_ends_in_the_persons_other_logins,
     what_moves_to_another_runs_group_ends_with_its_own_run,
+    what_leaves_for_a_group_of_the_hosts_ends_in_each_of_the_persons_logins,
+    a_namespace_of_the_persons_that_root_gave_everything_ends_with_sudo,
+    a_connection_that_root_left_behind_is_root_no_more,
     many_runs_of_sudo_leave_nothing_to_remember,
 }
 
@@ -250,6 +253,99 @@ fn what_moves_to_another_runs_group_ends_with_its_own_run(release: Release) {
     assert!(inside >= 4, "sudo, what it runs, and two that moved there: {inside}");
     end_with(&host, &sudo, &moved);
     assert!(runs(&host, "/usr/bin/sleep 881"), "what another grant covers goes on");
+    login.kill();
+}
+
+fn what_leaves_for_a_group_of_the_hosts_ends_in_each_of_the_persons_logins(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 16s --sudo --command ALL");
+    host.drop_in();
+    let away = "setsid -f";
+    let moved = "echo $$ > /sys/fs/cgroup/elsewhere/cgroup.procs; exec setsid -f";
+    host.ok("mkdir /sys/fs/cgroup/elsewhere");
+    host.write(
+        "/tmp/scope",
+        format!("exec systemd-run --quiet --scope sh -c '{away} sleep 891 </dev/null >/dev/null 2>&1'\n"),
+    );
+    host.write("/tmp/group", format!("{moved} sleep 892 </dev/null >/dev/null 2>&1\n"));
+    let keep = "cp /usr/bin/perl /usr/local/bin/planted && chmod 4755 /usr/local/bin/planted";
+    host.write(
+        "/tmp/later.pl",
+        format!("$< = $> = 0; exec 'sh', '-c', '{moved} sleep 893 </dev/null >/dev/null 2>&1';\n"),
+    );
+    let mut first = host.ssh_stay("alice", "-T");
+    first.send("sudo -n true; sleep 1000\n");
+    host.ssh("alice", "sudo -n sh /tmp/scope").expect_ok("in a second login");
+    host.ssh("alice", "sudo -n sh /tmp/group").expect_ok("in a third one");
+    host.ssh("alice", &format!("sudo -n sh -c '{keep}'")).expect_ok("in a fourth one");
+    // In a login that ran no sudo.
+    let mut later = host.ssh_stay("alice", "-T");
+    later.send("planted -U /tmp/later.pl; echo left; sleep 1000\n");
+    wait_for("a login that used what was left", SOON, || later.stdout().contains("left").then_some(()));
+    let left = ["sleep 891", "sleep 892", "sleep 893"];
+    wait_for_start(&host, &left);
+    assert!(host.processes().iter().filter(|it| it.cgroup.ends_with("/elsewhere")).count() >= 2);
+    end_with(&host, &sudo, &left);
+    first.kill();
+    later.kill();
+}
+
+fn a_namespace_of_the_persons_that_root_gave_everything_ends_with_sudo(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 14s --sudo --command ALL");
+    host.drop_in();
+    // unshare(CLONE_NEWUSER), before anything runs as root.
+    host.write(
+        "/tmp/namespace.pl",
+        "syscall(272, 0x10000000) == 0 or die $!; open my $file, '>', \"/tmp/ns-$ARGV[0]\" or die; print $file $$; close $file;\n\
+         select undef, undef, undef, 0.1 until -e '/tmp/mapped'; $< = $> = 0 if $ARGV[1]; exec 'sleep', $ARGV[0];\n",
+    );
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send(
+        "perl /tmp/namespace.pl 841 root & perl /tmp/namespace.pl 842 & unshare --user --map-root-user sleep 843 &\n",
+    );
+    wait_for("the namespaces", SOON, || (host.has("/tmp/ns-841") && host.has("/tmp/ns-842")).then_some(()));
+    let all = "for p in $(cat /tmp/ns-841) $(cat /tmp/ns-842); do for m in uid gid; do echo 0 0 4294967295 >/proc/$p/${m}_map; done; done; \
+               touch /tmp/mapped";
+    host.write("/tmp/map", format!("{all}\n"));
+    host.ssh("alice", "sudo -n sh /tmp/map").expect_ok("root writes their maps");
+    wait_for_start(&host, &["sleep 841", "sleep 842", "sleep 843"]);
+    end_with(&host, &sudo, &["sleep 841", "sleep 842"]);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(runs(&host, "sleep 843"), "a namespace of her own");
+    login.kill();
+}
+
+fn a_connection_that_root_left_behind_is_root_no_more(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 5m --sudo --command ALL");
+    host.drop_in();
+    // It leaves the run and all of root's rights, and keeps a connection that root made.
+    host.write(
+        "/tmp/kept.pl",
+        "use IO::Socket::UNIX; use POSIX;\n\
+         my $s = IO::Socket::UNIX->new(Peer => '/run/curfew/io.curfew.Agent') or die;\n\
+         open my $g, '>', \"/sys/fs/cgroup$ARGV[0]/cgroup.procs\" or die; print $g $$; close $g;\n\
+         exit if fork; setsid; $( = 1001; $) = '1001 1001'; POSIX::setuid(1001);\n\
+         open STDOUT, '>', '/tmp/answer'; $| = 1; open STDERR, '>&', STDOUT; open STDIN, '<', '/dev/null';\n\
+         for (1 .. 600) { select undef, undef, undef, 0.1; last if -e '/tmp/now' }\n\
+         syswrite $s, qq({\"method\":\"io.curfew.Agent.Grant\",\"parameters\":{\"user\":\"alice\",\"seconds\":600,\"login\":{},\"sudo\":{\"commands\":[\"ALL\"],\"run_as\":[\"root\"]},\"reason\":\"kept\"}}\\0);\n\
+         sysread $s, my $answer, 65536; print $answer, \"\\n\"; print \"over\\n\";\n",
+    );
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("sudo -n perl /tmp/kept.pl $(sed 's/^0:://' /proc/self/cgroup); echo through\n");
+    wait_for("the run to be over", SOON, || login.stdout().contains("through").then_some(()));
+    host.ok(&format!("curfew revoke {}", sudo.id));
+    host.ok("touch /tmp/now");
+    let answer = wait_for("an answer", SOON, || {
+        let answer = host.run("cat /tmp/answer").stdout;
+        answer.contains("over").then_some(answer)
+    });
+    assert!(!answer.contains("not_after") && (answer.contains("NotPermitted") || answer == "over\n"), "{answer}");
+    assert!(!host.ok("curfew status").contains("kept") && host.drop_ins().is_empty());
     login.kill();
 }
 

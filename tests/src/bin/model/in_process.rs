@@ -124,7 +124,7 @@ fn call(method: &str, parameters: &Value) -> RawCall {
 }
 
 fn root(pid: i32) -> Peer {
-    Peer { pid, uid: 0, groups: vec![0] }
+    Peer::new(pid, 0)
 }
 
 /// The model itself asks, too.
