@@ -88,6 +88,20 @@ fn a_grant_holds_for_its_sources_services_and_user_only(release: Release) {
     let _here = host.grant("alice --for 60s --login --from 127.0.0.0/8");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("ssh"), "alice");
 
+    // What would be another network, or nobody's, is no grant.
+    for (arguments, says, status) in [
+        ("--from 10.0.0.1/8", "10.0.0.0/8", 2),
+        ("--for 100w", "366d", 2),
+        ("--sudo --run-as nosuch", "no user nosuch", 1),
+    ] {
+        let length = if arguments.contains("--for") { "" } else { "--for 1h" };
+        let refused = host.run(&format!("curfew grant alice {length} {arguments} --reason x"));
+        assert!(refused.status == status && refused.stderr.contains(says), "{arguments}: {refused:#?}");
+    }
+    let twice = host.grant("alice --for 60s --sudo --command /usr/bin/id --run-as root --run-as root");
+    assert_eq!(twice.json["sudo"]["run_as"].as_array().map(Vec::len), Some(1), "{}", twice.json);
+    host.ok(&format!("curfew revoke {}", twice.id));
+
     // A sudo grant is no login, a login grant no sudo.
     let _sudo = host.grant("bob --for 60s --sudo --command ALL");
     assert_refused(&host.ssh("bob", "id"));
