@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
+use crate::enforce::exempt_list::ExemptList;
 use crate::enforce::logind::Logind;
 use crate::enforce::noninteractive::Noninteractive;
 use crate::enforce::processes::ProcessId;
@@ -101,6 +102,8 @@ pub struct Agent {
     pub fitted: Cell<Option<Option<Flavour>>>,
     /// The services that are wired, as of the last look.
     wired: Wired,
+    /// What the log was told of the exempt list.
+    exempt_list: ExemptList,
     /// What lets people in that opened since Curfew was enabled.
     pub opened: Opened,
     /// Whether, and since when, Curfew is in force.
@@ -189,6 +192,7 @@ impl Agent {
             sudo_view: SudoView::default(),
             fitted: Cell::default(),
             wired: Wired::default(),
+            exempt_list: ExemptList::default(),
             opened: Opened::default(),
             in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
             departing: RefCell::default(),
@@ -307,6 +311,7 @@ impl Agent {
     pub fn update_in_force(&self) -> bool {
         let config = self.config.borrow();
         self.wired.look(&config);
+        self.exempt_list.look();
         mark_observe(config.mode == Mode::Observe);
         let mut in_force = self.in_force.borrow_mut();
         let before = in_force.holds();

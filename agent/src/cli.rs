@@ -19,10 +19,13 @@ use crate::human;
 use crate::request::client;
 use clap::{Parser, Subcommand};
 use curfew_protocol::display;
+use curfew_protocol::exempt;
 use curfew_protocol::varlink::CallError;
+use nix::unistd::User;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -126,11 +129,16 @@ pub fn run() -> ExitCode {
 fn parsed() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-            note_json(error.render().to_string().trim_end());
+            note_json(said_of_usage(&error.render().to_string()));
             std::process::exit(error.exit_code());
         }
         error.exit()
     })
+}
+
+/// What clap says of a command line, for a field that says already that it is an error.
+fn said_of_usage(text: &str) -> &str {
+    text.strip_prefix("error: ").unwrap_or(text).trim_end()
 }
 
 /// Asks the agent what changes nothing the second time: an agent that ends meanwhile is asked again when it is back.
@@ -167,6 +175,9 @@ fn explain(error: &CallError) -> String {
         CallError::Unreachable(_) => format!("{error}. Is it running? systemctl status curfewd.socket curfewd"),
         CallError::TimedOut => format!("{error}. See what holds it up: journalctl -u curfewd"),
         CallError::Broken(_) => format!("{error}. See what ended it: journalctl -u curfewd"),
+        CallError::Refused { detail, .. } if detail.starts_with("only root may") && is_exempt() => {
+            format!("{detail}; {}", way_to_root(true))
+        }
         other => other.to_string(),
     }
 }
@@ -203,8 +214,38 @@ fn note_json(error: &str) {
     eprintln!("{}", display::json(&serde_json::json!({"error": human::localized(error)}).to_string()));
 }
 
+/// What the agent says of a parameter is said of the command line: it was used wrongly.
+fn misused(error: CliError) -> CliError {
+    match error {
+        CliError::Agent(CallError::Refused { error, detail }) if error == "org.varlink.service.InvalidParameter" => {
+            // It names the parameter of the call, and then says what is wrong.
+            let problem = detail.strip_prefix("parameter `").and_then(|rest| rest.split_once("`: "));
+            CliError::Usage(problem.map_or(detail.clone(), |(_, problem)| problem.to_owned()))
+        }
+        other => other,
+    }
+}
+
 fn only_root() -> Result<(), CliError> {
-    if is_root() { Ok(()) } else { Err(CliError::Failed("only root may do this; log in as an exempt user".into())) }
+    if is_root() {
+        Ok(())
+    } else {
+        Err(CliError::Failed(format!("only root may do this; {}", way_to_root(is_exempt()))))
+    }
+}
+
+/// What somebody may do who is not root and would have to be.
+fn way_to_root(is_exempt: bool) -> &'static str {
+    match is_exempt {
+        true => "run it with sudo, which Curfew never refuses you: sudo curfew …",
+        false => "log in as an exempt user",
+    }
+}
+
+/// Whether the list has whoever runs this. One that can't be read has nobody.
+fn is_exempt() -> bool {
+    let me = User::from_uid(nix::unistd::getuid()).ok().flatten();
+    me.is_some_and(|me| exempt::lists(Path::new(exempt::EXEMPT_LIST), &me.name).unwrap_or(false))
 }
 
 fn failed(error: impl std::fmt::Display) -> CliError {
@@ -213,4 +254,33 @@ fn failed(error: impl std::fmt::Display) -> CliError {
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_json_does_not_say_twice_that_it_is_one() {
+        let error = Cli::try_parse_from(["curfew", "nonsense", "--json"]).unwrap_err();
+        let said = error.render().to_string();
+        assert!(said_of_usage(&said).starts_with("unrecognized subcommand"), "{said}");
+    }
+
+    #[test]
+    fn an_exempt_user_is_told_to_use_sudo() {
+        assert!(way_to_root(true).contains("sudo curfew") && !way_to_root(true).contains("log in"));
+        assert!(way_to_root(false).contains("log in as an exempt user"));
+    }
+
+    #[test]
+    fn a_parameter_that_the_agent_refuses_is_a_mistake_of_the_command_line() {
+        let refused = |error: &str, detail: &str| {
+            misused(CliError::Agent(CallError::Refused { error: error.into(), detail: detail.into() }))
+        };
+        let misused = refused("org.varlink.service.InvalidParameter", "parameter `from`: --from x is no address");
+        assert!(matches!(&misused, CliError::Usage(text) if text == "--from x is no address"), "{misused:?}");
+        assert!(matches!(refused("io.curfew.Agent.Failed", "no"), CliError::Agent(_)));
+    }
 }

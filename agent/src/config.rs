@@ -7,6 +7,7 @@ pub mod edit;
 use crate::durable;
 use curfew_protocol::host_api::LONGEST_WAIT_S;
 pub use curfew_protocol::human_time::parse_duration;
+use curfew_protocol::human_time::typed_duration;
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
 use std::fs;
@@ -24,10 +25,13 @@ pub struct Config {
     /// Whether decisions are carried out.
     pub mode: Mode,
     /// PAM services in which `PAM_USER` is judged.
+    #[serde(deserialize_with = "services")]
     pub login_services: Vec<String>,
     /// PAM services in which `PAM_RUSER` is judged.
+    #[serde(deserialize_with = "services")]
     pub elevation_services: Vec<String>,
     /// PAM services that run what people left for later, such as cron: nobody's jobs run there without a live grant of theirs.
+    #[serde(deserialize_with = "services")]
     pub background_services: Vec<String>,
     /// Whether a person's lingering ends with their last grant.
     pub end_lingering: bool,
@@ -35,9 +39,10 @@ pub struct Config {
     #[serde(deserialize_with = "durations")]
     pub warn_before: Vec<Duration>,
     /// How long before the end a session's programs get HUP and TERM.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "grace")]
     pub grace: Duration,
     /// What a denial tells people to do.
+    #[serde(deserialize_with = "printable")]
     pub request_hint: String,
     /// Whether sudo asks for the person's password under a grant.
     pub sudo_password: bool,
@@ -46,10 +51,10 @@ pub struct Config {
     /// Whether the host is looked at before and after sudo, and what changed in between is audited.
     pub residue_report: bool,
     /// How long the endpoint may hold a question for changes.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "poll_wait")]
     pub poll_wait: Duration,
     /// How often an endpoint is asked that only hands out files.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "poll_interval")]
     pub poll_interval: Duration,
 }
 
@@ -117,7 +122,7 @@ pub enum ConfigError {
         /// What is wrong there, with the value.
         problem: String,
     },
-    /// A value is out of bounds.
+    /// Values that do not go together.
     #[error("{path}: {problem}")]
     Value {
         /// The file.
@@ -134,9 +139,20 @@ impl Config {
     ///
     /// [`ConfigError`] names the file, the line and the value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        match Self::load_existing(path) {
+            Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            loaded => loaded,
+        }
+    }
+
+    /// As [`Config::load`], where the file has to be there.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file, the line and the value.
+    pub fn load_existing(path: &Path) -> Result<Self, ConfigError> {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(path, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(ConfigError::Read { path: path.into(), source }),
         }
     }
@@ -171,11 +187,14 @@ impl Config {
     ///
     /// [`ConfigError`] names the file, the line and the value.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+        let wrong = |key: &str, error: &toml::de::Error| ConfigError::Parse {
             path: path.into(),
             line: error.span().map_or(1, |span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1),
-            problem: error.message().to_owned(),
-        })?;
+            problem: with_key(key, error.message()),
+        };
+        let document = toml::Deserializer::parse(text).map_err(|error| wrong("", &error))?;
+        let config: Self = serde_path_to_error::deserialize(document)
+            .map_err(|error| wrong(&error.path().to_string(), error.inner()))?;
         config.check().map_err(|problem| ConfigError::Value { path: path.into(), problem })?;
         Ok(config)
     }
@@ -191,22 +210,6 @@ impl Config {
             let lists = "login_services, elevation_services and background_services";
             return Err(format!("{twice:?} is twice in {lists}; a service can be in one of them, once"));
         }
-        if let Some(bad) = self.services().find(|name| !is_file_name(name)) {
-            return Err(format!("{bad:?} is no PAM service: name a file in /etc/pam.d"));
-        }
-        if self.request_hint.chars().any(char::is_control) {
-            return Err(format!("request_hint has a control character: {:?}", self.request_hint));
-        }
-        if self.grace > Duration::from_secs(600) {
-            return Err(format!("grace is {:?}; at most 10m", self.grace));
-        }
-        let second = Duration::from_secs(1);
-        if !(second..=Duration::from_secs(LONGEST_WAIT_S)).contains(&self.poll_wait) {
-            return Err(format!("poll_wait is {:?}; between 1s and {LONGEST_WAIT_S}s", self.poll_wait));
-        }
-        if !(second..=Duration::from_secs(3600)).contains(&self.poll_interval) {
-            return Err(format!("poll_interval is {:?}; between 1s and 1h", self.poll_interval));
-        }
         Ok(())
     }
 }
@@ -215,8 +218,50 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c))
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+/// What is wrong, with the key that it is wrong with. What names a key already needs none.
+fn with_key(key: &str, problem: &str) -> String {
+    let names_it = key.is_empty() || key == "." || problem.contains(&format!("`{key}`"));
+    if names_it { problem.to_owned() } else { format!("{key}: {problem}") }
+}
+
+/// Reads a duration within bounds, in seconds. Bounds are checked here, where the line is known.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D, least: u64, most: u64) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let duration = parse_duration(&text).map_err(serde::de::Error::custom)?;
+    let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+    if (least..=most).contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = (typed_duration(least), typed_duration(most));
+    Err(serde::de::Error::custom(format!("it is {text}; between {least} and {most}")))
+}
+
+fn grace<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    bounded(deserializer, 0, 600)
+}
+
+fn poll_wait<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    bounded(deserializer, 1, LONGEST_WAIT_S)
+}
+
+fn poll_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    bounded(deserializer, 1, 3600)
+}
+
+fn printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.chars().any(char::is_control) {
+        return Err(serde::de::Error::custom(format!("it has a control character: {text:?}")));
+    }
+    Ok(text)
+}
+
+fn services<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    if let Some(bad) = names.iter().find(|name| !is_file_name(name)) {
+        return Err(serde::de::Error::custom(format!("{bad:?} is no PAM service: name a file in /etc/pam.d")));
+    }
+    Ok(names)
 }
 
 fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
@@ -249,15 +294,17 @@ mod tests {
     fn a_mistake_is_named_with_its_line_and_value() {
         for (text, says) in [
             ("mode = \"observe\"\ncolour = 1\n", "agent.toml, line 2: unknown field `colour`"),
-            ("\n\nmode = \"watch\"\n", "agent.toml, line 3: unknown variant `watch`"),
+            ("\n\nmode = \"watch\"\n", "agent.toml, line 3: mode: unknown variant `watch`"),
             ("grace = \"soon\"\n", "\"soon\" is no duration"),
             ("grace = \"-5s\"\n", "\"-5s\" is no duration"),
             ("warn_before = [\"1m\", \"x\"]\n", "\"x\" is no duration"),
             ("login_services = [\"sudo\"]\n", "\"sudo\" is twice in login_services, elevation_services"),
             ("login_services = [\"../shadow\"]\n", "\"../shadow\" is no PAM service"),
-            ("grace = \"1h\"\n", "at most 10m"),
-            ("poll_wait = \"6m\"\n", "between 1s and 300s"),
-            ("poll_interval = \"0s\"\n", "between 1s and 1h"),
+            ("\ngrace = \"2h\"\n", "agent.toml, line 2: grace: it is 2h; between 0s and 10m"),
+            ("poll_wait = \"6m\"\n", "line 1: poll_wait: it is 6m; between 1s and 5m"),
+            ("poll_interval = \"0s\"\n", "line 1: poll_interval: it is 0s; between 1s and 1h"),
+            ("\nlogin_services = \"sshd\"\n", "agent.toml, line 2: login_services: invalid type"),
+            ("\nrequest_hint = \"\\u001b\"\n", "agent.toml, line 2: request_hint: it has a control character"),
             ("mode = ", "line 1"),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -28,6 +28,7 @@ mod sudoers;
 mod units;
 
 use crate::config::{self, Config};
+use crate::enforce::exempt_list::{self, Void};
 use crate::request::messages::{ShownClock, Status};
 use curfew_protocol::exempt;
 use serde::Serialize;
@@ -100,18 +101,17 @@ pub struct Host {
     /// What it believes of the clock, or why it does not say.
     pub clock: Result<ShownClock, String>,
     config: Result<Config, String>,
-    exempt: Result<Vec<String>, String>,
+    exempt: Result<Vec<String>, Void>,
 }
 
 impl Host {
     /// Reads the files; the agent was asked by the caller.
     pub fn look(status: Result<Status, String>, clock: Result<ShownClock, String>) -> Self {
-        let list = Path::new(exempt::EXEMPT_LIST);
         Self {
             status,
             clock,
             config: Config::load(Path::new(config::PATH)).map_err(|error| error.to_string()),
-            exempt: exempt::names(list).map_err(|error| format!("{}: {error}", list.display())),
+            exempt: exempt_list::names(Path::new(exempt::EXEMPT_LIST)),
         }
     }
 

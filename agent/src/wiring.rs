@@ -181,6 +181,12 @@ pub fn is_copy(text: &[u8]) -> bool {
     copy::is_untouched(text)
 }
 
+/// Whether the text of a service file has a line of ours that denies before anybody is asked for a password.
+pub fn denies_before_password(text: &[u8]) -> bool {
+    let line = marks::DENIES.as_bytes();
+    text.windows(line.len()).any(|it| it == line)
+}
+
 /// Whether the service file `path` is a copy that nobody has changed, of a file that the distribution has changed since.
 pub fn is_outdated(path: &Path) -> bool {
     ServiceFile::read(path).is_ok_and(

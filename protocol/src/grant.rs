@@ -313,6 +313,23 @@ fn root_alone() -> Vec<LoginName> {
 }
 
 impl Network {
+    /// Reads a network that a person types. What stands behind its prefix is a slip: an address that was meant alone, or another network.
+    ///
+    /// # Errors
+    ///
+    /// A sentence with the value, and with what was probably meant.
+    pub fn typed(text: &str) -> Result<Self, String> {
+        match text.parse::<IpNet>() {
+            Ok(net) if net != net.trunc() => Err(format!(
+                "{text:?} has bits set behind its /{}; write {} for the network, or {} for that address alone",
+                net.prefix_len(),
+                net.trunc(),
+                net.addr()
+            )),
+            _ => text.parse(),
+        }
+    }
+
     /// Whether `address` lies in it. An IPv4 address that came over an IPv6 socket counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
@@ -460,6 +477,17 @@ mod tests {
         let one: Network = "2001:db8::1".parse().unwrap();
         assert!(one.contains("2001:db8::1".parse().unwrap()));
         assert!(!one.contains("2001:db8::2".parse().unwrap()));
+    }
+
+    #[test]
+    fn bits_behind_the_prefix_of_a_typed_network_are_no_network() {
+        for (text, meant) in [("10.0.0.1/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32")] {
+            assert!(Network::typed(text).unwrap_err().contains(meant), "{text}");
+        }
+        for text in ["10.0.0.0/8", "10.0.0.1", "10.0.0.1/32", "0.0.0.0/0", "2001:db8::1"] {
+            assert!(Network::typed(text).is_ok(), "{text}");
+        }
+        assert!(Network::typed("nonsense").unwrap_err().contains("no network"));
     }
 
     proptest::proptest! {

@@ -2,9 +2,10 @@
 
 use super::{AccessPath, Kind, Standing, Survey, is_judged};
 use crate::config::Config;
-use crate::wiring::{PAM_FOLDER, VENDOR_FOLDER};
+use crate::wiring::{PAM_FOLDER, VENDOR_FOLDER, is_wired};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 /// Services by which nobody who is not root gets a shell or root: those for every service, passwords, mail, printing, databases; root's own runuser;
 /// each person's service manager; jobs (see background_services).
@@ -100,10 +101,22 @@ pub(super) fn look(config: &Config, survey: &mut Survey) {
         names.extend(entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_service(name)));
     }
     let judged: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_judged(config, name)).collect();
-    let covered = format!("PAM asks Curfew in {}", judged.join(" "));
-    survey.paths.push(AccessPath::covered(Kind::PamServices, "services", covered));
+    let is_asked = |name: &str| is_wired(Path::new(PAM_FOLDER), name).unwrap_or(false);
+    survey.paths.push(AccessPath::covered(Kind::PamServices, "services", covered(&judged, is_asked)));
     for name in names.iter().filter(|name| !is_judged(config, name)) {
         survey.paths.extend(unjudged(name));
+    }
+}
+
+/// Where PAM asks Curfew, and where it is to: not before `curfew enable`.
+fn covered(judged: &[&str], is_asked: impl Fn(&str) -> bool) -> String {
+    let (asked, others): (Vec<&str>, Vec<&str>) = judged.iter().partition(|name| is_asked(name));
+    let asks = format!("PAM asks Curfew in {}", asked.join(" "));
+    let is_to = format!("PAM is to ask Curfew in {}, and does so once `curfew enable` has wired it", others.join(" "));
+    match (asked.is_empty(), others.is_empty()) {
+        (_, true) => asks,
+        (true, false) => is_to,
+        (false, false) => format!("{asks}; {is_to}"),
     }
 }
 
@@ -164,6 +177,14 @@ mod tests {
         ] {
             assert_eq!(unjudged(name).map(|path| path.standing), standing, "{name}");
         }
+    }
+
+    #[test]
+    fn where_pam_does_not_ask_us_yet_is_not_told_as_if_it_did() {
+        let told = |wired: &[&str]| covered(&["login", "sshd"], |name| wired.contains(&name));
+        assert_eq!(told(&["login", "sshd"]), "PAM asks Curfew in login sshd");
+        assert!(told(&[]).starts_with("PAM is to ask Curfew in login sshd,"), "{}", told(&[]));
+        assert!(told(&["sshd"]).starts_with("PAM asks Curfew in sshd; PAM is to ask Curfew in login,"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::Parser;
 use curfew::config::{self, Config};
 use curfew::daemon::{self, Sockets};
 use curfew::{log, sweep};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The Curfew agent: holds this host's grants, answers PAM, ends what a grant had opened.
@@ -19,9 +19,9 @@ struct Arguments {
     /// Read the configuration, say whether it can be used, and end.
     #[arg(long)]
     check_config: bool,
-    /// The configuration to check.
-    #[arg(long, default_value = config::PATH, requires = "check_config")]
-    config: PathBuf,
+    /// The configuration to check; /etc/curfew/agent.toml if left out.
+    #[arg(long, value_name = "FILE", requires = "check_config")]
+    config: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let sockets = Sockets::from_systemd();
     let arguments = Arguments::parse();
     if arguments.check_config {
-        return check_config(&arguments.config);
+        return check_config(arguments.config.as_deref());
     }
     log::to_journal();
     match if arguments.sweep { sweep::run() } else { sockets.and_then(daemon::run) } {
@@ -42,10 +42,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn check_config(path: &std::path::Path) -> ExitCode {
-    match Config::load(path) {
-        Ok(_) => {
+/// The usual file may be missing: everything is at its default then. One that somebody names is to be there.
+fn check_config(named: Option<&Path>) -> ExitCode {
+    let path = named.unwrap_or(Path::new(config::PATH));
+    let checked = if named.is_some() { Config::load_existing(path) } else { Config::load(path) };
+    match checked {
+        Ok(_) if path.exists() => {
             println!("{}: good", path.display());
+            ExitCode::SUCCESS
+        }
+        Ok(_) => {
+            println!("{}: not there, so everything is at its default", path.display());
             ExitCode::SUCCESS
         }
         Err(error) => {

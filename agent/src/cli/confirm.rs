@@ -10,7 +10,7 @@ use serde_json::json;
 /// Keep what `curfew enable` did, from a login that began after it. Root alone.
 ///
 /// Without it, everything is undone when the time of `curfew enable --confirm` is over. The agent has to answer: without one, nobody but exempt
-/// users could log in.
+/// users could log in. A login over a connection that is shared with an earlier one (ssh's ControlMaster) is none that began after it: ssh -S none.
 #[derive(Args, Debug)]
 pub struct Confirm {}
 

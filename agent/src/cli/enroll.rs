@@ -1,6 +1,7 @@
 //! `curfew enroll`, `leave`, `rotate-key` and `sync`: this host and its central endpoint.
 
 use super::{CliError, Outcome, order_patiently, print};
+use crate::endpoint::identity::Place;
 use crate::endpoint::tls;
 use crate::request::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
 use clap::Args;
@@ -26,6 +27,7 @@ const LONGEST_FILE: u64 = 64 * 1024;
 #[derive(Args, Debug)]
 pub struct Enroll {
     /// The endpoint's address, such as https://curfew.example.org:8443.
+    #[arg(value_parser = parse_url)]
     url: String,
     /// The file with the one-use token; - for standard input.
     #[arg(long, value_name = "FILE", required_unless_present = "files")]
@@ -72,7 +74,7 @@ impl Enroll {
                 order_patiently("EnrollStatic", StaticOrder { url, host, keys, ca, replace }, PATIENCE)?
             }
             (_, _, Some(token)) => {
-                let token = read(&token)?.trim().to_owned();
+                let token = read("--token-file", &token)?.trim().to_owned();
                 order_patiently("Enroll", EnrollOrder { url, token, ca, name: self.name, replace }, PATIENCE)?
             }
             _ => return Err(CliError::Usage("give --token-file, or --static with --host and --keys".into())),
@@ -116,18 +118,23 @@ impl Sync {
     }
 }
 
+/// An address that can be an endpoint's. The agent, which follows it, judges by itself.
+fn parse_url(text: &str) -> Result<String, String> {
+    Place::parse(text, None).map(|_| text.to_owned())
+}
+
 /// Reads certificates of authorities.
 fn authorities(path: &Path) -> Result<String, CliError> {
-    let pem = read(path)?;
+    let pem = read("--ca", path)?;
     match tls::authorities(&pem) {
         Ok(_) => Ok(pem),
-        Err(error) => Err(CliError::Failed(format!("{}: {error}", path.display()))),
+        Err(error) => Err(CliError::Failed(format!("--ca {}: {error}", path.display()))),
     }
 }
 
-/// Reads a file whole; `-` is standard input.
-fn read(path: &Path) -> Result<String, CliError> {
-    let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+/// Reads the file that an option names whole; `-` is standard input.
+fn read(option: &str, path: &Path) -> Result<String, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("{option} {}: {error}", path.display()));
     let mut text = String::new();
     let length = if path == Path::new("-") {
         std::io::stdin().lock().take(LONGEST_FILE + 1).read_to_string(&mut text)
@@ -135,9 +142,10 @@ fn read(path: &Path) -> Result<String, CliError> {
         File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_string(&mut text))
     };
     match length.map_err(failed)? {
-        length if length as u64 > LONGEST_FILE => {
-            Err(CliError::Failed(format!("{}: longer than {LONGEST_FILE} bytes, which is the most", path.display())))
-        }
+        length if length as u64 > LONGEST_FILE => Err(CliError::Failed(format!(
+            "{option} {}: longer than {LONGEST_FILE} bytes, which is the most",
+            path.display()
+        ))),
         _ => Ok(text),
     }
 }
@@ -148,13 +156,30 @@ fn keys_in(path: &Path) -> Result<Vec<PublicKey>, CliError> {
     struct KeySet {
         keys: Vec<PublicKey>,
     }
-    let text = read(path)?;
+    let text = read("--keys", path)?;
     let listed = text.trim_start().starts_with('[');
     let keys =
         if listed { serde_json::from_str(&text) } else { serde_json::from_str(&text).map(|KeySet { keys }| keys) };
-    let keys = keys.map_err(|error| CliError::Failed(format!("{}: no set of keys: {error}", path.display())))?;
+    let keys = keys.map_err(|error| CliError::Failed(format!("--keys {}: no set of keys: {error}", path.display())))?;
     if keys.is_empty() {
-        return Err(CliError::Failed(format!("{}: there is no key in it", path.display())));
+        return Err(CliError::Failed(format!("--keys {}: there is no key in it", path.display())));
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Cli;
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_argument_that_it_is_wrong_with() {
+        let error = Cli::try_parse_from(["curfew", "enroll", "http://e", "--token-file", "t"]).unwrap_err();
+        let text = error.to_string();
+        assert!(error.exit_code() == 2 && text.contains("<URL>") && text.contains("not https"), "{text}");
+        let missing = read("--token-file", Path::new("/nonexistent/token")).unwrap_err().to_string();
+        assert!(missing.starts_with("--token-file /nonexistent/token: No such file"), "{missing}");
+    }
 }

@@ -1,11 +1,12 @@
 //! `curfew grant`: a local grant, made by root on the host itself.
 
 use super::{CliError, Outcome, note, order, print};
-use crate::config::parse_duration;
 use crate::human;
-use crate::request::messages::{GrantOrder, Granted};
+use crate::request::messages::{GrantOrder, Granted, LONGEST_GRANT};
 use clap::Args;
-use curfew_protocol::grant::{Command, LoginAccess, LoginName, Network, SudoAccess, Text};
+use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text};
+use curfew_protocol::human_time::{parse_duration, typed_duration};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Grant somebody access from now on, for a time. Root alone.
@@ -15,8 +16,8 @@ use std::time::Duration;
 pub struct GrantCommand {
     /// The login name on this host.
     user: LoginName,
-    /// How long: 90s, 30m, 1h30m, 8h, 1d, 1w.
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    /// How long: 90s, 30m, 1h30m, 8h, 1d, 1w; a year (366d) at most.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_length)]
     length: Duration,
     /// Let them log in.
     #[arg(long)]
@@ -34,7 +35,7 @@ pub struct GrantCommand {
     #[arg(long, value_name = "USER", requires = "sudo")]
     run_as: Vec<LoginName>,
     /// A network to log in from, such as 10.0.0.0/8. Can be given again.
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = Network::typed)]
     from: Vec<Network>,
     /// Why, for the audit.
     #[arg(long, value_name = "TEXT")]
@@ -42,6 +43,15 @@ pub struct GrantCommand {
     /// The ticket behind it.
     #[arg(long, value_name = "TICKET")]
     ticket: Option<Text>,
+}
+
+/// What is printed as JSON: the grant, with what keeps it from having an effect, where something does.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    grant: &'a Grant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_in_force: Option<&'a str>,
 }
 
 impl GrantCommand {
@@ -58,10 +68,11 @@ impl GrantCommand {
         let (user, reason, ticket) = (self.user, self.reason, self.ticket);
         let wanted =
             GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket, unchecked: self.unchecked };
-        let Granted { grant, no_sudo_yet, warnings } = order("Grant", &wanted)?;
-        print(json, &grant, || format!("{}\n", grant.id))?;
+        let Granted { grant, no_sudo_yet, warnings, not_in_force } = order("Grant", &wanted)?;
+        print(json, &Printed { grant: &grant, not_in_force: not_in_force.as_deref() }, || format!("{}\n", grant.id))?;
         if !json {
             note(format_args!("{} until {}", grant.user, human::time(grant.window.not_after())));
+            not_in_force.iter().for_each(|why| note(format_args!("warning: {why}")));
         }
         for warning in warnings {
             note(format_args!("warning: {warning}"));
@@ -70,5 +81,45 @@ impl GrantCommand {
             note(format_args!("the grant holds, but sudo does not work by it yet: {why}. See `curfew status`."));
         }
         Ok(Outcome::Yes)
+    }
+}
+
+/// A duration that a grant can have.
+fn parse_length(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    if length < Duration::from_secs(1) || length > LONGEST_GRANT {
+        return Err(format!("a grant holds for 1s at least and {} at most", typed_duration(LONGEST_GRANT)));
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Cli;
+    use clap::Parser;
+
+    fn error(arguments: &[&str]) -> clap::Error {
+        let grant = ["curfew", "grant", "alice", "--reason", "x"];
+        Cli::try_parse_from(grant.iter().chain(arguments)).unwrap_err()
+    }
+
+    #[test]
+    fn a_time_that_no_grant_has_is_named_with_its_bounds() {
+        for length in ["100w", "0s", "367d", "500ms"] {
+            let error = error(&["--for", length]);
+            let text = error.to_string();
+            assert!(text.contains("--for") && text.contains(length) && text.contains("366d"), "{text}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        for length in ["1s", "366d", "52w"] {
+            assert!(super::parse_length(length).is_ok(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_network_with_a_slip_in_it_is_told_what_was_meant() {
+        let text = error(&["--for", "1h", "--from", "10.0.0.1/8"]).to_string();
+        assert!(text.contains("10.0.0.0/8") && text.contains("--from"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use super::{CliError, Outcome, ask, print};
 use crate::clock;
 use crate::grant::State;
 use crate::human;
-use crate::request::messages::{ShownGrant, ShownSet, Status as Answer};
+use crate::request::messages::{ShownGrant, ShownSession, ShownSet, Status as Answer};
 use clap::Args;
 use curfew_protocol::grant::Text;
 use jiff::{SignedDuration, Timestamp};
@@ -37,7 +37,8 @@ fn text(status: &Answer, now: Timestamp, all: bool) -> String {
         (false, ..) => "not enabled, and nobody is refused: run `curfew enable`",
     };
     let mut text = format!("{}: Curfew is {force}.", status.host);
-    if let Some(end) = status.next_end {
+    // Nothing ends by a grant otherwise.
+    if let Some(end) = status.next_end.filter(|_| status.in_force) {
         text += &format!(" The next access ends in {}, at {}.", human::left(now, end), human::time(end));
     }
     text.push('\n');
@@ -68,13 +69,12 @@ fn text(status: &Answer, now: Timestamp, all: bool) -> String {
             .sessions
             .iter()
             .map(|it| {
-                let ends = if it.governed { "with its grant" } else { "by itself" };
                 vec![
                     it.session.clone().unwrap_or_else(|| "-".into()),
                     it.user.clone(),
                     it.service.clone(),
                     it.rhost.clone().unwrap_or_else(|| "-".into()),
-                    ends.into(),
+                    ends(it),
                 ]
             })
             .collect();
@@ -82,6 +82,18 @@ fn text(status: &Answer, now: Timestamp, all: bool) -> String {
         text += &human::table(&["SESSION", "USER", "SERVICE", "FROM", "ENDS"], &rows);
     }
     text
+}
+
+/// When a session ends, and by which grant.
+fn ends(session: &ShownSession) -> String {
+    let ShownSession { governed, exempt, not_after, grant, .. } = session;
+    match (not_after, grant) {
+        _ if *exempt => "never (exempt)".into(),
+        _ if !governed => "by itself".into(),
+        (Some(end), Some(grant)) => format!("{}, with grant {grant}", human::time(*end)),
+        // It is being ended.
+        _ => "now".into(),
+    }
 }
 
 /// The endpoint and its set in one line.
@@ -155,6 +167,33 @@ mod tests {
             "reason": "x", "requested_by": "a", "approved_by": ["b"], "state": state, "source": "local",
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_session_says_when_and_why_it_ends() {
+        let session = |more: serde_json::Value| {
+            let mut session =
+                json!({"user": "alice", "service": "sshd", "rhost": null, "session": "3", "governed": true});
+            session.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            ends(&serde_json::from_value(session).unwrap())
+        };
+        assert_eq!(session(json!({"governed": false, "exempt": true})), "never (exempt)");
+        assert_eq!(session(json!({"governed": false})), "by itself");
+        let covered = session(json!({"not_after": "2026-11-21T20:30:00Z", "grant": "g1"}));
+        assert!(covered.starts_with("2026-11-2") && covered.ends_with("with grant g1"), "{covered}");
+        assert_eq!(session(json!({})), "now");
+    }
+
+    #[test]
+    fn nothing_is_said_to_end_where_curfew_is_not_in_force() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut status: Answer = serde_json::from_value(json!({
+            "host": "h", "mode": "enforce", "in_force": false, "grants": [], "next_end": now, "set": null, "problems": [], "sessions": [],
+        }))
+        .unwrap();
+        assert!(!text(&status, now, false).contains("ends in"));
+        status.in_force = true;
+        assert!(text(&status, now, false).contains("The next access ends in"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `curfew why`: the decision about a login or an elevation, and what is behind it.
 
-use super::{CliError, Outcome, ask, print};
+use super::{CliError, Outcome, ask, misused, print};
 use crate::clock;
 use crate::human;
-use crate::request::messages::{WhyAnswer, WhyQuestion};
+use crate::request::messages::{WhyAnswer, WhyQuestion, address};
 use clap::Args;
+use curfew_protocol::human_time::parse_coming;
 use jiff::Timestamp;
 
 /// Say whether somebody would be permitted, by which grant, and what would change that.
@@ -17,10 +18,10 @@ pub struct Why {
     /// The PAM service: sshd, sudo, su, …
     service: String,
     /// The address that a login comes from.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     from: Option<String>,
-    /// The time to judge by, such as 2026-11-21T20:30:00Z; now if left out.
-    #[arg(long, value_name = "TIME")]
+    /// The time to judge by: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or a wait such as 2h or 1d; now if left out.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
     /// The command that sudo would run, with its arguments.
     #[arg(long, value_name = "CMD")]
@@ -31,10 +32,23 @@ impl Why {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
         let Self { user, service, from, at, command } = self;
         let question = WhyQuestion { user, service, from, at, command };
-        let answer: WhyAnswer = ask("Why", &question)?;
+        // Nothing was decided then, which is no denial.
+        let answer: WhyAnswer = ask("Why", &question).map_err(misused)?;
         print(json, &answer, || text(&question, &answer))?;
         Ok(if answer.verdict == "permit" { Outcome::Yes } else { Outcome::No })
     }
+}
+
+/// An address, with the zone of a link-local one.
+fn parse_address(text: &str) -> Result<String, String> {
+    match address(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("{text:?} is no address; write it like 192.0.2.7 or 2001:db8::1")),
+    }
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    parse_coming(text, Timestamp::now())
 }
 
 fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
@@ -53,5 +67,38 @@ fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
             let (deny, may) = if answer.enforced { ("deny", "may not") } else { ("would deny", "might not") };
             format!("{deny} ({code}): {user} {may} use {service}: {explanation}. {next}\n")
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Cli;
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn what_is_no_address_or_time_is_no_question() {
+        for (option, value, says) in [
+            ("--from", "nonsense", "no address"),
+            ("--from", "10.0.0.0/8", "no address"),
+            ("--from", "", "no address"),
+            ("--at", "nonsense", "no time; write it like"),
+        ] {
+            let error = Cli::try_parse_from(["curfew", "why", "alice", "sshd", option, value]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(says) && error.to_string().contains(option), "{error}");
+        }
+        for address in ["192.0.2.7", "2001:db8::1", "fe80::1%eth0"] {
+            assert_eq!(parse_address(address).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn a_time_to_judge_by_is_read_as_the_audits_and_a_duration_counts_forward() {
+        let now = Timestamp::now();
+        let in_two_hours = parse_time("2h").unwrap().duration_since(now).as_mins();
+        assert!((119..=120).contains(&in_two_hours), "{in_two_hours}");
+        assert!(parse_time("2026-11-28").is_ok() && parse_time("2026-11-28T20:30:00Z").is_ok());
     }
 }

@@ -81,10 +81,7 @@ fn exempt(host: &Host) -> Check {
     let add = "add one whom you can log in as: echo NAME >> /etc/curfew/exempt";
     let names = match &host.exempt {
         Ok(names) => names,
-        Err(problem) => {
-            let mend = "chown root:root /etc/curfew/exempt && chmod 644 /etc/curfew/exempt, and see what it has";
-            return Check::fail("exempt", format!("{problem}; nobody is exempt"), mend);
-        }
+        Err(void) => return Check::fail("exempt", void.problem.as_str(), void.fix.as_str()),
     };
     let is_user = |name: &&String| User::from_name(name).ok().flatten().is_some();
     let (known, unknown): (Vec<&String>, Vec<&String>) = names.iter().partition(is_user);
@@ -160,7 +157,7 @@ fn confirmation() -> Option<Check> {
         Ok(Some(waits)) => Some(Check::warn(
             "confirmation",
             format!("`curfew enable` is undone at {} unless it is confirmed", human::time(waits.until)),
-            "log in anew, and run there: curfew confirm",
+            "log in anew, not over a shared connection (ssh -S none), and run there: curfew confirm",
         )),
         Err(error) => Some(Check::fail("confirmation", error.to_string(), format!("look at {}", unconfirmed::PATH))),
     }
@@ -171,8 +168,9 @@ fn confirmation() -> Option<Check> {
 mod tests {
     use super::super::Finding;
     use super::*;
+    use crate::enforce::exempt_list::Void;
 
-    fn host(exempt: Result<Vec<String>, String>) -> Host {
+    fn host(exempt: Result<Vec<String>, Void>) -> Host {
         let none = || Err("the agent is away".to_owned());
         Host { status: none(), clock: Err("the agent is away".into()), config: Ok(Default::default()), exempt }
     }
@@ -189,7 +187,9 @@ mod tests {
             let names = names.into_iter().map(str::to_owned).collect();
             assert_eq!(exempt(&host(Ok(names))).result, finding);
         }
-        assert_eq!(exempt(&host(Err("mode".into()))).result, Finding::Fail);
+        let void = Void { problem: "nobody is exempt".into(), fix: "echo NAME >> x".into() };
+        let check = exempt(&host(Err(void)));
+        assert_eq!((check.result, check.mend.as_deref()), (Finding::Fail, Some("echo NAME >> x")));
     }
 
     #[test]

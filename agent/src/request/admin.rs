@@ -4,39 +4,40 @@ use super::anybody::Question;
 use super::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use super::endpoint;
 use super::messages::{
-    AcceptClock, AuditPage, GrantOrder, Granted, Revoke, Revoked, ShownClock, ShownGrant, ShownSession, Status,
-    WhyAnswer, WhyQuestion,
+    AcceptClock, AuditPage, GrantOrder, Granted, LONGEST_GRANT, Revoke, Revoked, ShownClock, ShownGrant, ShownSession,
+    Status, WhyAnswer, WhyQuestion,
 };
 use super::pam::runs_anything;
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
-use super::{rehearsed, service, wording};
+use super::{no_effect, peer, rehearsed, service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
 use crate::enforce::accounts;
+use crate::enforce::exempt_list;
 use crate::enforce::reconcile::settle;
+use crate::enforce::sessions::{Session, Standing};
 use crate::enforce::sudo_command::written;
 use crate::enforce::{sudo_view, sudoers};
 use crate::grant::local::{SetAside, StoreError};
 use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State, cut_off};
+use crate::user_database;
 use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
 use curfew_protocol::audit::{Event, Field};
 use curfew_protocol::exempt;
-use curfew_protocol::grant::{Grant, Text, Window};
-use jiff::{SignedDuration, Timestamp};
+use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text, Window};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// How many records of the audit one answer carries.
 const RECORDS_A_PAGE: usize = 500;
-
-/// The longest local grant.
-const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// What root alone may ask, as the others are told.
 const ROOTS_ALONE: [(&str, &str); 11] = [
@@ -113,11 +114,10 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         }
         "io.curfew.Agent.Why" => {
             let question: WhyQuestion = parameters(call)?;
-            if accounts::has_to_be_asked(agent, &question.user) {
-                // Without an answer, it is judged by what is known.
-                drop(accounts::look_up(agent, &question.user).await);
-            }
-            why(agent, &question).map(Answer::Why)
+            // Without an answer, it is judged by what is known.
+            let is_missing = accounts::has_to_be_asked(agent, &question.user)
+                && accounts::look_up(agent, &question.user).await == Ok(None);
+            why(agent, &question, is_missing).map(Answer::Why)
         }
         "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|granted| json!(granted).into()),
         "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).await.map(|revoked| json!(revoked).into()),
@@ -159,7 +159,7 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
 pub fn answer_anybody(agent: &Agent, question: &Question) -> Result<Answer, ErrorReply> {
     match question {
         Question::Status { user } => Ok(Answer::Status(Box::new(status(agent, &Visible::Of(user))))),
-        Question::Why(question) => why(agent, question).map(Answer::Why),
+        Question::Why(question) => why(agent, question, false).map(Answer::Why),
         Question::Clock => Ok(json!(clock(agent)).into()),
     }
 }
@@ -204,14 +204,31 @@ fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
             Visible::Of(_) => Vec::new(),
         },
         sessions: open
-            .map(|session| ShownSession {
-                user: session.user.clone(),
-                service: session.service.clone(),
-                rhost: session.rhost.clone(),
-                session: session.logind_id.clone(),
-                governed: agent.governs(&session.service, session.opened_us),
+            .map(|session| {
+                let governed = !session.exempt && agent.governs(&session.service, session.opened_us);
+                let standing = governed.then(|| session.standing(grants.of(&session.user), now));
+                show_session(session, standing)
             })
             .collect(),
+    }
+}
+
+/// `standing`: where it stands with its grants, if it ends with one.
+fn show_session(session: &Session, standing: Option<Standing>) -> ShownSession {
+    let governed = standing.is_some();
+    let (grant, not_after) = match standing {
+        Some(Standing::Covered { grant, until }) => (Some(grant), Some(until)),
+        Some(Standing::Over { .. }) | None => (None, None),
+    };
+    ShownSession {
+        user: session.user.clone(),
+        service: session.service.clone(),
+        rhost: session.rhost.clone(),
+        session: session.logind_id.clone(),
+        governed,
+        exempt: session.exempt,
+        grant,
+        not_after,
     }
 }
 
@@ -260,6 +277,7 @@ fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     let open = open.into_iter().map(|service| doors::tell(&service));
     config
         .into_iter()
+        .chain(exempt_list::problem())
         .chain(open)
         .chain(agent.opened.problems())
         .chain(clock)
@@ -269,7 +287,8 @@ fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
         .collect()
 }
 
-fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
+/// `is_missing`: the user database has no such user.
+fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
     let judged = agent.grants.borrow().judged_name(&question.user).to_owned();
     let config = agent.config.borrow();
     let elevates = config.elevation_services.contains(&question.service);
@@ -277,6 +296,9 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
         let known = config.services().map(String::as_str).collect::<Vec<_>>().join(" ");
         let problem = format!("{:?} is not judged on this host; these are: {known}", question.service);
         return Err(ErrorReply::bad_parameter("service", &problem));
+    }
+    if let Some((option, problem)) = question.contradiction(elevates, &config.login_services) {
+        return Err(ErrorReply::bad_parameter(option, &problem));
     }
     let (path, arguments) = match &question.command {
         Some(command) => command.split_once(' ').unwrap_or((command, "")),
@@ -313,15 +335,14 @@ fn why(agent: &Agent, question: &WhyQuestion) -> Result<WhyAnswer, ErrorReply> {
             explain(&request, &grants.of(&judged).iter().map(then).collect::<Vec<_>>(), at, agent.bars(at))
         }
     };
-    answer.enforced = agent.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
-    if answer.verdict == "deny" && !answer.enforced {
-        answer.explanation += if agent.is_asked_about(&question.service) {
-            "; this host only observes, so it is not denied"
-        } else {
-            "; Curfew is not enabled for this service here, so nobody is denied (root: curfew enable)"
-        };
+    if is_missing {
+        answer = no_effect::of_nobody(answer, &question.user);
     }
-    Ok(answer)
+    answer.enforced = agent.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
+    Ok(match answer.enforced {
+        true => answer,
+        false => no_effect::unenforced(answer, agent.is_asked_about(&question.service)),
+    })
 }
 
 fn exempt_answer(user: &str) -> WhyAnswer {
@@ -370,6 +391,9 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
         }
         Err(problem) => return Err(ErrorReply::failed(&format!("user {} can't be looked up: {problem}", order.user))),
     }
+    for name in order.sudo.iter().flat_map(|sudo| &sudo.run_as) {
+        check_run_as(name).await?;
+    }
     let commands = order.sudo.as_ref().map(|sudo| sudo.commands.clone()).unwrap_or_default();
     let Findings { problems, mut warnings } = program_check::examine(commands).await;
     if !problems.is_empty() && !order.unchecked {
@@ -394,8 +418,25 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
         agent.sudo_view.settled(grant.user.as_str()).await;
         no_sudo_yet = agent.sudo_view.problem(grant.id.as_str());
     }
+    warnings.extend(no_effect::for_exempt(agent, &grant));
     warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));
-    Ok(Granted { grant, no_sudo_yet, warnings })
+    Ok(Granted { grant, no_sudo_yet, warnings, not_in_force: no_effect::of_every_grant(agent) })
+}
+
+/// Whoever makes a user of that name later would not be whom the grant means.
+async fn check_run_as(name: &LoginName) -> Result<(), ErrorReply> {
+    // For a local account, root above all, no directory has to answer.
+    if user_database::local(0, name.as_str()).is_some() {
+        return Ok(());
+    }
+    match peer::home(name.as_str()).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(ErrorReply::bad_parameter(
+            "run_as",
+            &format!("there is no user {name} on this host to run commands as"),
+        )),
+        Err(problem) => Err(ErrorReply::failed(&format!("user {name} can't be looked up: {problem}"))),
+    }
 }
 
 fn refused_commands(problems: &[String]) -> String {
@@ -407,11 +448,13 @@ fn refused_commands(problems: &[String]) -> String {
 
 /// Makes a grant of an order; the same checks as for any other grant.
 fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, ErrorReply> {
-    let length = i64::try_from(order.seconds).ok().map(SignedDuration::from_secs);
-    let Some(length) = length.filter(|&it| it > SignedDuration::ZERO && it <= LONGEST_GRANT) else {
+    let length = Duration::from_secs(order.seconds);
+    if length.is_zero() || length > LONGEST_GRANT {
         let problem = format!("{} s; a grant holds for a second at least and a year at most", order.seconds);
         return Err(ErrorReply::bad_parameter("seconds", &problem));
-    };
+    }
+    let login = order.login.map(|it| LoginAccess { services: once_each(it.services), from: once_each(it.from) });
+    let sudo = order.sudo.map(|it| SudoAccess { run_as: once_each(it.run_as), commands: once_each(it.commands) });
     // Whole seconds, as people and sudoers write them; never less than was asked for.
     let whole = |mode| now.round(jiff::TimestampRound::new().smallest(jiff::Unit::Second).mode(mode)).unwrap_or(now);
     let (begin, end) = (whole(jiff::RoundMode::Floor), whole(jiff::RoundMode::Ceil));
@@ -427,14 +470,24 @@ fn compose(order: GrantOrder, person: &str, now: Timestamp) -> Result<Grant, Err
         "user": order.user,
         "not_before": window.not_before(),
         "not_after": window.not_after(),
-        "login": order.login,
-        "sudo": order.sudo,
+        "login": login,
+        "sudo": sudo,
         "reason": order.reason,
         "ticket": order.ticket,
         "requested_by": person,
         "approved_by": [person],
     });
     Grant::from_value(&grant).map_err(|error| ErrorReply::bad_parameter("grant", &error.to_string()))
+}
+
+/// A list without what it has already.
+fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    items.into_iter().fold(Vec::new(), |mut kept, item| {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+        kept
+    })
 }
 
 async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
@@ -480,4 +533,34 @@ pub fn audit_page(query: &query::Query) -> Result<Answer, ErrorReply> {
     let more = records.len() > RECORDS_A_PAGE;
     records.truncate(RECORDS_A_PAGE);
     Ok(Answer::Audit(AuditPage { records, more }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_twice_is_granted_once() {
+        let order: GrantOrder = serde_json::from_value(json!({
+            "user": "alice", "seconds": 60, "reason": "x", "login": {"from": ["10.0.0.0/8", "10.0.0.0/8"]},
+            "sudo": {"run_as": ["root", "bob", "root"], "commands": ["ALL", "ALL"]},
+        }))
+        .unwrap();
+        let grant = compose(order, "root", Timestamp::UNIX_EPOCH).unwrap();
+        let (login, sudo) = (grant.login.unwrap(), grant.sudo.unwrap());
+        assert_eq!((login.from.len(), sudo.commands.len()), (1, 1));
+        assert_eq!(sudo.run_as.iter().map(LoginName::as_str).collect::<Vec<_>>(), ["root", "bob"]);
+    }
+
+    #[test]
+    fn a_time_out_of_bounds_is_refused_whoever_asks() {
+        for (seconds, is_taken) in
+            [(0, false), (1, true), (366 * 86_400, true), (366 * 86_400 + 1, false), (u64::MAX, false)]
+        {
+            let order = json!({"user": "alice", "seconds": seconds, "reason": "x", "login": {}});
+            let order: GrantOrder = serde_json::from_value(order).unwrap();
+            assert_eq!(compose(order, "root", Timestamp::UNIX_EPOCH).is_ok(), is_taken, "{seconds}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ use curfew_protocol::grant_set::HostId;
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// What `io.curfew.Agent.Status` answers, and `curfew status --json` prints.
 #[derive(Debug, Deserialize, Serialize)]
@@ -143,8 +145,17 @@ pub struct ShownSession {
     pub rhost: Option<String>,
     /// logind's id.
     pub session: Option<String>,
-    /// Whether it ends with its grant; not what was open before Curfew was in force.
+    /// Whether it ends with its grant; not what was open before Curfew was in force, nor what an exempt user opened.
     pub governed: bool,
+    /// Whether an exempt user opened it: it is never ended.
+    #[serde(default)]
+    pub exempt: bool,
+    /// The grant that covers it longest, where it ends with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// When its access ends, as far as the grants say now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
 }
 
 /// What `io.curfew.Agent.Why` is asked.
@@ -164,6 +175,28 @@ pub struct WhyQuestion {
     /// The command that sudo would run.
     #[serde(default)]
     pub command: Option<String>,
+}
+
+impl WhyQuestion {
+    /// What was asked that means nothing for such a service, by its parameter: it is not left out in silence.
+    pub fn contradiction(&self, elevates: bool, login_services: &[String]) -> Option<(&'static str, String)> {
+        let Self { service, .. } = self;
+        let is_login = login_services.contains(service);
+        if let Some(from) = self.from.as_ref().filter(|_| !is_login) {
+            let logins = login_services.join(" ");
+            return Some(("from", format!("--from {from}: {service} is no login; logins are: {logins}")));
+        }
+        if let Some(from) = self.from.as_ref().filter(|from| address(from).is_none()) {
+            return Some(("from", format!("--from {from:?} is no address")));
+        }
+        let command = self.command.as_ref().filter(|_| !elevates)?;
+        Some(("command", format!("--command {command:?}: {service} runs no command as somebody else, as sudo does")))
+    }
+}
+
+/// The address that a text stands for; the zone of a link-local one is none of it.
+pub fn address(text: &str) -> Option<IpAddr> {
+    text.split('%').next()?.parse().ok()
 }
 
 /// What it answers, and `curfew why --json` prints.
@@ -188,6 +221,9 @@ pub struct WhyAnswer {
     #[serde(default)]
     pub next: String,
 }
+
+/// The longest local grant.
+pub const LONGEST_GRANT: Duration = Duration::from_secs(366 * 86_400);
 
 /// What `io.curfew.Agent.Grant` is asked.
 #[derive(Debug, Deserialize, Serialize)]
@@ -235,9 +271,12 @@ pub struct Granted {
     /// Why sudo does not work by it yet, where it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_sudo_yet: Option<String>,
-    /// What its commands give beside what their names say, and what was taken unchecked.
+    /// What its commands give beside what their names say, what was taken unchecked, and that an exempt user needs none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Why nothing opens or ends by it as yet: Curfew is not enabled, or only observes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_in_force: Option<String>,
 }
 
 /// What `io.curfew.Agent.Revoke` is asked.
@@ -297,4 +336,29 @@ pub struct AuditPage {
     pub records: Vec<Record>,
     /// Whether there are more behind the last.
     pub more: bool,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_nothing_for_a_service_is_said() {
+        let logins = ["sshd".to_owned(), "login".to_owned()];
+        for (service, elevates, from, command, says) in [
+            ("sudo", true, Some("10.0.0.1"), None, Some("sudo is no login")),
+            ("cron", false, Some("10.0.0.1"), None, Some("cron is no login")),
+            ("sshd", false, Some("nonsense"), None, Some("no address")),
+            ("sshd", false, None, Some("/usr/bin/id"), Some("sshd runs no command")),
+            ("sshd", false, Some("fe80::1%eth0"), None, None),
+            ("sudo", true, None, Some("/usr/bin/id"), None),
+        ] {
+            let (from, command) = (from.map(str::to_owned), command.map(str::to_owned));
+            let question = WhyQuestion { user: "alice".into(), service: service.into(), from, at: None, command };
+            let said = question.contradiction(elevates, &logins).map(|(_, problem)| problem);
+            assert_eq!(said.is_some(), says.is_some(), "{question:?}: {said:?}");
+            assert!(said.unwrap_or_default().contains(says.unwrap_or_default()), "{question:?}");
+        }
+    }
 }

@@ -31,6 +31,9 @@ pub const UNCOVERED: &str =
 /// What changes a permit.
 pub const AFTER_A_PERMIT: &str = "Then it is denied, unless a new grant comes; a revocation denies it at once.";
 
+/// What changes a denial of somebody whom the host does not have.
+pub const WITHOUT_A_USER: &str = "Only a user of that name, and then a grant, changes that.";
+
 /// What would change a denial next, in one sentence.
 pub fn what_changes(reason: ReasonCode, nearest: Option<&HeldGrant>, opens: Option<Timestamp>) -> String {
     if opens.is_some() {

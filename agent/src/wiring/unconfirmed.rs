@@ -71,7 +71,7 @@ pub enum UnconfirmedError {
     /// The caller is in no login that came after the change.
     #[error(
         "this shell is of no login that PAM asked Curfew about after the change, so it does not show that one can log in now; \
-         log in to this host anew, over ssh, and confirm there"
+         log in to this host anew, over ssh and not over a shared connection (ssh -S none), and confirm there"
     )]
     NoNewLogin,
     /// /proc can't be read.

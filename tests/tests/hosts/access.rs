@@ -88,6 +88,20 @@ fn a_grant_holds_for_its_sources_services_and_user_only(release: Release) {
     let _here = host.grant("alice --for 60s --login --from 127.0.0.0/8");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("ssh"), "alice");
 
+    // What would be another network, or nobody's, is no grant.
+    for (arguments, says, status) in [
+        ("--from 10.0.0.1/8", "10.0.0.0/8", 2),
+        ("--for 100w", "366d", 2),
+        ("--sudo --run-as nosuch", "no user nosuch", 1),
+    ] {
+        let length = if arguments.contains("--for") { "" } else { "--for 1h" };
+        let refused = host.run(&format!("curfew grant alice {length} {arguments} --reason x"));
+        assert!(refused.status == status && refused.stderr.contains(says), "{arguments}: {refused:#?}");
+    }
+    let twice = host.grant("alice --for 60s --sudo --command /usr/bin/id --run-as root --run-as root");
+    assert_eq!(twice.json["sudo"]["run_as"].as_array().map(Vec::len), Some(1), "{}", twice.json);
+    host.ok(&format!("curfew revoke {}", twice.id));
+
     // A sudo grant is no login, a login grant no sudo.
     let _sudo = host.grant("bob --for 60s --sudo --command ALL");
     assert_refused(&host.ssh("bob", "id"));
@@ -127,6 +141,19 @@ fn status_and_why_tell_what_holds_and_what_comes_next(release: Release) {
     assert_eq!(status["grants"][0]["source"], "local");
     assert_eq!(status["next_end"].as_str().and_then(|end| end.parse().ok()), Some(grant.not_after));
 
+    // Each session says when it ends, and by which grant; an exempt user's never does.
+    let (_alices, _ops) = (host.login("alice"), host.login("ops"));
+    let sessions = wait_for("both sessions", SOON, || {
+        let sessions = host.status()["sessions"].as_array().cloned().unwrap_or_default();
+        (sessions.len() >= 2).then_some(sessions)
+    });
+    let of = |user: &str| sessions.iter().find(|it| it["user"] == user).cloned().expect(user);
+    assert_eq!((&of("ops")["governed"], &of("ops")["exempt"]), (&false.into(), &true.into()), "{sessions:?}");
+    assert_eq!((&of("alice")["governed"], &of("alice")["grant"]), (&true.into(), &grant.id.as_str().into()));
+    assert_eq!(of("alice")["not_after"], status["next_end"]);
+    let shown = host.ok("curfew status");
+    assert!(shown.contains("never (exempt)") && shown.contains(&format!("with grant {}", grant.id)), "{shown}");
+
     // People see their own, and ask about themselves.
     assert!(host.run_as("alice", "curfew status").expect_ok("status").contains(&grant.id));
     assert!(!host.run_as("bob", "curfew status --json").expect_ok("status").contains(&grant.id));
@@ -136,6 +163,12 @@ fn status_and_why_tell_what_holds_and_what_comes_next(release: Release) {
     let own = host.run_as("alice", "curfew grant alice --for 1h --sudo --command ALL --reason mine");
     assert!(!own.success() && own.stderr.contains("root"), "{own:#?}");
     assert_eq!(host.status()["grants"].as_array().map(Vec::len), Some(1));
+
+    // Who is exempt can become root.
+    let ops = host.run_as("ops", "curfew grant alice --for 1h --reason x");
+    assert!(!ops.success() && ops.stderr.contains("sudo curfew"), "{ops:#?}");
+    let exempt = host.run("curfew grant ops --for 1h --reason x");
+    assert!(exempt.success() && exempt.stderr.contains("ops is exempt"), "{exempt:#?}");
 }
 
 fn of_two_overlapping_grants_the_first_to_end_changes_nothing(release: Release) {
@@ -178,6 +211,23 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     let shown = text("curfew status");
     assert!(shown.contains("login from 192.0.2.0/24; sudo: /usr/bin/id -u") && shown.contains(&first.id), "{shown}");
     assert!(text("curfew why bob sshd").contains("Only a new grant changes that"));
+    let of_nobody = text("curfew why nosuch sshd");
+    assert!(of_nobody.contains("there is no user nosuch") && !of_nobody.contains("Only a new grant"), "{of_nobody}");
+    assert!(
+        text("curfew why alice sshd --at 1h").starts_with("permit")
+            && text("curfew why alice sshd --at 2h").starts_with("deny")
+    );
+    // What means nothing is no question, and no denial either.
+    for misused in [
+        "alice sshd --from nonsense",
+        "alice sudo --from 192.0.2.7",
+        "alice sshd --command /usr/bin/id",
+        "alice sshd --at nonsense",
+        "alice nosuch",
+    ] {
+        let output = host.run(&format!("curfew why {misused}"));
+        assert!(output.status == 2 && output.stdout.is_empty() && !output.stderr.contains("parameter"), "{output:#?}");
+    }
 
     // Of one line in another zone, all is in that zone.
     let why = text("TZ=Asia/Kolkata curfew why alice sshd --at 2026-01-01T00:00:00Z");
@@ -200,5 +250,13 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     let why = text("curfew why bob sshd");
     assert!(why.starts_with("would deny (no_grant)") && why.contains("not enabled"), "{why}");
     assert_eq!(host.why("bob sshd")["enforced"], false);
+    let why = text("curfew why alice sshd");
+    assert!(why.starts_with("permit") && why.contains("not enabled") && !why.contains("Then it is denied"), "{why}");
+    assert!(!shown.contains("next access ends"), "{shown}");
+    let granted = host.run("curfew grant bob --for 1h --reason x");
+    assert!(granted.success() && granted.stderr.contains("not enabled"), "{granted:#?}");
+    assert!(host.grant("bob --for 1h").json["not_in_force"].is_string());
+    let services = text("curfew doctor --json");
+    assert!(services.contains("PAM is to ask Curfew in") && !services.contains("PAM asks Curfew in"), "{services}");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("nobody is asked"), "bob");
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 on_each_release! {
     a_healthy_host_fails_nothing,
+    a_void_exempt_list_is_told_where_people_look,
 }
 
 on_every_release! {
@@ -45,6 +46,30 @@ fn a_healthy_host_fails_nothing(release: Release) {
     wait_for("a journal that goes with the boot", SOON, volatile);
     let alice = host.run_as("alice", "curfew doctor");
     assert!(!alice.success() && alice.stderr.contains("only root"), "{alice:?}");
+    let ops = host.run_as("ops", "curfew doctor");
+    assert!(!ops.success() && ops.stderr.contains("sudo curfew"), "{ops:?}");
+}
+
+fn a_void_exempt_list_is_told_where_people_look(release: Release) {
+    let host = Host::boot(release);
+    let problems = || host.status()["problems"].to_string();
+    let told = || host.ok("journalctl --unit=curfewd --output=cat").matches("the exempt list is void").count();
+    assert!(!problems().contains("exempt") && told() == 0, "{}", problems());
+    host.ok("chmod 666 /etc/curfew/exempt");
+    assert!(problems().contains("the exempt list is void") && problems().contains("chmod 644"), "{}", problems());
+    let _look = host.grant("alice --for 1h");
+    wait_for("a word in the journal", SOON, || (told() == 1).then_some(()));
+    let _another = host.grant("alice --for 2h");
+    assert_eq!(told(), 1, "it is told once");
+    // A list that is not there is another problem, with a fix of its own.
+    host.ok("rm /etc/curfew/exempt");
+    let _look = host.grant("alice --for 3h");
+    wait_for("a word in the journal", SOON, || (told() == 2).then_some(()));
+    let report = host.run("curfew doctor").stdout;
+    assert!(report.contains("echo NAME >> /etc/curfew/exempt") && !report.contains("chown"), "{report}");
+    host.ok("echo ops >> /etc/curfew/exempt");
+    assert!(!problems().contains("exempt"), "{}", problems());
+    assert_eq!(host.ssh("ops", "id -un").expect_ok("exempt again"), "ops");
 }
 
 fn each_broken_precondition_is_found(release: Release) {

@@ -91,11 +91,9 @@ impl Plan {
             let what = if path == Path::new(config::PATH) {
                 return format!("will set mode = {:?} in {}\n", self.mode.name(), path.display());
             } else if path == Path::new(SUDOERS_INCLUDE) {
-                "new: the rules of live grants are read from /run/curfew/sudoers.d"
-            } else if wiring::is_copy(replacement.will_hold()) {
-                "copied from /usr/lib/pam.d, with our lines first and our session line last, between marks"
+                "new: the rules of live grants are read from /run/curfew/sudoers.d".to_owned()
             } else {
-                "our lines first, our session line last, between marks"
+                lines_of(replacement.will_hold())
             };
             format!("will wire {}: {what}\n", path.display())
         };
@@ -141,7 +139,7 @@ impl Done {
         };
         let next = match self.confirm_by {
             Some(until) => format!(
-                "NOT CONFIRMED: it is all undone at {}. Keep this session; log in anew, and run there: curfew confirm\n",
+                "NOT CONFIRMED: it is all undone at {}. Keep this session; log in anew, not over a shared connection (ssh -S none), and run there: curfew confirm\n",
                 human::time(until)
             ),
             None => "To take it back: curfew disable\n".into(),
@@ -151,6 +149,14 @@ impl Done {
     }
 }
 
+/// Which lines of ours a service file will have.
+fn lines_of(text: &[u8]) -> String {
+    let copied = if wiring::is_copy(text) { "copied from /usr/lib/pam.d, with " } else { "" };
+    // An elevation is denied before anybody is asked for a password, too.
+    let first = if wiring::denies_before_password(text) { "our account and auth lines" } else { "our account line" };
+    format!("{copied}{first} first and our session line last, between marks")
+}
+
 /// What undoes it may write in `/etc` alone.
 fn stays_in_etc(file: &Path) -> bool {
     !file.exists() || file.canonicalize().is_ok_and(|file| file.starts_with("/etc"))
@@ -158,4 +164,17 @@ fn stays_in_etc(file: &Path) -> bool {
 
 fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_are_told_that_each_file_gets() {
+        let (elevation, login) =
+            [Kind::Elevation, Kind::Login].map(|kind| lines_of(&wiring::marks::wired(b"", kind))).into();
+        assert!(elevation.contains("account and auth lines first"), "{elevation}");
+        assert!(login.starts_with("our account line first and our session line last"), "{login}");
+    }
 }
