@@ -3,7 +3,10 @@
 //! A record is a line of JSON in the spool and a set of native fields in journald(8). Both come from the two tables here:
 //! [`Event`] and [`Field`].
 
+mod access;
+
 use crate::display;
+use access::given;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,6 +201,16 @@ fields! {
     Unchecked "unchecked" "CURFEW_UNCHECKED"
     /// Whether the endpoint has what was dropped: yes, no or unknown.
     Shipped "shipped" "CURFEW_SHIPPED"
+    /// The login services that a grant opens, each, or `any`; none where it opens no login.
+    LoginServices "login_services" "CURFEW_LOGIN_SERVICES"
+    /// The networks that a grant lets people log in from, or `anywhere`.
+    LoginFrom "login_from" "CURFEW_LOGIN_FROM"
+    /// The commands that a grant lets sudo run, each shortened where it is long, or `ALL`; none where it gives no sudo.
+    SudoCommands "sudo_commands" "CURFEW_SUDO_COMMANDS"
+    /// The users that a grant lets sudo run them as.
+    SudoRunAs "sudo_run_as" "CURFEW_SUDO_RUN_AS"
+    /// Who did it: the person behind root's shell, by the name of their login.
+    Actor "actor" "CURFEW_ACTOR"
 }
 
 /// One line of the audit.
@@ -341,10 +354,13 @@ fn sentence(entry: &Entry) -> String {
             says(" and ", Field::Outcome, "")
         ),
         Event::GrantReceived => {
-            format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, ""))
+            let source = says(" from the source ", Field::Source, "");
+            format!("Grant {id} for {user} was received{source}: it gives {}{until}{approved}{reason}.", given(entry))
         }
         Event::GrantRefused => format!("Grant {id} was refused{reason}."),
-        Event::GrantStarted => format!("Grant {id} for {user} began and holds{until}{approved}{reason}."),
+        Event::GrantStarted => {
+            format!("Grant {id} for {user} began: it gives {}{until}{approved}{reason}.", given(entry))
+        }
         Event::AccountChanged => format!("Grant {id} for {user} was looked at, since the account changed{reason}."),
         Event::GrantEnded => format!("Grant {id} for {user} ended{}.", says(": ", Field::End, "")),
         Event::LoginPermitted => format!("{user} was permitted to log in{service}{from}{grant}{approved}."),
@@ -364,12 +380,16 @@ fn sentence(entry: &Entry) -> String {
         Event::SetRefused => format!("A set of grants was refused{reason}."),
         Event::LocalGranted => {
             format!(
-                "{} granted {user} access{until}{reason}{}.",
+                "{} granted {user} {}{until}{reason}{}.",
                 text(Field::ApprovedBy).unwrap_or_else(|| "root".into()),
+                given(entry),
                 says(", with unchecked commands (", Field::Unchecked, ")")
             )
         }
-        Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),
+        Event::LocalRevoked => match text(Field::Actor) {
+            Some(actor) => format!("{actor} revoked grant {id} for {user}{reason}."),
+            None => format!("Grant {id} for {user} was revoked{reason}."),
+        },
         Event::SyncFailed => format!("The endpoint can't be followed{reason}."),
         Event::SyncRecovered => "The endpoint can be followed again.".into(),
         Event::ClockStepped => format!("The clock changed{reason}."),
@@ -429,6 +449,18 @@ mod tests {
             assert!(record.message.ends_with("…`."), "{}", record.message);
             assert_eq!(record.entry.text(Field::Command).unwrap(), command);
         }
+    }
+
+    #[test]
+    fn the_sentence_of_a_revocation_names_who_revoked_and_not_who_approved() {
+        let entry = Entry::new(Event::LocalRevoked).with(Field::Grant, "G").with(Field::User, "alice");
+        let entry = entry.with(Field::ApprovedBy, vec!["bob"]).with(Field::Actor, "carol");
+        let says = |entry: &Entry| entry.clone().into_record(1, Timestamp::UNIX_EPOCH).message;
+        assert_eq!(says(&entry), "carol revoked grant G for alice.");
+        assert_eq!(
+            says(&entry.with(Field::Reason, "no longer needed")),
+            "carol revoked grant G for alice: no longer needed."
+        );
     }
 
     #[test]
