@@ -340,13 +340,14 @@ fn sentence(entry: &Entry) -> String {
     let killed = says(", killing ", Field::Killed, "");
     let command = text(Field::Command).map_or(String::new(), |it| format!(" to run `{}`", shortened(&it)));
     let would = if text(Field::Outcome).as_deref() == Some("would_deny") { "would have been" } else { "was" };
+    let done = says(" (", Field::Outcome, &format!("{}{reason})", says(" by ", Field::Actor, "")));
     let id = text(Field::Grant).unwrap_or_else(|| "without an id".into());
     match entry.event {
         Event::AgentStarted => format!("The agent started{}.", says(" in mode ", Field::Mode, "")),
         Event::AgentStopped => "The agent stopped.".into(),
         Event::WiringChanged => match text(Field::Service) {
-            Some(services) => format!("PAM asks Curfew in {services}{}.", says(", in mode ", Field::Mode, "")),
-            None => "PAM does not ask Curfew any more: nobody is refused.".into(),
+            Some(services) => format!("PAM asks Curfew in {services}{}{done}.", says(", in mode ", Field::Mode, "")),
+            None => format!("PAM does not ask Curfew any more: nobody is refused{done}."),
         },
         Event::WiringRehearsed => format!(
             "The wiring was tried{}{}{reason}.",
@@ -460,6 +461,20 @@ mod tests {
         assert_eq!(
             says(&entry.with(Field::Reason, "no longer needed")),
             "carol revoked grant G for alice: no longer needed."
+        );
+    }
+
+    #[test]
+    fn the_sentence_of_the_wiring_says_who_changed_it_and_why() {
+        let wired = Entry::new(Event::WiringChanged).with(Field::Service, "sshd sudo").with(Field::Mode, "enforce");
+        let says = |entry: Entry| entry.into_record(1, Timestamp::UNIX_EPOCH).message;
+        assert_eq!(says(wired.clone()), "PAM asks Curfew in sshd sudo, in mode enforce.");
+        let enabled = wired.with(Field::Outcome, "enabled").with(Field::Actor, "carol");
+        assert_eq!(says(enabled), "PAM asks Curfew in sshd sudo, in mode enforce (enabled by carol).");
+        let undone = Entry::new(Event::WiringChanged).with(Field::Outcome, "undone");
+        assert_eq!(
+            says(undone.with(Field::Reason, "nobody confirmed it in time")),
+            "PAM does not ask Curfew any more: nobody is refused (undone: nobody confirmed it in time)."
         );
     }
 

@@ -11,7 +11,7 @@ use super::pam::runs_anything;
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
-use super::{rehearsed, service, wording};
+use super::{confirmed, rehearsed, service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
@@ -39,13 +39,14 @@ const RECORDS_A_PAGE: usize = 500;
 const LONGEST_GRANT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// What root alone may ask, as the others are told.
-const ROOTS_ALONE: [(&str, &str); 11] = [
+const ROOTS_ALONE: [(&str, &str); 12] = [
     ("Grant", "grant"),
     ("Revoke", "revoke"),
     ("Reload", "read the configuration again"),
     ("AcceptClock", "take the clock as right"),
     ("Reconcile", "have the agent look"),
     ("Rehearsed", "say what a rehearsal came to"),
+    ("Confirmed", "say that the wiring is confirmed"),
     ("Enroll", endpoint::WHAT),
     ("EnrollStatic", endpoint::WHAT),
     ("Leave", endpoint::WHAT),
@@ -134,6 +135,11 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         }
         "io.curfew.Agent.Rehearsed" => {
             rehearsed::note(agent, peer, &parameters(call)?);
+            Ok(json!({}).into())
+        }
+        "io.curfew.Agent.Confirmed" => {
+            let Nothing {} = parameters(call)?;
+            confirmed::note(agent, peer).await;
             Ok(json!({}).into())
         }
         method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),

@@ -78,7 +78,10 @@ fn the_journal_and_the_spool_tell_the_same_story_without_a_gap(release: Release)
     let granted = spool.iter().find(|it| it["event"] == "local.granted" && it["grant"] == revoked["grant"]);
     let granted = granted.expect("the grant that was revoked");
     assert_eq!((&granted["login_services"][0], &granted["sudo_commands"]), (&"any".into(), &serde_json::Value::Null));
-    assert!(granted["message"].as_str().is_some_and(|it| it.starts_with("root granted carol login until")), "{granted}");
+    assert!(
+        granted["message"].as_str().is_some_and(|it| it.starts_with("root granted carol login until")),
+        "{granted}"
+    );
     let story: Vec<_> = spool.iter().filter(|record| record["grant"] == grant.id.as_str()).collect();
     assert!(story.len() >= 6, "{story:#?}");
 
