@@ -282,7 +282,10 @@ fn residue(entry: &Entry) -> String {
     let mut shown: Vec<String> = all.iter().take(RESIDUE_IN_SENTENCE).map(as_text).collect();
     match all.len().saturating_sub(RESIDUE_IN_SENTENCE) {
         0 => {}
-        more => shown.push(format!("and {more} more, see CURFEW_RESIDUE")),
+        more => {
+            let grant = entry.text(Field::Grant).map_or(String::new(), |id| format!(" --grant {id}"));
+            shown.push(format!("and {more} more: curfew audit{grant} --json"));
+        }
     }
     shown.join(", ")
 }
@@ -436,7 +439,11 @@ mod tests {
         let says = "While grant g1 of alice gave sudo, these changed: added linger 0, added linger 1.";
         assert_eq!(record(2).message, says);
         let many = record(60);
-        assert!(many.message.ends_with("added linger 9, and 50 more, see CURFEW_RESIDUE."), "{}", many.message);
+        assert!(
+            many.message.ends_with("added linger 9, and 50 more: curfew audit --grant g1 --json."),
+            "{}",
+            many.message
+        );
         assert!(many.entry.text(Field::Residue).unwrap().ends_with("added linger 59"));
     }
 
