@@ -4,6 +4,7 @@
 //! [`Event`] and [`Field`].
 
 mod access;
+mod ending;
 
 use crate::display;
 use access::given;
@@ -371,10 +372,15 @@ fn sentence(entry: &Entry) -> String {
         Event::LoginDenied => format!("{user} {would} refused to log in{service}{from}{because}."),
         Event::SessionOpened => format!("A session of {user} opened{service}{from}{grant}{until}."),
         Event::SessionClosed => format!("A session of {user} closed{service}{grant}."),
-        Event::SessionTerminated => format!("A session of {user} was ended{because}{killed}."),
+        Event::SessionTerminated => {
+            format!("{} was ended{}{killed}.", ending::login(entry, &user), ending::since(entry))
+        }
         Event::SudoPermitted => format!("{user} was permitted{command}{grant}{approved}."),
         Event::SudoDenied => format!("{user} {would} refused{command}{because}."),
-        Event::SudoTerminated => format!("Elevated processes of {user} were ended{because}{killed}."),
+        Event::SudoTerminated => {
+            let run = text(Field::Command).map_or(String::new(), |it| format!(", of `{}`,", shortened(&it)));
+            format!("Elevated processes of {user}{run} were ended{}{killed}.", ending::since(entry))
+        }
         Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
         Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),
         Event::ExemptUsed => format!("{user}, who is exempt, passed{service}{from}."),

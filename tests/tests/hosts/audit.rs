@@ -82,6 +82,10 @@ fn the_journal_and_the_spool_tell_the_same_story_without_a_gap(release: Release)
         granted["message"].as_str().is_some_and(|it| it.starts_with("root granted carol login until")),
         "{granted}"
     );
+    let ended = spool.iter().find(|it| it["event"] == "session.terminated" && it["service"] == "sshd");
+    let message = ended.and_then(|ended| ended["message"].as_str()).unwrap_or_default();
+    assert!(message.starts_with("A session of alice over sshd from "), "{message}");
+    assert!(message.contains(" was ended, since the grant expired, killing "), "{message}");
     let story: Vec<_> = spool.iter().filter(|record| record["grant"] == grant.id.as_str()).collect();
     assert!(story.len() >= 6, "{story:#?}");
 
