@@ -4,12 +4,10 @@
 use crate::clock;
 use crate::durable;
 use crate::enforce::processes::{self, Process, ProcessId};
-use crate::request::peer;
 use crate::user_database;
 use curfew_protocol::audit::{Entry, Field};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// Where that is noted. A boot forgets it.
@@ -125,14 +123,7 @@ impl Cause {
 
 /// The name of the user `uid`, or the number: a directory that hangs holds up no change.
 fn name_of(uid: u32) -> String {
-    let local = user_database::local(2, &uid.to_string()).and_then(|line| line.into_iter().next());
-    let name = local.or_else(|| {
-        let (tell, told) = mpsc::channel();
-        // Nobody may wait any more.
-        std::thread::spawn(move || drop(tell.send(peer::name_of(uid))));
-        told.recv_timeout(PATIENCE).ok().flatten()
-    });
-    name.unwrap_or_else(|| format!("uid {uid}"))
+    user_database::name_within(uid, PATIENCE).unwrap_or_else(|| format!("uid {uid}"))
 }
 
 #[cfg(test)]
