@@ -39,7 +39,7 @@ impl Disable {
             match Unconfirmed::load().map_err(failed)? {
                 Some(unconfirmed) if unconfirmed.is_due() => {
                     // The agent hears of it when this has ended.
-                    Cause::own(Deed::Undone, Some("nobody confirmed it in time".into())).note();
+                    Cause::of_nobody(Deed::Undone, Some("nobody confirmed it in time".into())).note();
                     unconfirmed.undo()
                 }
                 waits => {
@@ -54,7 +54,7 @@ impl Disable {
             }
         } else {
             let reason = self.reason.as_ref().map(|reason| reason.as_str().to_owned());
-            noted = Some(Cause::of_root(Deed::Disabled, reason).note_for_now());
+            noted = Some(Cause::own(Deed::Disabled, reason).note_for_now());
             wiring::unwire_everything()
         };
         if problems.is_empty() {

@@ -95,7 +95,7 @@ impl Enable {
         // From here on, nothing stays half done: what is tried leaves something, too, if it is killed.
         let begun = self.begin(&plan.replacements, earlier.as_ref(), wait)?;
         let rehearsed = if self.unchecked { Ok(Vec::new()) } else { plan.rehearse(&exempt) };
-        let _noted = Cause::of_root(Deed::Enabled, None).note_for_now();
+        let _noted = Cause::own(Deed::Enabled, None).note_for_now();
         let carried_out = rehearsed.and_then(|rehearsed| {
             begun.iter().try_for_each(Unconfirmed::check_waits).map_err(failed)?;
             plan.carry_out().map(|()| rehearsed)
@@ -246,7 +246,7 @@ fn tell_of_the_trial(plan: &Plan, exempt: &[String], problems: &[String]) {
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.
 fn taken_back(replacements: &[Replacement], problems: &[String], earlier: Option<&Unconfirmed>) -> CliError {
-    Cause::of_root(Deed::Undone, Some("it was tried, and went wrong".into())).note();
+    Cause::own(Deed::Undone, Some("it was tried, and went wrong".into())).note();
     let (_, left) = replacement::undo(replacements);
     let told = ask::<_, Value>("Reload", json!({})).and_then(|_| ask::<_, Value>("Reconcile", json!({})));
     let mut text = format!("it was tried, and went wrong: {}", problems.join("\n  "));

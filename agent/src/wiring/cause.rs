@@ -69,17 +69,16 @@ impl Drop for Noted {
 }
 
 impl Cause {
-    /// What the calling process does, and the person behind it.
+    /// What the calling process does for the person behind it: whoever logged in, or root.
     pub fn own(deed: Deed, reason: Option<String>) -> Self {
-        let pid = i32::try_from(std::process::id()).unwrap_or_default();
-        let process = Process::read(pid).ok().flatten().map(|process| process.id);
-        Self { deed, actor: processes::login_uid(pid).map(name_of), reason, process, at: clock::boot_time() }
+        let login = processes::login_uid(own_pid()).map(name_of);
+        Self { actor: Some(login.unwrap_or_else(|| "root".into())), ..Self::of_nobody(deed, reason) }
     }
 
-    /// As [`own`](Self::own), where nobody logged in: then it is root who does it.
-    pub fn of_root(deed: Deed, reason: Option<String>) -> Self {
-        let own = Self::own(deed, reason);
-        Self { actor: own.actor.or_else(|| Some("root".into())), ..own }
+    /// What the calling process does by itself, as PID 1 was told to have it done.
+    pub fn of_nobody(deed: Deed, reason: Option<String>) -> Self {
+        let process = Process::read(own_pid()).ok().flatten().map(|process| process.id);
+        Self { deed, actor: None, reason, process, at: clock::boot_time() }
     }
 
     /// What `actor` did.
@@ -121,6 +120,10 @@ impl Cause {
     }
 }
 
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or_default()
+}
+
 /// The name of the user `uid`, or the number: a directory that hangs holds up no change.
 fn name_of(uid: u32) -> String {
     user_database::name_within(uid, PATIENCE).unwrap_or_else(|| format!("uid {uid}"))
@@ -129,6 +132,7 @@ fn name_of(uid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use curfew_protocol::audit::Event;
 
     #[test]
     fn a_cause_holds_while_its_process_works_and_a_minute_for_what_is_found_later() {
@@ -137,6 +141,19 @@ mod tests {
         assert!(cause.holds(true, Duration::from_secs(1000)));
         // It is of another boot.
         assert!(!cause.holds(false, Duration::from_secs(99)));
+    }
+
+    #[test]
+    fn a_record_says_what_was_done_by_whom_and_why() {
+        let told = |cause: &Cause| {
+            let entry = cause.told(Entry::new(Event::WiringChanged));
+            [Field::Outcome, Field::Actor, Field::Reason].map(|field| entry.text(field).unwrap_or_default())
+        };
+        assert_eq!(told(&Cause::of(Deed::Confirmed, "carol".into())), ["confirmed", "carol", ""]);
+        let undone = Cause::of_nobody(Deed::Undone, Some("nobody confirmed it in time".into()));
+        assert_eq!(told(&undone), ["undone", "", "nobody confirmed it in time"]);
+        assert!(undone.process.is_some_and(ProcessId::lives));
+        assert!(Cause::own(Deed::Enabled, None).actor.is_some());
     }
 
     #[test]
