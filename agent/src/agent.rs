@@ -34,6 +34,7 @@ use crate::grant::local;
 use crate::grant::{Content, State};
 use crate::request::again::Again;
 use crate::request::uncovered::Undecided;
+use crate::wiring::cause::Cause;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
@@ -320,6 +321,11 @@ impl Agent {
             tracing::error!(path = since::PATH, "since when Curfew is in force could not be written down: {error}");
         }
         !before && in_force.holds()
+    }
+
+    /// Audits what somebody did about the wiring that changed nothing.
+    pub fn tell_wiring(&self, cause: &Cause) {
+        self.audit.write(cause.told(self.wired.entry(self.mode())));
     }
 
     /// Whether PAM asks us about anything, as of the last look.

@@ -1,8 +1,9 @@
 //! The grants that this host holds, and where they come from.
 //!
 //! `held` is all of them in one list, `local` the file of the ones that root made here, `endpoint` the set that the central endpoint signed,
-//! `announced` what the audit has heard of them, `ends` when they end on the clock that nobody can set. A decision sees only [`HeldGrant`]s.
+//! `announced` what the audit has heard of them, `access` what it hears that they give, `ends` when they end on the clock that nobody can set. A decision sees only [`HeldGrant`]s.
 
+mod access;
 pub mod announced;
 pub mod cut_off;
 pub mod endpoint;
@@ -236,7 +237,11 @@ impl HeldGrant {
     pub fn entry(&self, event: Event) -> Entry {
         let grant = &self.grant;
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
-        Entry::new(event)
+        let entry = match event {
+            Event::LocalGranted | Event::GrantReceived | Event::GrantStarted => access::with(Entry::new(event), grant),
+            _ => Entry::new(event),
+        };
+        entry
             .with(Field::Grant, grant.id.as_str())
             .with(Field::User, grant.user.as_str())
             .with(Field::NotAfter, grant.window.not_after().to_string())

@@ -4,8 +4,9 @@
 //! and in all there are few: one that hangs can't be called back. When they are all in use, /etc/passwd alone is asked: whoever stands there waits
 //! for no directory.
 
+use nix::unistd::{Uid, User};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -73,6 +74,18 @@ fn one_about(about: String) -> Arc<Semaphore> {
     one
 }
 
+/// The name of the user `uid`, for a program that has nothing else to do meanwhile: a local one at once, another within `patience`.
+pub fn name_within(uid: u32, patience: Duration) -> Option<String> {
+    let local = local(2, &uid.to_string()).and_then(|line| line.into_iter().next());
+    local.or_else(|| {
+        let (tell, told) = mpsc::channel();
+        let asking = move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+        // Nobody may wait any more.
+        std::thread::spawn(move || drop(tell.send(asking())));
+        told.recv_timeout(patience).ok().flatten()
+    })
+}
+
 /// The line of /etc/passwd that has `value` as its field of the number `field`, from 0.
 pub fn local(field: usize, value: &str) -> Option<Vec<String>> {
     let text = std::fs::read(LOCAL).ok()?;
@@ -86,7 +99,6 @@ pub fn local(field: usize, value: &str) -> Option<Vec<String>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     fn block_on<T>(answer: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(answer)

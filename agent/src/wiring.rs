@@ -9,6 +9,7 @@
 //! | `lines` | a service file's lines, as PAM takes them |
 //! | `marks` | a service file's text, with our lines and without |
 //! | `copy` | copies of files that the distribution keeps elsewhere |
+//! | `cause` | whose a change is, for the audit |
 //! | `doors` | services in which PAM does not ask us |
 //! | `stack` | reads a service's rules: is our line the first to be asked? |
 //! | `session_order` | reads its session rules: is our line reached? |
@@ -17,6 +18,7 @@
 //! | `turn` | one change at a time |
 //! | `unconfirmed` | the way back that PID 1 takes, unless a new login confirms |
 
+pub mod cause;
 mod copy;
 pub mod doors;
 mod lines;

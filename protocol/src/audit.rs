@@ -3,7 +3,11 @@
 //! A record is a line of JSON in the spool and a set of native fields in journald(8). Both come from the two tables here:
 //! [`Event`] and [`Field`].
 
+mod access;
+mod ending;
+
 use crate::display;
+use access::given;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,6 +202,16 @@ fields! {
     Unchecked "unchecked" "CURFEW_UNCHECKED"
     /// Whether the endpoint has what was dropped: yes, no or unknown.
     Shipped "shipped" "CURFEW_SHIPPED"
+    /// The login services that a grant opens, each, or `any`; none where it opens no login.
+    LoginServices "login_services" "CURFEW_LOGIN_SERVICES"
+    /// The networks that a grant lets people log in from, or `anywhere`.
+    LoginFrom "login_from" "CURFEW_LOGIN_FROM"
+    /// The commands that a grant lets sudo run, each shortened where it is long, or `ALL`; none where it gives no sudo.
+    SudoCommands "sudo_commands" "CURFEW_SUDO_COMMANDS"
+    /// The users that a grant lets sudo run them as.
+    SudoRunAs "sudo_run_as" "CURFEW_SUDO_RUN_AS"
+    /// Who did it: the person behind root's shell, by the name of their login.
+    Actor "actor" "CURFEW_ACTOR"
 }
 
 /// One line of the audit.
@@ -269,7 +283,10 @@ fn residue(entry: &Entry) -> String {
     let mut shown: Vec<String> = all.iter().take(RESIDUE_IN_SENTENCE).map(as_text).collect();
     match all.len().saturating_sub(RESIDUE_IN_SENTENCE) {
         0 => {}
-        more => shown.push(format!("and {more} more, see CURFEW_RESIDUE")),
+        more => {
+            let grant = entry.text(Field::Grant).map_or(String::new(), |id| format!(" --grant {id}"));
+            shown.push(format!("and {more} more: curfew audit{grant} --json"));
+        }
     }
     shown.join(", ")
 }
@@ -327,13 +344,14 @@ fn sentence(entry: &Entry) -> String {
     let killed = says(", killing ", Field::Killed, "");
     let command = text(Field::Command).map_or(String::new(), |it| format!(" to run `{}`", shortened(&it)));
     let would = if text(Field::Outcome).as_deref() == Some("would_deny") { "would have been" } else { "was" };
+    let done = says(" (", Field::Outcome, &format!("{}{reason})", says(" by ", Field::Actor, "")));
     let id = text(Field::Grant).unwrap_or_else(|| "without an id".into());
     match entry.event {
         Event::AgentStarted => format!("The agent started{}.", says(" in mode ", Field::Mode, "")),
         Event::AgentStopped => "The agent stopped.".into(),
         Event::WiringChanged => match text(Field::Service) {
-            Some(services) => format!("PAM asks Curfew in {services}{}.", says(", in mode ", Field::Mode, "")),
-            None => "PAM does not ask Curfew any more: nobody is refused.".into(),
+            Some(services) => format!("PAM asks Curfew in {services}{}{done}.", says(", in mode ", Field::Mode, "")),
+            None => format!("PAM does not ask Curfew any more: nobody is refused{done}."),
         },
         Event::WiringRehearsed => format!(
             "The wiring was tried{}{}{reason}.",
@@ -341,20 +359,28 @@ fn sentence(entry: &Entry) -> String {
             says(" and ", Field::Outcome, "")
         ),
         Event::GrantReceived => {
-            format!("Grant {id} for {user} was received{}.", says(" from the source ", Field::Source, ""))
+            let source = says(" from the source ", Field::Source, "");
+            format!("Grant {id} for {user} was received{source}: it gives {}{until}{approved}{reason}.", given(entry))
         }
         Event::GrantRefused => format!("Grant {id} was refused{reason}."),
-        Event::GrantStarted => format!("Grant {id} for {user} began and holds{until}{approved}{reason}."),
+        Event::GrantStarted => {
+            format!("Grant {id} for {user} began: it gives {}{until}{approved}{reason}.", given(entry))
+        }
         Event::AccountChanged => format!("Grant {id} for {user} was looked at, since the account changed{reason}."),
         Event::GrantEnded => format!("Grant {id} for {user} ended{}.", says(": ", Field::End, "")),
         Event::LoginPermitted => format!("{user} was permitted to log in{service}{from}{grant}{approved}."),
         Event::LoginDenied => format!("{user} {would} refused to log in{service}{from}{because}."),
         Event::SessionOpened => format!("A session of {user} opened{service}{from}{grant}{until}."),
         Event::SessionClosed => format!("A session of {user} closed{service}{grant}."),
-        Event::SessionTerminated => format!("A session of {user} was ended{because}{killed}."),
+        Event::SessionTerminated => {
+            format!("{} was ended{}{killed}.", ending::login(entry, &user), ending::since(entry))
+        }
         Event::SudoPermitted => format!("{user} was permitted{command}{grant}{approved}."),
         Event::SudoDenied => format!("{user} {would} refused{command}{because}."),
-        Event::SudoTerminated => format!("Elevated processes of {user} were ended{because}{killed}."),
+        Event::SudoTerminated => {
+            let run = text(Field::Command).map_or(String::new(), |it| format!(", of `{}`,", shortened(&it)));
+            format!("Elevated processes of {user}{run} were ended{}{killed}.", ending::since(entry))
+        }
         Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
         Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),
         Event::ExemptUsed => format!("{user}, who is exempt, passed{service}{from}."),
@@ -364,12 +390,16 @@ fn sentence(entry: &Entry) -> String {
         Event::SetRefused => format!("A set of grants was refused{reason}."),
         Event::LocalGranted => {
             format!(
-                "{} granted {user} access{until}{reason}{}.",
+                "{} granted {user} {}{until}{reason}{}.",
                 text(Field::ApprovedBy).unwrap_or_else(|| "root".into()),
+                given(entry),
                 says(", with unchecked commands (", Field::Unchecked, ")")
             )
         }
-        Event::LocalRevoked => format!("Grant {id} for {user} was revoked{reason}."),
+        Event::LocalRevoked => match text(Field::Actor) {
+            Some(actor) => format!("{actor} revoked grant {id} for {user}{reason}."),
+            None => format!("Grant {id} for {user} was revoked{reason}."),
+        },
         Event::SyncFailed => format!("The endpoint can't be followed{reason}."),
         Event::SyncRecovered => "The endpoint can be followed again.".into(),
         Event::ClockStepped => format!("The clock changed{reason}."),
@@ -415,7 +445,11 @@ mod tests {
         let says = "While grant g1 of alice gave sudo, these changed: added linger 0, added linger 1.";
         assert_eq!(record(2).message, says);
         let many = record(60);
-        assert!(many.message.ends_with("added linger 9, and 50 more, see CURFEW_RESIDUE."), "{}", many.message);
+        assert!(
+            many.message.ends_with("added linger 9, and 50 more: curfew audit --grant g1 --json."),
+            "{}",
+            many.message
+        );
         assert!(many.entry.text(Field::Residue).unwrap().ends_with("added linger 59"));
     }
 
@@ -429,6 +463,32 @@ mod tests {
             assert!(record.message.ends_with("…`."), "{}", record.message);
             assert_eq!(record.entry.text(Field::Command).unwrap(), command);
         }
+    }
+
+    #[test]
+    fn the_sentence_of_a_revocation_names_who_revoked_and_not_who_approved() {
+        let entry = Entry::new(Event::LocalRevoked).with(Field::Grant, "G").with(Field::User, "alice");
+        let entry = entry.with(Field::ApprovedBy, vec!["bob"]).with(Field::Actor, "carol");
+        let says = |entry: &Entry| entry.clone().into_record(1, Timestamp::UNIX_EPOCH).message;
+        assert_eq!(says(&entry), "carol revoked grant G for alice.");
+        assert_eq!(
+            says(&entry.with(Field::Reason, "no longer needed")),
+            "carol revoked grant G for alice: no longer needed."
+        );
+    }
+
+    #[test]
+    fn the_sentence_of_the_wiring_says_who_changed_it_and_why() {
+        let wired = Entry::new(Event::WiringChanged).with(Field::Service, "sshd sudo").with(Field::Mode, "enforce");
+        let says = |entry: Entry| entry.into_record(1, Timestamp::UNIX_EPOCH).message;
+        assert_eq!(says(wired.clone()), "PAM asks Curfew in sshd sudo, in mode enforce.");
+        let enabled = wired.with(Field::Outcome, "enabled").with(Field::Actor, "carol");
+        assert_eq!(says(enabled), "PAM asks Curfew in sshd sudo, in mode enforce (enabled by carol).");
+        let undone = Entry::new(Event::WiringChanged).with(Field::Outcome, "undone");
+        assert_eq!(
+            says(undone.with(Field::Reason, "nobody confirmed it in time")),
+            "PAM does not ask Curfew any more: nobody is refused (undone: nobody confirmed it in time)."
+        );
     }
 
     #[test]

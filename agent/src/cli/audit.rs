@@ -92,12 +92,19 @@ fn table(records: &[Record]) -> String {
             record.entry.event.name().to_owned(),
             text(Field::User),
             text(Field::Grant),
-            text(Field::ApprovedBy),
+            approved_by(record),
+            text(Field::Actor),
             human::localized(&record.message),
         ]
     };
     let rows: Vec<Vec<String>> = records.iter().map(row).collect();
-    human::table(&["SEQ", "TIME", "EVENT", "USER", "GRANT", "APPROVED BY", "WHAT"], &rows)
+    human::table(&["SEQ", "TIME", "EVENT", "USER", "GRANT", "APPROVED BY", "DONE BY", "WHAT"], &rows)
+}
+
+/// Who approved what happened. Whoever approved a grant has no part in its revocation.
+fn approved_by(record: &Record) -> String {
+    let approved = record.entry.event != Event::LocalRevoked;
+    record.entry.text(Field::ApprovedBy).filter(|_| approved).unwrap_or_default()
 }
 
 fn csv(records: &[Record]) -> String {
@@ -135,6 +142,16 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use curfew_protocol::audit::Entry;
+
+    #[test]
+    fn the_table_says_who_revoked_and_not_who_had_approved() {
+        let entry = |event| Entry::new(event).with(Field::User, "alice").with(Field::ApprovedBy, vec!["bob"]);
+        let revoked = entry(Event::LocalRevoked).with(Field::Actor, "carol").into_record(1, Timestamp::UNIX_EPOCH);
+        let table = table(&[revoked]);
+        assert!(table.contains("DONE BY") && table.contains("carol") && !table.contains("bob"), "{table}");
+        assert_eq!(approved_by(&entry(Event::GrantStarted).into_record(1, Timestamp::UNIX_EPOCH)), "bob");
+    }
 
     #[test]
     fn a_cell_is_one_cell_and_no_formula() {

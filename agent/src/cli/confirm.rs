@@ -1,11 +1,11 @@
 //! `curfew confirm`: a login that began after `curfew enable` says that one can log in.
 
-use super::{CliError, Outcome, ask, failed, only_root, print};
+use super::{CliError, Outcome, ask, failed, note, only_root, order, print};
 use crate::request::messages::Status;
 use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::Unconfirmed;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Keep what `curfew enable` did, from a login that began after it. Root alone.
 ///
@@ -31,6 +31,9 @@ impl Confirm {
         };
         unconfirmed.check_login().map_err(failed)?;
         Unconfirmed::end().map_err(failed)?;
+        if let Err(error) = order::<_, Value>("Confirmed", json!({})) {
+            note(format_args!("the audit does not have that it was confirmed: {error}"));
+        }
         print(json, &json!({"confirmed": true, "wired": true}), || "Confirmed: it stays.\n".into())?;
         Ok(Outcome::Yes)
     }

@@ -12,6 +12,7 @@ use crate::config::{self, Config, Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
 use crate::request::messages::{self, Status};
 use crate::wiring;
+use crate::wiring::cause::{Cause, Deed};
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::replacement::{self, Replacement};
 use crate::wiring::turn::Turn;
@@ -94,6 +95,7 @@ impl Enable {
         // From here on, nothing stays half done: what is tried leaves something, too, if it is killed.
         let begun = self.begin(&plan.replacements, earlier.as_ref(), wait)?;
         let rehearsed = if self.unchecked { Ok(Vec::new()) } else { plan.rehearse(&exempt) };
+        let _noted = Cause::own(Deed::Enabled, None).note_for_now();
         let carried_out = rehearsed.and_then(|rehearsed| {
             begun.iter().try_for_each(Unconfirmed::check_waits).map_err(failed)?;
             plan.carry_out().map(|()| rehearsed)
@@ -244,8 +246,9 @@ fn tell_of_the_trial(plan: &Plan, exempt: &[String], problems: &[String]) {
 
 /// Undoes what was done. Says what was wrong, and what could not be undone.
 fn taken_back(replacements: &[Replacement], problems: &[String], earlier: Option<&Unconfirmed>) -> CliError {
+    Cause::own(Deed::Undone, Some("it was tried, and went wrong".into())).note();
     let (_, left) = replacement::undo(replacements);
-    let told = ask::<_, Value>("Reload", json!({}));
+    let told = ask::<_, Value>("Reload", json!({})).and_then(|_| ask::<_, Value>("Reconcile", json!({})));
     let mut text = format!("it was tried, and went wrong: {}", problems.join("\n  "));
     if left.is_empty() {
         text += "\neverything is as it was";

@@ -6,7 +6,6 @@ use crate::request::messages::{GrantOrder, Granted, LONGEST_GRANT};
 use clap::Args;
 use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text};
 use curfew_protocol::human_time::{parse_duration, typed_duration};
-use serde::Serialize;
 use std::time::Duration;
 
 /// Grant somebody access from now on, for a time. Root alone.
@@ -45,15 +44,6 @@ pub struct GrantCommand {
     ticket: Option<Text>,
 }
 
-/// What is printed as JSON: the grant, with what keeps it from having an effect, where something does.
-#[derive(Serialize)]
-struct Printed<'a> {
-    #[serde(flatten)]
-    grant: &'a Grant,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_in_force: Option<&'a str>,
-}
-
 impl GrantCommand {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
         let login = self.login || !self.sudo;
@@ -69,12 +59,11 @@ impl GrantCommand {
         let wanted =
             GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket, unchecked: self.unchecked };
         let Granted { grant, no_sudo_yet, warnings, not_in_force } = order("Grant", &wanted)?;
-        print(json, &Printed { grant: &grant, not_in_force: not_in_force.as_deref() }, || format!("{}\n", grant.id))?;
+        print(json, &grant, || format!("{}\n", grant.id))?;
         if !json {
             note(format_args!("{} until {}", grant.user, human::time(grant.window.not_after())));
-            not_in_force.iter().for_each(|why| note(format_args!("warning: {why}")));
         }
-        for warning in warnings {
+        for warning in not_in_force.into_iter().chain(warnings) {
             note(format_args!("warning: {warning}"));
         }
         if let Some(why) = no_sudo_yet {

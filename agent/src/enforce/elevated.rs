@@ -191,6 +191,7 @@ mod tests {
             service: "sudo".into(),
             run_as: Some("root".into()),
             command: SudoCommand::Anything,
+            typed: None,
             root: id(root),
             uid: Some(1001),
             logind_id: None,

@@ -23,6 +23,9 @@ pub struct Elevation {
     pub run_as: Option<String>,
     /// What it runs.
     pub command: SudoCommand,
+    /// The same as it was typed, for the audit.
+    #[serde(default)]
+    pub typed: Option<String>,
     /// The process of sudo or su.
     pub root: ProcessId,
     /// The invoker's id.
@@ -138,6 +141,8 @@ impl Elevation {
             .with(Field::Pid, self.root.pid)
             .with(Field::Session, self.logind_id.clone())
             .with(Field::Grant, self.grant.clone())
+            // One entry stands for all runs that are gone.
+            .with(Field::Command, self.typed.clone().filter(|_| !self.gone))
     }
 }
 
@@ -162,6 +167,7 @@ mod tests {
             service: "sudo".into(),
             run_as: Some("root".into()),
             command,
+            typed: Some("sudo sleep 9".into()),
             root: ProcessId { pid: 1, start: 1 },
             uid: None,
             logind_id: None,
@@ -192,5 +198,9 @@ mod tests {
         );
         assert!(covered(&named, 89));
         assert!(!covered(&named, 90));
+        // Its record has what was typed; what stands for all that are gone has nothing of one of them.
+        let command = |run: &Elevation| run.entry(Event::SudoTerminated).text(Field::Command);
+        assert_eq!(command(&named).as_deref(), Some("sudo sleep 9"));
+        assert_eq!(command(&Elevation { gone: true, ..named }), None);
     }
 }

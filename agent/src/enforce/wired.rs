@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::config::{Config, Mode};
+use crate::wiring::cause::Cause;
 use crate::wiring::{PAM_FOLDER, doors, is_wired};
 use curfew_protocol::audit::{Entry, Event, Field};
 use std::cell::RefCell;
@@ -41,18 +42,26 @@ impl Wired {
             .for_each(|service| tracing::error!("{}", doors::tell(service)));
     }
 
-    /// Tells the audit what is another than when it was last told. An agent that finds what the last one left (`in_force`) tells nothing.
+    /// Tells the audit what is another than when it was last told, and whose change that is, where it is noted. An agent that finds what the last one
+    /// left (`in_force`) tells nothing.
     pub fn tell(&self, audit: &Audit, mode: Mode, in_force: bool) {
         let now = (self.services.borrow().clone(), mode);
         let told = self.told.replace(Some(now.clone()));
         let changed = match told {
-            Some(told) => told != now,
+            // The mode of what is not wired does nothing.
+            Some(told) => told != now && !(told.0.is_empty() && now.0.is_empty()),
             None => in_force != (mode == Mode::Enforce && !now.0.is_empty()),
         };
         if changed {
-            let services = now.0.into_iter().collect::<Vec<_>>().join(" ");
-            audit.write(Entry::new(Event::WiringChanged).with(Field::Mode, mode.name()).with(Field::Service, services));
+            let entry = self.entry(mode);
+            audit.write(Cause::of_now().map_or(entry.clone(), |cause| cause.told(entry)));
         }
+    }
+
+    /// How it is wired, for the audit.
+    pub fn entry(&self, mode: Mode) -> Entry {
+        let services = self.services.borrow().iter().cloned().collect::<Vec<_>>().join(" ");
+        Entry::new(Event::WiringChanged).with(Field::Mode, mode.name()).with(Field::Service, services)
     }
 
     /// Whether none is.
@@ -63,5 +72,43 @@ impl Wired {
     /// Whether `service` is.
     pub fn has(&self, service: &str) -> bool {
         self.services.borrow().contains(service)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::audit::query::{self, Query};
+
+    fn told(begins: &[&str], in_force: bool, looks: &[(&[&str], Mode)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let (audit, wired) = (Audit::open(folder.path(), 0), Wired::default());
+        let set = |services: &[&str]| {
+            wired.services.replace(services.iter().map(|&service| service.to_owned()).collect());
+        };
+        set(begins);
+        wired.tell(&audit, Mode::Enforce, in_force);
+        for (services, mode) in looks {
+            set(services);
+            wired.tell(&audit, *mode, in_force);
+        }
+        let records = query::run(folder.path(), &Query::default(), usize::MAX).unwrap();
+        records.into_iter().map(|record| record.message).collect()
+    }
+
+    #[test]
+    fn what_was_never_wired_is_not_told_to_be_unwired() {
+        let (observes, off) =
+            ("PAM asks Curfew in sshd, in mode observe.", "PAM does not ask Curfew any more: nobody is refused.");
+        let first = told(
+            &[],
+            false,
+            &[(&[], Mode::Observe), (&["sshd"], Mode::Observe), (&[], Mode::Observe), (&[], Mode::Enforce)],
+        );
+        assert_eq!(first, [observes, off]);
+        // The last agent left it wired.
+        assert_eq!(told(&["sshd"], true, &[(&["sshd"], Mode::Observe), (&[], Mode::Observe)]), [observes, off]);
+        assert_eq!(told(&[], true, &[]), [off]);
     }
 }

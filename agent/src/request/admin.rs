@@ -11,7 +11,7 @@ use super::pam::runs_anything;
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
-use super::{no_effect, peer, rehearsed, service, wording};
+use super::{confirmed, no_effect, peer, rehearsed, service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
@@ -26,7 +26,7 @@ use crate::grant::{Bars, HeldGrant, Listing, Revocation, Source, State, cut_off}
 use crate::user_database;
 use crate::wiring::doors;
 use crate::wiring::unconfirmed::Unconfirmed;
-use curfew_protocol::audit::{Event, Field};
+use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text, Window};
 use jiff::Timestamp;
@@ -40,13 +40,14 @@ use std::time::Duration;
 const RECORDS_A_PAGE: usize = 500;
 
 /// What root alone may ask, as the others are told.
-const ROOTS_ALONE: [(&str, &str); 11] = [
+const ROOTS_ALONE: [(&str, &str); 12] = [
     ("Grant", "grant"),
     ("Revoke", "revoke"),
     ("Reload", "read the configuration again"),
     ("AcceptClock", "take the clock as right"),
     ("Reconcile", "have the agent look"),
     ("Rehearsed", "say what a rehearsal came to"),
+    ("Confirmed", "say that the wiring is confirmed"),
     ("Enroll", endpoint::WHAT),
     ("EnrollStatic", endpoint::WHAT),
     ("Leave", endpoint::WHAT),
@@ -139,6 +140,11 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         }
         "io.curfew.Agent.Rehearsed" => {
             rehearsed::note(agent, peer, &parameters(call)?);
+            Ok(json!({}).into())
+        }
+        "io.curfew.Agent.Confirmed" => {
+            let Nothing {} = parameters(call)?;
+            confirmed::note(agent, peer).await;
             Ok(json!({}).into())
         }
         method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),
@@ -410,7 +416,7 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     let known = agent.clock.floor(reading.boot).unwrap_or(reading.wall);
     agent.grants.borrow_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
     let held = HeldGrant::new(grant.clone(), Source::Local);
-    let granted = held.entry(Event::LocalGranted).with(Field::Pid, peer.pid);
+    let granted = held.entry(Event::LocalGranted).with(Field::Actor, person).with(Field::Pid, peer.pid);
     agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
     // Whoever reads the answer uses what was granted.
     let mut no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
@@ -491,21 +497,27 @@ fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 }
 
 async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
+    let person = peer.person_at_once().await;
     let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
         other => ErrorReply::failed(&other.to_string()),
     })?;
-    let mut entry = revoked.entry(Event::LocalRevoked);
-    entry.fields.remove(&Field::Reason);
-    let reason = order.reason.map(|reason| reason.as_str().to_owned());
-    agent.audit.write(entry.with(Field::Reason, reason).with(Field::Pid, peer.pid));
+    agent.audit.write(revocation_entry(&revoked, &person).with(Field::Pid, peer.pid));
     // Its sudo rule goes with the look, and what it had opened is struck.
     let id = revoked.grant.id.as_str();
     settle(agent, &[]).await;
     let rule_stays = sudoers::is_in_place(id).then(|| format!("its sudo rule is still in {}", sudoers::FOLDER));
     let unstored = agent.grants.borrow().unstored().map(str::to_owned);
     Ok(Revoked { grant: revoked.grant, unstored, rule_stays })
+}
+
+/// Who revoked it, and why where they said so: the reason for the grant is none for its end.
+fn revocation_entry(revoked: &HeldGrant, person: &str) -> Entry {
+    let mut entry = revoked.entry(Event::LocalRevoked).with(Field::Actor, person);
+    entry.fields.remove(&Field::Reason);
+    let reason = revoked.revoked.as_ref().and_then(|revocation| revocation.reason.as_ref());
+    entry.with(Field::Reason, reason.map(|reason| reason.as_str().to_owned()))
 }
 
 fn clock(agent: &Agent) -> ShownClock {
@@ -561,6 +573,22 @@ mod tests {
             let order = json!({"user": "alice", "seconds": seconds, "reason": "x", "login": {}});
             let order: GrantOrder = serde_json::from_value(order).unwrap();
             assert_eq!(compose(order, "root", Timestamp::UNIX_EPOCH).is_ok(), is_taken, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_is_told_of_who_revoked_and_without_the_reason_for_the_grant() {
+        let grant = Grant::from_value(&json!({
+            "id": "a", "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "reason": "INC-1", "requested_by": "alice", "approved_by": ["bob"]
+        }));
+        let mut held = HeldGrant::new(grant.unwrap(), Source::Local);
+        for reason in [None, Some("done")] {
+            let at = Timestamp::UNIX_EPOCH;
+            held.revoked = Some(Revocation { at, reason: reason.map(|reason| reason.parse().unwrap()) });
+            let entry = revocation_entry(&held, "carol");
+            assert_eq!(entry.text(Field::Actor).as_deref(), Some("carol"));
+            assert_eq!(entry.text(Field::Reason).as_deref(), reason);
         }
     }
 }

@@ -256,7 +256,8 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
             }
             let credited =
                 if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
-            let run = watch::Run { user, run_as, command, grant: grant.grant.id.as_str(), until, pinned };
+            let typed = typed(agent, peer, question);
+            let run = watch::Run { user, run_as, command, typed, grant: grant.grant.id.as_str(), until, pinned };
             if let Err(error) = watch::elevation(agent, peer, question, run) {
                 return refuse_unwatched(agent, about(Event::SudoDenied), &error);
             }

@@ -133,6 +133,8 @@ pub struct Run<'a> {
     pub run_as: &'a str,
     /// What it runs.
     pub command: SudoCommand,
+    /// The same as it was typed.
+    pub typed: Option<String>,
     /// The grant behind it.
     pub grant: &'a str,
     /// Until when it is covered.
@@ -162,6 +164,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         service: question.service.clone(),
         run_as: Some(run.run_as.to_owned()),
         command,
+        typed: run.typed,
         root: root.id,
         uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
         logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),

@@ -71,6 +71,21 @@ fn the_journal_and_the_spool_tell_the_same_story_without_a_gap(release: Release)
     ] {
         assert!(events.contains(&event), "no {event} in {events:?}");
     }
+    let revoked = spool.iter().find(|record| record["event"] == "local.revoked").expect("a revocation");
+    assert_eq!((&revoked["actor"], &revoked["reason"]), (&"root".into(), &"no longer needed".into()), "{revoked}");
+    let message = revoked["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("root revoked grant ") && message.ends_with(": no longer needed."), "{message}");
+    let granted = spool.iter().find(|it| it["event"] == "local.granted" && it["grant"] == revoked["grant"]);
+    let granted = granted.expect("the grant that was revoked");
+    assert_eq!((&granted["login_services"][0], &granted["sudo_commands"]), (&"any".into(), &serde_json::Value::Null));
+    assert!(
+        granted["message"].as_str().is_some_and(|it| it.starts_with("root granted carol login until")),
+        "{granted}"
+    );
+    let ended = spool.iter().find(|it| it["event"] == "session.terminated" && it["service"] == "sshd");
+    let message = ended.and_then(|ended| ended["message"].as_str()).unwrap_or_default();
+    assert!(message.starts_with("A session of alice over sshd from "), "{message}");
+    assert!(message.contains(" was ended, since the grant expired, killing "), "{message}");
     let story: Vec<_> = spool.iter().filter(|record| record["grant"] == grant.id.as_str()).collect();
     assert!(story.len() >= 6, "{story:#?}");
 

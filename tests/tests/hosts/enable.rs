@@ -60,12 +60,17 @@ fn it_shows_what_it_will_do_tries_it_and_says_what_it_did(release: Release) {
         (wired["mode"].as_str(), wired["service"].as_str()),
         (Some("enforce"), Some("login sshd su su-l sudo sudo-i"))
     );
+    assert_eq!((&wired["outcome"], &wired["actor"]), (&"enabled".into(), &"root".into()), "{wired}");
 
     let again = host.ok("curfew enable");
     assert!(again.contains("already so: /etc/pam.d/sshd") && !again.contains("will wire"), "{again}");
-    host.ok("curfew disable");
+    host.ok("curfew disable --reason 'INC-9 nobody gets in'");
     assert_eq!(host.wiring(), before);
-    host.audited("wiring.changed", |record| record["service"].is_null());
+    let unwired = host.audited("wiring.changed", |record| record["service"].is_null());
+    let message = "PAM does not ask Curfew any more: nobody is refused (disabled by root: INC-9 nobody gets in).";
+    assert_eq!(unwired["message"], message);
+    // Whoever changes the files by hand is nobody that Curfew knows.
+    assert!(!host.has("/run/curfew/wiring-cause.json"));
     let json: serde_json::Value = serde_json::from_str(&host.ok("curfew enable --json")).expect("one JSON object");
     assert!(
         json["changed"].as_array().is_some_and(|files| files.iter().any(|file| file == "/etc/pam.d/sshd")),
@@ -119,6 +124,8 @@ fn only_a_login_that_began_afterwards_confirms_it(release: Release) {
     host.start_agent();
 
     assert_eq!(host.ssh("root", "curfew confirm").expect_ok("a new login"), "Confirmed: it stays.");
+    let confirmed = host.audited("wiring.changed", |record| record["outcome"] == "confirmed");
+    assert_eq!((&confirmed["actor"], &confirmed["mode"]), (&"root".into(), &"enforce".into()), "{confirmed}");
     assert!(host.ssh("root", "curfew confirm").expect_ok("again").contains("Nothing waits"));
     std::thread::sleep(Duration::from_secs(26));
     assert_refused(&host.ssh("alice", "id"));
@@ -131,6 +138,8 @@ fn observing_first_and_back_to_it_when_enforcing_is_not_confirmed(release: Relea
     let shipped = host.ok("cat /etc/curfew/agent.toml");
     host.ok("curfew enable --mode observe");
     assert_eq!(host.status()["mode"], "observe");
+    let told = host.audit("--event wiring.changed");
+    assert!(!told.is_empty() && told.iter().all(|it| it["service"].is_string()), "it was not wired before: {told:#?}");
     assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
     let denied = host.audited("login.denied", |record| record["user"] == "alice");
     assert_eq!(denied["outcome"], "would_deny");
@@ -140,6 +149,12 @@ fn observing_first_and_back_to_it_when_enforcing_is_not_confirmed(release: Relea
     host.ok("curfew enable --mode enforce --confirm 10s");
     assert_refused(&host.ssh("alice", "id"));
     wait_for("observing again", SOON, || (host.status()["mode"] == "observe").then_some(()));
+    let undone = host.audited("wiring.changed", |record| record["outcome"] == "undone");
+    assert_eq!(
+        (&undone["mode"], &undone["reason"]),
+        (&"observe".into(), &"nobody confirmed it in time".into()),
+        "{undone}"
+    );
     assert_eq!((host.wiring(), host.ok("cat /etc/curfew/agent.toml")), observing);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("observed"), "alice");
 
@@ -161,6 +176,8 @@ fn on_a_terminal_it_waits_to_be_confirmed_and_a_reboot_undoes_it(release: Releas
     assert_eq!(host.wiring(), before);
     assert_eq!(host.ssh("alice", "id -un").expect_ok("undone at boot"), "alice");
     assert_eq!(host.status()["in_force"], false);
+    let undone = host.audited("wiring.changed", |record| record["service"].is_null());
+    assert_eq!((&undone["outcome"], &undone["actor"]), (&"undone".into(), &serde_json::Value::Null), "{undone}");
 
     // Confirmed, it outlives a reboot.
     host.ok("curfew enable --confirm 1m");

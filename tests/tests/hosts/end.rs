@@ -130,6 +130,7 @@ fn when_only_sudo_ends_root_dies_and_the_login_shell_lives(release: Release) {
     assert!(host.drop_ins().is_empty());
     let terminated = host.audited("sudo.terminated", |record| record["user"] == "alice");
     assert!(terminated["latency_ms"].as_i64().is_some_and(|ms| ms <= LATEST), "{terminated}");
+    assert!(terminated["command"].as_str().is_some_and(|command| command.starts_with("sudo ")), "{terminated}");
     assert!(host.audit("--event session.terminated").is_empty());
     assert_eq!(host.ssh("alice", "id -un").expect_ok("the login grant still holds"), "alice");
 }

@@ -12,7 +12,7 @@ const LONGEST: usize = 250;
 /// How many places that were looked at neither time are shown of each kind.
 const SHOWN_UNSEEN: usize = 5;
 
-/// What changed, sorted within each kind. Nothing where nothing changed, even where something could be seen neither time.
+/// What changed, the gravest kind first, sorted within each. Nothing where nothing changed, even where something could be seen neither time.
 pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let by_kind: Vec<(Kind, Vec<String>)> =
         Kind::ALL.iter().map(|&kind| (kind, changes(kind, before, after))).collect();
@@ -28,7 +28,6 @@ pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
         }
         said.extend(changes.into_iter().take(share));
     }
-    said.sort();
     said.append(&mut rest);
     said.extend(Kind::ALL.iter().filter_map(|&kind| never_seen(kind, before, after)));
     said.extend(doubts(before).map(str::to_owned));
@@ -149,12 +148,37 @@ mod tests {
         assert_eq!(
             difference(&before, &after),
             [
-                "added setuid file /usr/local/bin/x (mode 4755)",
                 "changed group sudo (members ops alice; before: members ops)",
+                "added setuid file /usr/local/bin/x (mode 4755)",
                 "removed crontab /etc/cron.d/old",
             ]
         );
         assert!(difference(&after, &after).is_empty());
+    }
+
+    #[test]
+    fn the_gravest_comes_first_whatever_its_name() {
+        let after = snapshot(&[
+            (Kind::Profile, "/etc/profile", ""),
+            (Kind::Crontab, "/etc/cron.d/a", ""),
+            (Kind::SystemUnit, "/etc/systemd/system/a.service", ""),
+            (Kind::Account, "eve", ""),
+            (Kind::SetuidFile, "/usr/local/bin/x", ""),
+            (Kind::Group, "sudo", ""),
+            (Kind::Sudoers, "/etc/sudoers.d/z", ""),
+        ]);
+        let said = difference(&snapshot(&[]), &after);
+        let kinds = ["sudoers", "group", "setuid file", "account", "system unit", "crontab", "profile"];
+        assert!(said.len() == kinds.len(), "{said:?}");
+        for (said, kind) in said.iter().zip(kinds) {
+            assert!(said.starts_with(&format!("added {kind} ")), "{kind}: {said}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_place() {
+        let kinds: std::collections::HashSet<Kind> = Kind::ALL.into_iter().collect();
+        assert_eq!(kinds.len(), Kind::ALL.len());
     }
 
     #[test]

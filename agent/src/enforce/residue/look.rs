@@ -423,17 +423,17 @@ mod tests {
         assert_eq!(
             difference(&before, &host.look()),
             [
+                "changed sudoers /etc/sudoers.d/dave",
+                "changed group sudo (gid 27 members ops alice; before: gid 27 members ops)",
+                "changed account password of root",
                 "added access file /etc/pam.d/sshd",
-                "added at job /var/spool/cron/atjobs/a0001",
                 "added authorized_keys /home/alice/.ssh/authorized_keys: ssh-ed25519 SHA256:YVmL3EJPPtwD eve",
-                "added crontab /etc/cron.d/later",
-                "added linger /var/lib/systemd/linger/alice",
                 "added transient unit /run/systemd/transient/run-u1.service",
                 "added transient unit /run/user/1001/systemd/transient/run-u2.timer",
+                "added crontab /etc/cron.d/later",
+                "added at job /var/spool/cron/atjobs/a0001",
                 "added user unit /home/alice/.config/systemd/user/default.target.wants/x.service",
-                "changed account password of root",
-                "changed group sudo (gid 27 members ops alice; before: gid 27 members ops)",
-                "changed sudoers /etc/sudoers.d/dave",
+                "added linger /var/lib/systemd/linger/alice",
             ]
         );
     }

@@ -57,23 +57,23 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind, the gravest first: what makes root of somebody at once, then who they are, what runs as root by itself, and what waits for somebody.
     pub const ALL: [Self; 15] = [
+        Self::Sudoers,
+        Self::Group,
+        Self::SetuidFile,
+        Self::Account,
+        Self::AccessFile,
         Self::AuthorizedKeys,
+        Self::SystemUnit,
+        Self::TransientUnit,
+        Self::SystemHook,
+        Self::StartupScript,
         Self::Crontab,
         Self::AtJob,
-        Self::Sudoers,
-        Self::SetuidFile,
-        Self::Group,
-        Self::Account,
         Self::UserUnit,
-        Self::SystemUnit,
         Self::Linger,
-        Self::TransientUnit,
-        Self::StartupScript,
         Self::Profile,
-        Self::SystemHook,
-        Self::AccessFile,
     ];
 }
 
