@@ -3,7 +3,7 @@
 //! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
 //! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
 //! `again`, `uncovered` and `rehearsed` say which of PAM's questions are no record of their own, or get one later,
-//! `program_check` and `starts_shell` say what a command that root grants leads to,
+//! `program_check`, `interpreter` and `starts_shell` say what a command that root grants leads to,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
 pub mod accept;
@@ -13,6 +13,7 @@ pub mod anybody;
 pub mod client;
 pub mod decision;
 pub mod endpoint;
+pub mod interpreter;
 pub mod messages;
 pub mod pam;
 pub mod pam_socket;
