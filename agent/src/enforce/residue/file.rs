@@ -88,6 +88,16 @@ impl Meta {
         self.statx.stx_uid
     }
 
+    /// Which device it is the node of, if it is one.
+    pub fn device(&self) -> Option<String> {
+        let kind = match self.statx.stx_mode & 0o170_000 {
+            0o020_000 => "character",
+            0o060_000 => "block",
+            _ => return None,
+        };
+        Some(format!("{kind} device {}:{}", self.statx.stx_rdev_major, self.statx.stx_rdev_minor))
+    }
+
     /// Its length in bytes.
     pub fn size(&self) -> u64 {
         self.statx.stx_size
