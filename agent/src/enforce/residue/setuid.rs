@@ -301,6 +301,7 @@ fn capabilities(folder: &OwnedFd, name: &CStr) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use rustix::fs::mknodat;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::time::Duration;
@@ -348,6 +349,19 @@ mod tests {
         assert_eq!(programs.keys().collect::<Vec<_>>(), ["/usr/local/bin/x", "/usr/sbin/x"]);
         assert_eq!(programs.values().next().unwrap().shown, "link to /home/alice/x");
         assert!(snapshot.of(Kind::DeviceNode).is_empty());
+        // Root alone makes nodes.
+        if rustix::process::geteuid().is_root() {
+            for (name, mode) in [("disk", 0o666), ("own", 0o600)] {
+                let path = root.path().join("usr/lib").join(name);
+                mknodat(rustix::fs::CWD, &path, FileType::BlockDevice, Mode::empty(), rustix::fs::makedev(7, 0))
+                    .unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let snapshot = found(root.path(), Duration::from_secs(10));
+            let nodes: Vec<_> =
+                snapshot.of(Kind::DeviceNode).iter().map(|(name, it)| format!("{name} ({})", it.shown)).collect();
+            assert_eq!(nodes, ["/usr/lib/disk (block device 7:0 mode 666 owner 0:0)"]);
+        }
         let null = Meta::of(rustix::fs::CWD, c"/dev/null").unwrap();
         assert_eq!(null.device().as_deref(), Some("character device 1:3"));
     }
