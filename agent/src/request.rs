@@ -3,8 +3,8 @@
 //! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
 //! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
 //! `again`, `uncovered` and `rehearsed` say which of PAM's questions are no record of their own, or get one later,
-//! `confirmed` has the audit hear of `curfew confirm`, `program_check` and `starts_shell` say what a command that root grants leads to, `no_effect`
-//! what changes nothing on this host,
+//! `confirmed` has the audit hear of `curfew confirm`, `program_check`, `interpreter` and `starts_shell` say what a command that root grants leads to,
+//! `no_effect` what changes nothing on this host,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
 
 pub mod accept;
@@ -15,6 +15,7 @@ pub mod client;
 pub mod confirmed;
 pub mod decision;
 pub mod endpoint;
+pub mod interpreter;
 pub mod messages;
 pub mod no_effect;
 pub mod pam;

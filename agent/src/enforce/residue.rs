@@ -2,15 +2,17 @@
 //!
 //! When sudo by a grant opens, the host is looked at (`first`) and the [`Snapshot`] stored (`store`); when it is over,
 //! and what it had started is dead, the host is looked at again, and what changed in between (`difference`) is audited. What is looked at stands
-//! in `places`, and set-user-ID files are looked for everywhere. A stored snapshot whose grant gives no sudo any more is all that says so: the
+//! in `places`, and set-user-ID files and device nodes are looked for everywhere. A stored snapshot whose grant gives no sudo any more is all that says so: the
 //! death of the agent in between loses nothing.
 
 pub mod difference;
 pub mod file;
 pub mod first;
+pub mod kind;
 pub mod lines;
 pub mod look;
 pub mod mounts;
+pub mod open_path;
 pub mod places;
 pub mod setuid;
 pub mod snapshot;
@@ -20,7 +22,7 @@ use super::sudoers;
 use crate::agent::Agent;
 use crate::request::peer;
 use curfew_protocol::audit::{Entry, Event, Field};
-use difference::difference;
+use difference::{difference, parts};
 use first::FirstLooks;
 use jiff::Timestamp;
 use look::Homes;
@@ -121,7 +123,7 @@ impl Residue {
     async fn look_again(&self, homes: Homes) -> Result<Snapshot, String> {
         let look = move || {
             let (mut snapshot, files) = look::lists(&homes).into_parts();
-            snapshot.take_kind(Kind::SetuidFile, &look::walk(files));
+            snapshot.take_walked(&look::walk(files));
             snapshot
         };
         let snapshot = Self::on_thread("residue-again", &self.walk_turn, look).await?;
@@ -204,8 +206,10 @@ async fn compare(agent: Rc<Agent>, ids: Vec<String>) {
             Ok(after) => changes(&agent, id, Arc::clone(after)).await,
             Err(why) => vec![format!("the host could not be looked at: {why}")],
         };
-        if !found.is_empty() {
-            report(&agent, id, found);
+        for part in parts(found).into_iter().filter(|part| !part.is_empty()) {
+            report(&agent, id, part);
+            // Many of them hold nobody up.
+            tokio::task::yield_now().await;
         }
     }
     tokio::time::sleep(RECORD_BECOMES_DURABLE).await;

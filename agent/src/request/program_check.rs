@@ -2,6 +2,7 @@
 //!
 //! A grant of a program that is not there, or that bob may write, is bob's as soon as he puts something there.
 
+use super::interpreter::{self, Interpreter};
 use super::starts_shell;
 use crate::apart;
 use crate::enforce::residue::file::{Files, Found, Links, Type};
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// How long the check may take; what is not known by then is not taken.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many interpreters may stand one behind the other (execve(2)).
+const MOST_INTERPRETERS: usize = 5;
 
 /// What was found about the commands of a grant.
 #[derive(Debug, Default)]
@@ -41,7 +45,11 @@ impl Findings {
         let mut names = vec![file_name(Path::new(&**path))];
         match program(files, Path::new(&**path)) {
             // What a link leads to counts as well: /usr/bin/editor.
-            Ok(found) => names.push(file_name(found.path())),
+            Ok(found) => {
+                names.push(file_name(found.path()));
+                let problem = interpreters(files, found).err();
+                self.problems.extend(problem.map(|problem| format!("{path}: {problem}")));
+            }
             Err(problem) => self.problems.push(format!("{path}: {problem}")),
         }
         names.dedup();
@@ -55,8 +63,38 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// That what runs a script in its stead is root's alone, too, whatever runs that one, and the files that these are told to run.
+fn interpreters(files: &Files, script: Found) -> Result<(), String> {
+    let mut waiting = vec![(script, 0)];
+    while let Some((found, depth)) = waiting.pop() {
+        let beginning =
+            found.beginning(interpreter::READ).map_err(|why| format!("its first line can't be read: {why}"))?;
+        let Some(named) = interpreter::named_in(&beginning)? else { continue };
+        if depth == MOST_INTERPRETERS {
+            return Err(format!("more than {MOST_INTERPRETERS} interpreters stand one behind the other"));
+        }
+        let of_interpreter = |path: &str, problem: String| format!("its interpreter {path}: {problem}");
+        for path in named.files()? {
+            let found = file(files, Path::new(path)).map_err(|problem| of_interpreter(path, problem))?;
+            waiting.push((found, depth + 1));
+        }
+        let Interpreter { path, .. } = named;
+        let found = program(files, Path::new(&path)).map_err(|problem| of_interpreter(&path, problem))?;
+        waiting.push((found, depth + 1));
+    }
+    Ok(())
+}
+
 /// The program at `path`, if everything that leads there is root's alone.
 fn program(files: &Files, path: &Path) -> Result<Found, String> {
+    match file(files, path)? {
+        it if it.meta.mode() & 0o111 == 0 => Err("nobody may execute it".into()),
+        it => Ok(it),
+    }
+}
+
+/// The regular file at `path`, if everything that leads there is root's alone.
+fn file(files: &Files, path: &Path) -> Result<Found, String> {
     let mut problem = None;
     let passed = |it: &Found| problem = problem.take().or_else(|| not_roots_alone(it));
     let found = files.find_passing(path, Links::Follow, passed).map_err(|why| format!("it can't be checked: {why}"))?;
@@ -66,7 +104,6 @@ fn program(files: &Files, path: &Path) -> Result<Found, String> {
     match found {
         None => Err("there is no such file".into()),
         Some(it) if it.meta.kind() != Type::Regular => Err("it is no regular file".into()),
-        Some(it) if it.meta.mode() & 0o111 == 0 => Err("nobody may execute it".into()),
         Some(it) => Ok(it),
     }
 }
@@ -123,6 +160,29 @@ mod tests {
                 "{problems:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_script_is_as_safe_as_what_runs_it_and_what_runs_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::below(Path::new("/"), Duration::from_secs(60));
+        let script = |name: &str, first_line: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, format!("{first_line}\n")).unwrap();
+            interpreters(&files, files.find(&path, Links::Follow).unwrap().unwrap())
+        };
+        for fine in ["#!/bin/sh -e", "#!/usr/bin/env python3", "#!/usr/bin/env -S /bin/sh", "echo", ""] {
+            assert_eq!(script("fine", fine), Ok(()), "{fine}");
+        }
+        let own = folder.path().join("own");
+        fs::copy("/bin/true", &own).unwrap();
+        let own = own.to_str().unwrap();
+        for line in [format!("#!{own}"), format!("#!/bin/sh {own}"), format!("#!/usr/bin/env {own}")] {
+            let problem = script("bad", &line).unwrap_err();
+            assert!(problem.starts_with(&format!("its interpreter {own}: ")), "{line}: {problem}");
+        }
+        assert!(script("odd", "#!sh").is_err());
+        assert!(script("gone", "#!/usr/bin/systemctll").unwrap_err().contains("no such file"));
     }
 
     #[test]

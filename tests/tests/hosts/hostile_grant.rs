@@ -162,7 +162,8 @@ fn a_command_that_others_than_root_could_exchange_is_refused_unless_unchecked(re
     host.ok("mkdir -p /opt/ours /opt/bobs && cp /bin/true /opt/ours/run && cp /bin/true /opt/bobs/run && chown bob /opt/bobs && \
              ln -s /opt/bobs/run /usr/local/bin/linked && cp /bin/true /opt/ours/shared && \
              chmod g+w /opt/ours/shared && install -o alice -m 755 /bin/true /home/alice/x.sh && cp /bin/true /opt/ours/plain && \
-             chmod 644 /opt/ours/plain");
+             chmod 644 /opt/ours/plain && printf '#!/home/alice/x.sh\\n' > /opt/ours/script && chmod 755 /opt/ours/script && \
+             printf '#!/usr/bin/env sh\\n' > /opt/ours/named && chmod 755 /opt/ours/named");
     for command in [
         "/usr/bin/systemctll",
         "/tmp/t",
@@ -171,6 +172,7 @@ fn a_command_that_others_than_root_could_exchange_is_refused_unless_unchecked(re
         "/usr/local/bin/linked",
         "/opt/ours/shared",
         "/opt/ours/plain",
+        "/opt/ours/script",
         "/opt/ours",
     ] {
         let granted = host.run(&format!("curfew grant alice --for 60s --sudo --command {command} --reason x"));
@@ -186,6 +188,7 @@ fn a_command_that_others_than_root_could_exchange_is_refused_unless_unchecked(re
 
     for (command, warned) in [
         ("/opt/ours/run", false),
+        ("/opt/ours/named", false),
         ("/usr/bin/systemctl restart nginx", false),
         ("/usr/bin/curfew", true),
         ("/bin/sh", true),

@@ -88,6 +88,16 @@ impl Meta {
         self.statx.stx_uid
     }
 
+    /// Which device it is the node of, if it is one.
+    pub fn device(&self) -> Option<String> {
+        let kind = match self.statx.stx_mode & 0o170_000 {
+            0o020_000 => "character",
+            0o060_000 => "block",
+            _ => return None,
+        };
+        Some(format!("{kind} device {}:{}", self.statx.stx_rdev_major, self.statx.stx_rdev_minor))
+    }
+
     /// Its length in bytes.
     pub fn size(&self) -> u64 {
         self.statx.stx_size
@@ -283,12 +293,24 @@ impl Found {
         if self.meta.kind() != Type::Regular || self.meta.size() > most {
             return Ok(None);
         }
-        // Not blocking, also where somebody holds a lease on it.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = self.reopen(flags).map_err(|error| error.to_string())?;
-        let mut bytes = Vec::new();
-        File::from(file).take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        let bytes = self.beginning(most + 1)?;
         Ok((bytes.len() as u64 <= most).then_some(bytes))
+    }
+
+    /// The first bytes of its content, at most `most`; none where it is no regular file.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be read.
+    pub fn beginning(&self, most: u64) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        if self.meta.kind() == Type::Regular {
+            // Not blocking, also where somebody holds a lease on it.
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let file = self.reopen(flags).map_err(|error| error.to_string())?;
+            File::from(file).take(most).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        }
+        Ok(bytes)
     }
 
     /// Where it points to, if it is a link.

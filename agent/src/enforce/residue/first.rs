@@ -7,7 +7,7 @@
 use super::Residue;
 use super::file::Files;
 use super::look::{self, Homes, Lists};
-use super::snapshot::{Kind, Snapshot};
+use super::snapshot::Snapshot;
 use crate::agent::Agent;
 use crate::enforce::sudoers;
 use nix::time::{ClockId, clock_gettime};
@@ -176,7 +176,7 @@ async fn listed_now(agent: &Rc<Agent>, ids: Vec<String>, begun: i64, lists: List
     first.listed.notify_waiters();
     (snapshot.begun, snapshot.finished) = (begun, finished);
     let mut so_far = snapshot.clone();
-    so_far.not_looked_at(Kind::SetuidFile, "", "the agent ended before it had looked everywhere");
+    so_far.not_walked("the agent ended before it had looked everywhere");
     store(agent, &ids, so_far).await;
     first.to_walk.borrow_mut().push(ToWalk { ids, snapshot, files: Some(files) });
     if !first.walking.replace(true) {
@@ -198,8 +198,8 @@ async fn walk_all(agent: Rc<Agent>) {
         let walked = Residue::on_thread("residue-walk", &residue.walk_turn, move || look::walk(files)).await;
         for ToWalk { ids, mut snapshot, .. } in waiting {
             match &walked {
-                Ok(walked) => snapshot.take_kind(Kind::SetuidFile, walked),
-                Err(why) => snapshot.not_looked_at(Kind::SetuidFile, "", why),
+                Ok(walked) => snapshot.take_walked(walked),
+                Err(why) => snapshot.not_walked(why),
             }
             snapshot.finished = now();
             agent.residue.tell_what_is_unseen(&snapshot);

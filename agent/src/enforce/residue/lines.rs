@@ -65,10 +65,14 @@ pub fn groups(snapshot: &mut Snapshot, text: &[u8]) {
     }
 }
 
-/// The homes in a passwd file.
-pub fn homes(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let homes = lines(text).filter_map(|line| line.split(|&byte| byte == b':').nth(5));
-    homes.filter(|home| home.starts_with(b"/"))
+/// The homes in a passwd file, each with whose it is.
+pub fn homes(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<u32>)> {
+    let homes = lines(text).filter_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        let uid = std::str::from_utf8(fields.nth(2)?).ok().and_then(|uid| uid.parse().ok());
+        Some((fields.nth(2)?, uid))
+    });
+    homes.filter(|(home, _)| home.starts_with(b"/"))
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -151,8 +155,8 @@ mod tests {
 
     #[test]
     fn homes_are_absolute() {
-        let found: Vec<_> = homes(b"a:x:1:1::/home/a:/bin/sh\nb:x:1:1::here:\nc:x\n").collect();
-        assert_eq!(found, [b"/home/a"]);
+        let found: Vec<_> = homes(b"a:x:1:1::/home/a:/bin/sh\nb:x:1:1::here:\nc:x\nd:x:-:1::/home/d:\n").collect();
+        assert_eq!(found, [(&b"/home/a"[..], Some(1)), (b"/home/d", None)]);
     }
 
     #[test]

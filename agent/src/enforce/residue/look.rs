@@ -1,13 +1,14 @@
-//! One look at the host: where people who are root leave things for later (`places`). First the lists, which are short; then set-user-ID files,
-//! for which everything is walked (`setuid`).
+//! One look at the host: where people who are root leave things for later (`places`). First the lists, which are short; then set-user-ID files and
+//! what else everything is walked for (`setuid`).
 
 use super::file::{Files, Found, Links, Type, sha256};
 use super::lines;
-use super::places::{OF_A_HOME, OF_A_RUNTIME_FOLDER, OF_THE_HOST};
+use super::open_path;
+use super::places::{LISTS_OF_KEYS, OF_A_HOME, OF_A_RUNTIME_FOLDER, OF_THE_HOST};
 use super::setuid;
 use super::snapshot::{Fingerprint, Kind, Snapshot, printable};
 use crate::wiring::{SUDOERS_INCLUDE, SUDOERS_LINE};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -91,12 +92,13 @@ fn lists_of(files: Files, homes_of_people: &Homes) -> Lists {
             look.tree(*kind, None, place, hashed);
         }
     }
+    open_path::of_the_host(&files, &mut look.snapshot);
     look.runtime_folders();
     for (name, why) in &homes_of_people.unknown {
         look.snapshot.not_looked_at(Kind::AuthorizedKeys, &format!("the home of {}", printable(name.as_bytes())), why);
     }
-    for home in look.lists(&homes_of_people.known) {
-        look.home(&home);
+    for (home, owners) in look.lists(&homes_of_people.known) {
+        look.home(&home, &owners);
     }
     let snapshot = look.snapshot;
     Lists { files, snapshot }
@@ -110,12 +112,14 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// The accounts and groups, and the homes of all accounts.
-    fn lists(&mut self, homes_of_people: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-        let mut homes = BTreeSet::from(["/root".into()]);
+    /// The accounts and groups, and the homes of all accounts with the ids of whose they are, where these are known.
+    fn lists(&mut self, homes_of_people: &BTreeSet<PathBuf>) -> BTreeMap<PathBuf, Vec<u32>> {
+        let mut homes = BTreeMap::from([("/root".into(), vec![0])]);
         self.list(Kind::Account, None, Path::new("/etc/passwd"), LONGEST_LIST, |snapshot, _, text| {
             lines::accounts(snapshot, text);
-            homes.extend(lines::homes(text).map(|home| PathBuf::from(OsStr::from_bytes(home))));
+            for (home, uid) in lines::homes(text) {
+                homes.entry(PathBuf::from(OsStr::from_bytes(home))).or_default().extend(uid);
+            }
         });
         let passwords = |snapshot: &mut Snapshot, _, text: &[u8]| lines::passwords(snapshot, text);
         self.list(Kind::Account, None, Path::new("/etc/shadow"), LONGEST_LIST, passwords);
@@ -130,24 +134,27 @@ impl Look<'_> {
                 self.snapshot.add(kind, format!("{path} itself"), fingerprint);
             }
         }
-        for home in homes_of_people.difference(&homes) {
-            self.snapshot.homes.insert(printed(home));
+        for home in homes_of_people {
+            if !homes.contains_key(home) {
+                self.snapshot.homes.insert(printed(home));
+                homes.insert(home.clone(), Vec::new());
+            }
         }
-        homes.extend(homes_of_people.iter().cloned());
         homes
     }
 
     /// What is in one home. Most of the homes in /etc/passwd are not there, or hold nothing of this.
-    fn home(&mut self, home: &Path) {
+    fn home(&mut self, home: &Path, owners: &[u32]) {
         let found = match self.files.find(home, Links::Follow) {
             Ok(Some(found)) if found.meta.kind() == Type::Folder => found,
             Ok(_) => return,
             Err(why) => {
-                let kinds = OF_A_HOME.iter().map(|(kind, _)| *kind).chain([Kind::AuthorizedKeys]);
+                let kinds = OF_A_HOME.iter().map(|(kind, _)| *kind).chain([Kind::AuthorizedKeys, Kind::OpenPath]);
                 return kinds.for_each(|kind| self.snapshot.not_looked_at(kind, &printed(home), &why));
             }
         };
-        for name in [".ssh/authorized_keys", ".ssh/authorized_keys2"] {
+        open_path::of_a_home(self.files, &mut self.snapshot, home, &found, owners);
+        for name in LISTS_OF_KEYS {
             let path = home.join(name);
             let shown = printed(&path);
             let keys = |snapshot: &mut Snapshot, changed, text: &[u8]| lines::keys(snapshot, &shown, changed, text);
@@ -357,6 +364,7 @@ fn printed(path: &Path) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::difference::difference;
+    use super::super::places::NOT_LOOKED_AT;
     use super::*;
     use nix::sys::stat::Mode;
     use std::fs;
@@ -393,7 +401,7 @@ mod tests {
         fn look_for(&self, patience: Duration) -> Snapshot {
             let lists = lists_of(Files::below(self.0.path(), patience), &Homes::default());
             let (mut snapshot, files) = lists.into_parts();
-            snapshot.take_kind(Kind::SetuidFile, &walk_for(files, patience));
+            snapshot.take_walked(&walk_for(files, patience));
             snapshot
         }
     }
@@ -424,16 +432,17 @@ mod tests {
             difference(&before, &host.look()),
             [
                 "changed sudoers /etc/sudoers.d/dave",
-                "changed group sudo (gid 27 members ops alice; before: gid 27 members ops)",
                 "changed account password of root",
+                "changed group sudo (gid 27 members ops alice; before: gid 27 members ops)",
                 "added access file /etc/pam.d/sshd",
                 "added authorized_keys /home/alice/.ssh/authorized_keys: ssh-ed25519 SHA256:YVmL3EJPPtwD eve",
-                "added transient unit /run/systemd/transient/run-u1.service",
-                "added transient unit /run/user/1001/systemd/transient/run-u2.timer",
                 "added crontab /etc/cron.d/later",
                 "added at job /var/spool/cron/atjobs/a0001",
+                "added transient unit /run/systemd/transient/run-u1.service",
+                "added transient unit /run/user/1001/systemd/transient/run-u2.timer",
                 "added user unit /home/alice/.config/systemd/user/default.target.wants/x.service",
                 "added linger /var/lib/systemd/linger/alice",
+                NOT_LOOKED_AT,
             ]
         );
     }
@@ -490,7 +499,7 @@ mod tests {
         let after = host.look_for(Duration::ZERO);
         assert!(after.is_empty());
         let said = difference(&before, &after);
-        let honest = |it: &String| it.starts_with("could not look at ") || it.starts_with("and ");
+        let honest = |it: &String| it.starts_with("could not look at ") || it == NOT_LOOKED_AT;
         assert!(!said.is_empty() && said.iter().all(honest), "{said:#?}");
     }
 }

@@ -1,8 +1,8 @@
 //! The filesystems that are looked at: those of the host's own disks and memory (proc_pid_mountinfo(5)).
 //!
 //! What lies in the network or in some program's hands (NFS, FUSE, autofs) could hang whoever asks for it, and what the kernel
-//! makes up (proc, sysfs, cgroup) keeps nothing for later. On which of them the set-user-ID bit counts is read from PID 1: the agent's own
-//! view of the host has nosuid everywhere.
+//! makes up (proc, sysfs, cgroup) keeps nothing for later. On which of them set-user-ID bits and device nodes count is read from PID 1: the agent's
+//! own view of the host has nosuid everywhere.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,8 @@ struct Mount {
     number: u64,
     device: String,
     kind: String,
-    nosuid: bool,
+    /// Neither set-user-ID bits nor device nodes count.
+    is_tame: bool,
 }
 
 /// What is mounted at a place, the uppermost.
@@ -60,17 +61,17 @@ pub struct Mounts {
     /// Whose files are looked at, by their number.
     local: HashSet<u64>,
     points: Points,
-    /// Where the set-user-ID bit counts and files are looked at.
-    suid: Vec<PathBuf>,
-    /// Where it counts and nothing is looked at, and why.
-    suid_unseen: Vec<(PathBuf, String)>,
+    /// Where set-user-ID bits or device nodes count and files are looked at.
+    walked: Vec<PathBuf>,
+    /// Where they count and nothing is looked at, and why.
+    unseen: Vec<(PathBuf, String)>,
 }
 
 impl Mounts {
     /// Reads them. Where that fails nothing is looked at, and the snapshot says so.
     pub fn read() -> Self {
         let own = fs::read("/proc/self/mountinfo").unwrap_or_default();
-        // Without PID 1's word the bit is taken to count everywhere.
+        // Without PID 1's word they are taken to count everywhere.
         Self::parse(&own, fs::read("/proc/1/mountinfo").ok().as_deref())
     }
 
@@ -82,24 +83,24 @@ impl Mounts {
         let local = all.iter().filter(|(_, it)| is_local(&it.kind)).map(|(_, it)| it.number).collect();
         let hosts: Points = match of_pid_1 {
             Some(text) => mounts(text).collect(),
-            None => all.into_iter().map(|(point, it)| (point, Mount { nosuid: false, ..it })).collect(),
+            None => all.into_iter().map(|(point, it)| (point, Mount { is_tame: false, ..it })).collect(),
         };
-        let (mut suid, mut suid_unseen) = (Vec::new(), Vec::new());
-        for (point, host) in hosts.iter().filter(|(_, it)| !it.nosuid && !MADE_UP.contains(&it.kind.as_str())) {
+        let (mut walked, mut unseen) = (Vec::new(), Vec::new());
+        for (point, host) in hosts.iter().filter(|(_, it)| !it.is_tame && !MADE_UP.contains(&it.kind.as_str())) {
             if !is_local(&host.kind) {
-                suid_unseen.push((point.clone(), format!("{} is no local filesystem", host.kind)));
+                unseen.push((point.clone(), format!("{} is no local filesystem", host.kind)));
             }
         }
         for (point, mount) in points.iter().filter(|(_, it)| is_local(&it.kind)) {
             let over = point.ancestors().find_map(|above| hosts.get(above));
-            let Some(host) = over.filter(|host| !host.nosuid && is_local(&host.kind)) else { continue };
+            let Some(host) = over.filter(|host| !host.is_tame && is_local(&host.kind)) else { continue };
             if mount.device == host.device {
-                suid.push(point.clone());
+                walked.push(point.clone());
             } else {
-                suid_unseen.push((point.clone(), "the agent's own confinement hides it".into()));
+                unseen.push((point.clone(), "the agent's own confinement hides it".into()));
             }
         }
-        Self { local, points, suid, suid_unseen }
+        Self { local, points, walked, unseen }
     }
 
     /// Whether the files of this mount are looked at.
@@ -119,14 +120,14 @@ impl Mounts {
         below.filter(|point| point.parent() == Some(folder)).filter_map(Path::file_name).collect()
     }
 
-    /// Where the set-user-ID bit counts and files are looked at.
-    pub fn suid(&self) -> impl Iterator<Item = &Path> {
-        self.suid.iter().map(PathBuf::as_path)
+    /// Where set-user-ID bits or device nodes count and files are looked at.
+    pub fn walked(&self) -> impl Iterator<Item = &Path> {
+        self.walked.iter().map(PathBuf::as_path)
     }
 
-    /// Where the bit counts and nothing is looked at, and why.
-    pub fn suid_unseen(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.suid_unseen.iter().map(|(point, why)| (point.as_path(), why.as_str()))
+    /// Where they count and nothing is looked at, and why.
+    pub fn unseen(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.unseen.iter().map(|(point, why)| (point.as_path(), why.as_str()))
     }
 }
 
@@ -136,10 +137,12 @@ fn mounts(text: &[u8]) -> impl Iterator<Item = (PathBuf, Mount)> {
         let number = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let device = String::from_utf8_lossy(fields.nth(1)?).into_owned();
         let point = PathBuf::from(OsString::from_vec(unescaped(fields.nth(1)?)));
-        let nosuid = fields.next()?.split(|&byte| byte == b',').any(|option| option == b"nosuid");
+        let options = fields.next()?;
+        let has = |sought: &[u8]| options.split(|&byte| byte == b',').any(|option| option == sought);
+        let is_tame = has(b"nosuid") && has(b"nodev");
         let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
         let kind = String::from_utf8_lossy(kind).into_owned();
-        Some((point, Mount { number, device, kind, nosuid }))
+        Some((point, Mount { number, device, kind, is_tame }))
     })
 }
 
@@ -181,22 +184,24 @@ mod tests {
     }
 
     #[test]
-    fn whether_the_setuid_bit_counts_is_pid_1s_word() {
+    fn whether_setuid_bits_and_device_nodes_count_is_pid_1s_word() {
         let of_pid_1 = b"1 1 8:1 / / rw,noatime shared:1 - virtiofs root rw\n\
             2 1 0:20 / /proc rw - proc proc rw\n\
             3 1 0:9 / /run rw,nosuid,nodev shared:3 - tmpfs tmpfs rw\n\
             4 1 0:21 / /mnt rw master:2 - nfs4 server:/mnt rw\n\
-            5 1 8:2 / /srv/b rw - ext4 /dev/sdb rw\n";
+            5 1 8:2 / /srv/b rw - ext4 /dev/sdb rw\n\
+            6 1 8:3 / /srv/c rw,nosuid - ext4 /dev/sdc rw\n";
         let own = b"21 1 8:1 / / rw,nosuid - virtiofs root rw\n\
             22 21 8:1 /var/lib/curfew /var/lib/curfew rw,nosuid - virtiofs root rw\n\
             23 21 0:9 / /run rw,nosuid - tmpfs tmpfs rw\n\
             24 21 0:21 / /mnt rw,nosuid - nfs4 server:/mnt rw\n\
             25 21 8:2 / /srv/b rw,nosuid - ext4 /dev/sdb rw\n\
+            27 21 8:3 / /srv/c rw,nosuid - ext4 /dev/sdc rw\n\
             26 21 0:9 /inaccessible /usr/lib/modules ro - tmpfs tmpfs rw\n";
-        let places = |mounts: &Mounts| mounts.suid().map(|it| it.display().to_string()).collect::<Vec<_>>();
+        let places = |mounts: &Mounts| mounts.walked().map(|it| it.display().to_string()).collect::<Vec<_>>();
         let mounts = Mounts::parse(own, Some(of_pid_1));
-        assert_eq!(places(&mounts), ["/", "/srv/b", "/var/lib/curfew"]);
-        let unseen: Vec<_> = mounts.suid_unseen().map(|(point, why)| format!("{}: {why}", point.display())).collect();
+        assert_eq!(places(&mounts), ["/", "/srv/b", "/srv/c", "/var/lib/curfew"]);
+        let unseen: Vec<_> = mounts.unseen().map(|(point, why)| format!("{}: {why}", point.display())).collect();
         let hidden = "/usr/lib/modules: the agent's own confinement hides it";
         assert_eq!(unseen, ["/mnt: nfs4 is no local filesystem", hidden]);
         let unknown = Mounts::parse(own, None);

@@ -1,12 +1,16 @@
 //! What is looked at: each kind of thing that can be left for later, and where it is.
 //!
-//! A place is a file, or a folder with all that is in it. What is not in these tables is not looked at, but for set-user-ID files, which are
-//! looked for everywhere (`setuid`).
+//! A place is a file, or a folder with all that is in it. What is not in these tables is not looked at, but for set-user-ID files and device
+//! nodes, which are looked for everywhere (`setuid`).
 
 use super::snapshot::Kind;
 
 /// The number of these tables: a snapshot by another says what it could not have seen.
-pub const TABLE: u32 = 1;
+pub const TABLE: u32 = 2;
+
+/// What no look sees. Each report says it.
+pub const NOT_LOOKED_AT: &str = "never looked at: libraries and data of packages, programs outside of the folders of programs, the kernel and what \
+                                 boots it, /dev, what runs, and the service manager's environment (systemctl set-environment)";
 
 /// Places of the host.
 pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
@@ -66,6 +70,13 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/usr/lib/systemd/system-shutdown",
             "/etc/systemd/system-sleep",
             "/usr/lib/systemd/system-sleep",
+            "/etc/systemd/system-preset",
+            "/run/systemd/system-preset",
+            "/usr/lib/systemd/system-preset",
+            // Containers that become units (podman-systemd.unit(5)).
+            "/etc/containers/systemd",
+            "/run/containers/systemd",
+            "/usr/share/containers/systemd",
         ],
     ),
     (
@@ -85,6 +96,9 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/systemd/user-environment-generators",
             "/run/systemd/user-environment-generators",
             "/usr/lib/systemd/user-environment-generators",
+            "/etc/systemd/user-preset",
+            "/run/systemd/user-preset",
+            "/usr/lib/systemd/user-preset",
             "/etc/xdg/autostart",
         ],
     ),
@@ -106,6 +120,8 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/rc5.d",
             "/etc/rc6.d",
             "/etc/inittab",
+            "/etc/fstab",
+            "/etc/crypttab",
             "/etc/default",
             "/etc/sysconfig",
             "/etc/initramfs-tools",
@@ -115,6 +131,16 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/kernel",
             "/usr/lib/kernel",
             "/etc/grub.d",
+            // What lies over /usr, /opt and /etc from the next boot on (systemd-sysext(8)).
+            "/etc/extensions",
+            "/run/extensions",
+            "/var/lib/extensions",
+            "/usr/lib/extensions",
+            "/usr/local/lib/extensions",
+            "/run/confexts",
+            "/var/lib/confexts",
+            "/usr/lib/confexts",
+            "/usr/local/lib/confexts",
         ],
     ),
     // What each login runs or reads.
@@ -126,6 +152,8 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/bash.bashrc",
             "/etc/bash.bash_logout",
             "/etc/bashrc",
+            "/etc/bash_completion",
+            "/etc/bash_completion.d",
             "/etc/inputrc",
             "/etc/environment",
             "/etc/environment.d",
@@ -189,10 +217,22 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/logrotate.d",
             "/etc/apt/apt.conf",
             "/etc/apt/apt.conf.d",
+            "/etc/apt/auth.conf",
+            "/etc/apt/auth.conf.d",
+            "/etc/apt/keyrings",
+            "/etc/apt/preferences",
+            "/etc/apt/preferences.d",
+            "/etc/apt/sources.list",
+            "/etc/apt/sources.list.d",
+            "/etc/apt/trusted.gpg",
+            "/etc/apt/trusted.gpg.d",
+            "/usr/share/keyrings",
             "/etc/dpkg",
             "/etc/dnf/plugins",
             "/etc/dnf/dnf.conf",
             "/etc/yum.conf",
+            "/etc/yum.repos.d",
+            "/etc/pki/rpm-gpg",
             "/etc/acpi",
             "/etc/ca-certificates/update.d",
             "/etc/inetd.conf",
@@ -227,6 +267,8 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/run/userdb",
             "/usr/lib/userdb",
             "/etc/gshadow",
+            "/etc/subuid",
+            "/etc/subgid",
             "/etc/login.defs",
             "/etc/shells",
             "/etc/securetty",
@@ -242,10 +284,33 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/ld.so.preload",
             "/etc/ld.so.conf",
             "/etc/ld.so.conf.d",
+            "/etc/ld.so.cache",
             "/etc/curfew",
         ],
     ),
 ];
+
+/// Folders of programs that people and root start by name, and of links to such. What is in them is looked at when everything is walked.
+pub const PROGRAM_FOLDERS: [&str; 7] =
+    ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin", "/etc/alternatives"];
+
+/// Folders of which it counts who may write them, beside those and those above each place.
+pub const FOLDERS: &[&str] = &[
+    "/boot",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/root",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/local/lib",
+    "/var/lib/curfew",
+];
+
+/// Lists of keys in each home.
+pub const LISTS_OF_KEYS: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 
 /// Places in each home.
 pub const OF_A_HOME: &[(Kind, &[&str])] = &[
@@ -256,6 +321,7 @@ pub const OF_A_HOME: &[(Kind, &[&str])] = &[
             ".config/systemd/user.control",
             ".config/systemd/user.conf",
             ".config/systemd/user-generators",
+            ".config/containers/systemd",
             ".local/share/systemd/user",
             ".config/autostart",
         ],

@@ -1,4 +1,5 @@
-//! Programs that give rights to whoever starts them, on every local filesystem on which they do.
+//! Programs that give rights to whoever starts them, and device nodes that give the device to whoever opens them, on every local filesystem on
+//! which they do. Since everything is walked for that, what is in the folders of programs is noted on the way.
 //!
 //! The places where programs are, and those where anybody can put one, come first; then each mount as a whole. A place is walked breadth
 //! first, so that what stands openly is seen before what is buried, and each folder at its top has
@@ -6,6 +7,7 @@
 //! rests as long as it works: nobody waits for it.
 
 use super::file::{Files, Found, Links, Meta, Type, each_entry};
+use super::places::PROGRAM_FOLDERS;
 use super::snapshot::{Fingerprint, Kind, Snapshot, printable};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -51,15 +53,12 @@ const SHARE: usize = if cfg!(test) { 600 } else { 200_000 };
 /// How long it works before it rests for as long.
 const WORKS_FOR: Duration = Duration::from_millis(4);
 
-/// Adds the setuid, setgid and capable files.
+/// Adds the setuid, setgid and capable files, the device nodes that others than root may open, and the programs.
 pub fn look(files: &Files, snapshot: &mut Snapshot) {
-    let unseen = |snapshot: &mut Snapshot, place: &Path, why: &str| {
-        snapshot.not_looked_at(Kind::SetuidFile, &printable(place.as_os_str().as_bytes()), why);
-    };
-    files.mounts.suid_unseen().for_each(|(point, why)| unseen(snapshot, point, why));
+    files.mounts.unseen().for_each(|(point, why)| unseen(snapshot, point, why));
     let mut walk = Walk { files, snapshot, left: MOST, places: HashSet::new(), since: Instant::now() };
     let mut places = Vec::new();
-    for place in PLACES.map(Path::new).into_iter().chain(files.mounts.suid()) {
+    for place in PLACES.map(Path::new).into_iter().chain(files.mounts.walked()) {
         match files.find(place, Links::Follow) {
             Ok(Some(found)) if found.meta.kind() == Type::Folder && walk.places.insert(found.meta.identity()) => {
                 places.push((place, found));
@@ -72,6 +71,15 @@ pub fn look(files: &Files, snapshot: &mut Snapshot) {
         if let Err(why) = walk.place(place, &found) {
             unseen(walk.snapshot, place, &why);
         }
+    }
+}
+
+/// Notes that nothing below a path was looked at.
+fn unseen(snapshot: &mut Snapshot, path: &Path, why: &str) {
+    let area = printable(path.as_os_str().as_bytes());
+    let has_programs = PROGRAM_FOLDERS.iter().map(Path::new).any(|it| it.starts_with(path) || it == path);
+    for kind in Kind::WALKED.into_iter().filter(|&kind| kind != Kind::Program || has_programs) {
+        snapshot.not_looked_at(kind, &area, why);
     }
 }
 
@@ -145,8 +153,10 @@ impl Walk<'_> {
         self.files.time()?;
         self.rest();
         let top = folders.get(number).map_or(0, |folder| folder.top);
+        let here = path(folders, number, true);
+        let of_programs = PROGRAM_FOLDERS.iter().any(|it| here == Path::new(it));
         // Other mounts are places of their own, and could hang whoever asks.
-        let mounted = self.files.mounts.in_folder(&path(folders, number, true));
+        let mounted = self.files.mounts.in_folder(&here);
         let mut stopped = Ok(());
         let listed = each_entry(open, |name, kind| {
             let share = folders.get_mut(top).map_or(SHARE, |top| {
@@ -171,6 +181,9 @@ impl Walk<'_> {
             }
             if !mounted.contains(&OsStr::from_bytes(name.to_bytes())) {
                 self.entry(open, name, kind, folders, number);
+                if of_programs {
+                    self.program(open, name, &here);
+                }
             }
             true
         });
@@ -182,31 +195,60 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, open: &OwnedFd, name: &CStr, kind: FileType, folders: &mut Vec<Folder>, parent: usize) {
-        if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Unknown) {
+        if matches!(kind, FileType::Symlink | FileType::Fifo | FileType::Socket) {
             return;
         }
         // What is gone again is nothing that was left.
         let Ok(meta) = Meta::of(open, name) else { return };
-        let name_of = || OsStr::from_bytes(name.to_bytes());
         match meta.kind() {
             Type::Folder if !self.places.contains(&meta.identity()) => {
                 let top = folders.get(parent).map_or(0, |parent| parent.top);
                 // Below the place itself each folder is a top.
                 let top = if parent == 0 { folders.len() } else { top };
-                folders.push(Folder { parent, top, name: name_of().into(), identity: meta.identity(), share: 0 });
+                folders.push(Folder {
+                    parent,
+                    top,
+                    name: OsStr::from_bytes(name.to_bytes()).into(),
+                    identity: meta.identity(),
+                    share: 0,
+                });
             }
             Type::Regular => {
                 let capabilities = capabilities(open, name);
                 if meta.mode() & 0o6000 != 0 || capabilities.is_some() {
-                    let path = path(folders, parent, true).join(name_of());
                     let mut shown = meta.rights();
                     capabilities.iter().for_each(|it| _ = write!(shown, " capabilities {it}"));
-                    let fingerprint = Fingerprint { shown, compared: meta.times(), changed: meta.changed() };
-                    self.snapshot.add(Kind::SetuidFile, printable(path.as_os_str().as_bytes()), fingerprint);
+                    self.add(Kind::SetuidFile, &path(folders, parent, true), name, shown, &meta);
+                }
+            }
+            Type::Other if meta.mode() & 0o066 != 0 || meta.uid() != 0 => {
+                if let Some(device) = meta.device() {
+                    let shown = format!("{device} {}", meta.rights());
+                    self.add(Kind::DeviceNode, &path(folders, parent, true), name, shown, &meta);
                 }
             }
             Type::Folder | Type::Link | Type::Other => {}
         }
+    }
+
+    /// A program, or a link to one: by its times, since their contents are too much for a look.
+    fn program(&mut self, open: &OwnedFd, name: &CStr, folder: &Path) {
+        let Ok(meta) = Meta::of(open, name) else { return };
+        let shown = match meta.kind() {
+            Type::Regular => String::new(),
+            Type::Link => match rustix::fs::readlinkat(open, name, Vec::new()) {
+                Ok(target) => format!("link to {}", printable(target.to_bytes())),
+                Err(_) => return,
+            },
+            Type::Folder | Type::Other => return,
+        };
+        self.add(Kind::Program, folder, name, shown, &meta);
+    }
+
+    fn add(&mut self, kind: Kind, folder: &Path, name: &CStr, shown: String, meta: &Meta) {
+        let path = folder.join(OsStr::from_bytes(name.to_bytes()));
+        let fingerprint = Fingerprint { shown, compared: meta.times(), changed: meta.changed() };
+        self.snapshot.add(kind, printable(path.as_os_str().as_bytes()), fingerprint);
     }
 
     fn rest(&mut self) {
@@ -218,8 +260,7 @@ impl Walk<'_> {
     }
 
     fn unseen(&mut self, folders: &[Folder], number: usize, why: &str) {
-        let path = path(folders, number, true);
-        self.snapshot.not_looked_at(Kind::SetuidFile, &printable(path.as_os_str().as_bytes()), why);
+        unseen(self.snapshot, &path(folders, number, true), why);
     }
 }
 
@@ -260,6 +301,7 @@ fn capabilities(folder: &OwnedFd, name: &CStr) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use rustix::fs::mknodat;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::time::Duration;
@@ -290,6 +332,38 @@ mod tests {
         let names: Vec<&String> = snapshot.of(Kind::SetuidFile).keys().collect();
         assert_eq!(names, ["/etc/x", "/home/alice/a/b/c/d/x\\x2cy\\u{a}", "/usr/bin/sudo", "/var/lib/elsewhere", "/x"]);
         assert!(["/etc/", "/home/", "/usr/"].iter().all(|place| !snapshot.may_hide(Kind::SetuidFile, place)));
+    }
+
+    #[test]
+    fn device_nodes_that_others_may_open_and_programs_are_noted_on_the_way() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+            fs::write(root.path().join(path), "").unwrap();
+        };
+        ["usr/sbin/x", "usr/local/bin/folder/x", "usr/lib/x"].iter().for_each(|path| make(path));
+        symlink("/home/alice/x", root.path().join("usr/local/bin/x")).unwrap();
+        nix::unistd::mkfifo(&root.path().join("usr/sbin/fifo"), nix::sys::stat::Mode::S_IRWXO).unwrap();
+        let snapshot = found(root.path(), Duration::from_secs(10));
+        let programs = snapshot.of(Kind::Program);
+        assert_eq!(programs.keys().collect::<Vec<_>>(), ["/usr/local/bin/x", "/usr/sbin/x"]);
+        assert_eq!(programs.values().next().unwrap().shown, "link to /home/alice/x");
+        assert!(snapshot.of(Kind::DeviceNode).is_empty());
+        // Root alone makes nodes.
+        if rustix::process::geteuid().is_root() {
+            for (name, mode) in [("disk", 0o666), ("own", 0o600)] {
+                let path = root.path().join("usr/lib").join(name);
+                mknodat(rustix::fs::CWD, &path, FileType::BlockDevice, Mode::empty(), rustix::fs::makedev(7, 0))
+                    .unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let snapshot = found(root.path(), Duration::from_secs(10));
+            let nodes: Vec<_> =
+                snapshot.of(Kind::DeviceNode).iter().map(|(name, it)| format!("{name} ({})", it.shown)).collect();
+            assert_eq!(nodes, ["/usr/lib/disk (block device 7:0 mode 666 owner 0:0)"]);
+        }
+        let null = Meta::of(rustix::fs::CWD, c"/dev/null").unwrap();
+        assert_eq!(null.device().as_deref(), Some("character device 1:3"));
     }
 
     #[test]

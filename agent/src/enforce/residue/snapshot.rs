@@ -2,11 +2,12 @@
 //!
 //! Names come from hostile files: they are made printable here, and how much a snapshot holds has an end.
 
+pub use super::kind::Kind;
 use super::places::TABLE;
 use curfew_protocol::display;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 /// How much a snapshot holds: bytes of names and of what is shown.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -19,85 +20,6 @@ const MOST_UNSEEN: usize = 1_000;
 
 /// The longest name of such a place, in bytes.
 const LONGEST_AREA: usize = 512;
-
-/// What can be left behind for later.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A key in `~/.ssh` (sshd(8)).
-    AuthorizedKeys,
-    /// cron(8) and anacron(8).
-    Crontab,
-    /// at(1).
-    AtJob,
-    /// sudoers(5).
-    Sudoers,
-    /// A program with the set-user-ID or set-group-ID bit, or with capabilities(7).
-    SetuidFile,
-    /// group(5).
-    Group,
-    /// passwd(5) and shadow(5).
-    Account,
-    /// A unit of somebody's own service manager.
-    UserUnit,
-    /// A unit of the host's service manager.
-    SystemUnit,
-    /// Somebody whose service manager runs without a session (loginctl(1)).
-    Linger,
-    /// A unit that exists until the next boot (systemd-run(1)).
-    TransientUnit,
-    /// What runs at boot beside units.
-    StartupScript,
-    /// What each login runs or reads, such as `/etc/profile`.
-    Profile,
-    /// What root's own programs start or load when something happens, such as udev(7)'s rules.
-    SystemHook,
-    /// What decides who gets in, and what each program loads: pam.d(5), sshd_config(5), ld.so(8).
-    AccessFile,
-}
-
-impl Kind {
-    /// Every kind, the gravest first: what makes root of somebody at once, then who they are, what runs as root by itself, and what waits for somebody.
-    pub const ALL: [Self; 15] = [
-        Self::Sudoers,
-        Self::Group,
-        Self::SetuidFile,
-        Self::Account,
-        Self::AccessFile,
-        Self::AuthorizedKeys,
-        Self::SystemUnit,
-        Self::TransientUnit,
-        Self::SystemHook,
-        Self::StartupScript,
-        Self::Crontab,
-        Self::AtJob,
-        Self::UserUnit,
-        Self::Linger,
-        Self::Profile,
-    ];
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AuthorizedKeys => "authorized_keys",
-            Self::Crontab => "crontab",
-            Self::AtJob => "at job",
-            Self::Sudoers => "sudoers",
-            Self::SetuidFile => "setuid file",
-            Self::Group => "group",
-            Self::Account => "account",
-            Self::UserUnit => "user unit",
-            Self::SystemUnit => "system unit",
-            Self::Linger => "linger",
-            Self::TransientUnit => "transient unit",
-            Self::StartupScript => "startup script",
-            Self::Profile => "profile",
-            Self::SystemHook => "system hook",
-            Self::AccessFile => "access file",
-        })
-    }
-}
 
 /// What tells an item from what it was.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -169,11 +91,18 @@ impl Snapshot {
         items.insert(unique, fingerprint);
     }
 
-    /// Takes the items of a kind, and what of it was not looked at, from another.
-    pub fn take_kind(&mut self, kind: Kind, other: &Self) {
-        self.unseen.remove(&kind);
-        self.unseen.extend(other.unseen.get(&kind).map(|areas| (kind, areas.clone())));
-        other.of(kind).iter().for_each(|(name, fingerprint)| self.add(kind, name.clone(), fingerprint.clone()));
+    /// Takes what was found by walking everything, and what was not looked at then, from another.
+    pub fn take_walked(&mut self, other: &Self) {
+        for kind in Kind::WALKED {
+            self.unseen.remove(&kind);
+            self.unseen.extend(other.unseen.get(&kind).map(|areas| (kind, areas.clone())));
+            other.of(kind).iter().for_each(|(name, fingerprint)| self.add(kind, name.clone(), fingerprint.clone()));
+        }
+    }
+
+    /// Notes that there was no walk.
+    pub fn not_walked(&mut self, why: &str) {
+        Kind::WALKED.iter().for_each(|&kind| self.not_looked_at(kind, "", why));
     }
 
     /// Whether an item in it may have come after sudo opened.
