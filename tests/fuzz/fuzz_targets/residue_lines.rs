@@ -11,7 +11,7 @@ fuzz_target!(|text: &[u8]| {
     lines::accounts(&mut snapshot, text);
     lines::passwords(&mut snapshot, text);
     lines::groups(&mut snapshot, text);
-    assert!(lines::homes(text).all(|home| home.starts_with(b"/")));
+    assert!(lines::homes(text).all(|(home, _)| home.starts_with(b"/")));
     for kind in Kind::ALL {
         for (name, fingerprint) in snapshot.of(kind) {
             assert!(!name.chars().chain(fingerprint.shown.chars()).any(char::is_control));

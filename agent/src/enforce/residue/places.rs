@@ -9,8 +9,8 @@ use super::snapshot::Kind;
 pub const TABLE: u32 = 2;
 
 /// What no look sees. Each report says it.
-pub const NOT_LOOKED_AT: &str = "never looked at: libraries and data of packages, programs outside of the folders of programs, the kernel and what \
-                                 boots it, /dev, what runs, and the service manager's environment (systemctl set-environment)";
+pub const NOT_LOOKED_AT: &str = "never looked at: libraries and data of packages; programs outside of the folders of programs; the kernel and what \
+                                 boots it; /dev; what runs; the service manager's environment (systemctl set-environment)";
 
 /// Places of the host.
 pub const OF_THE_HOST: &[(Kind, &[&str])] = &[

@@ -19,16 +19,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Where it looks first. What other people can fill comes last.
-const PLACES: [&str; 20] = [
-    "/usr/bin",
-    "/usr/sbin",
+/// Where it looks first, behind the folders of programs. What other people can fill comes last.
+const PLACES: [&str; 16] = [
     "/usr/local",
     "/usr/libexec",
     "/usr/lib",
     "/usr",
-    "/bin",
-    "/sbin",
     "/lib",
     "/etc",
     "/opt",
@@ -58,7 +54,7 @@ pub fn look(files: &Files, snapshot: &mut Snapshot) {
     files.mounts.unseen().for_each(|(point, why)| unseen(snapshot, point, why));
     let mut walk = Walk { files, snapshot, left: MOST, places: HashSet::new(), since: Instant::now() };
     let mut places = Vec::new();
-    for place in PLACES.map(Path::new).into_iter().chain(files.mounts.walked()) {
+    for place in PROGRAM_FOLDERS.into_iter().chain(PLACES).map(Path::new).chain(files.mounts.walked()) {
         match files.find(place, Links::Follow) {
             Ok(Some(found)) if found.meta.kind() == Type::Folder && walk.places.insert(found.meta.identity()) => {
                 places.push((place, found));
@@ -341,12 +337,14 @@ mod tests {
             fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
             fs::write(root.path().join(path), "").unwrap();
         };
-        ["usr/sbin/x", "usr/local/bin/folder/x", "usr/lib/x"].iter().for_each(|path| make(path));
+        ["usr/sbin/x", "usr/local/bin/folder/x", "usr/lib/x", "srv/own/y"].iter().for_each(|path| make(path));
+        symlink("../../srv/own", root.path().join("usr/local/sbin")).unwrap();
         symlink("/home/alice/x", root.path().join("usr/local/bin/x")).unwrap();
         nix::unistd::mkfifo(&root.path().join("usr/sbin/fifo"), nix::sys::stat::Mode::S_IRWXO).unwrap();
         let snapshot = found(root.path(), Duration::from_secs(10));
         let programs = snapshot.of(Kind::Program);
-        assert_eq!(programs.keys().collect::<Vec<_>>(), ["/usr/local/bin/x", "/usr/sbin/x"]);
+        // A folder of programs that is a link is looked at where that leads.
+        assert_eq!(programs.keys().collect::<Vec<_>>(), ["/usr/local/bin/x", "/usr/local/sbin/y", "/usr/sbin/x"]);
         assert_eq!(programs.values().next().unwrap().shown, "link to /home/alice/x");
         assert!(snapshot.of(Kind::DeviceNode).is_empty());
         // Root alone makes nodes.
