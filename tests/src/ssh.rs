@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::shell::Shell;
 
 /// What each client is given. The reason for a refusal comes as a banner, which `LogLevel=ERROR` would hide.
-const OPTIONS: &str = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10";
+const OPTIONS: &str = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=30";
 /// How long a login that ends by itself may take.
 const LOGIN: Duration = Duration::from_secs(30);
 

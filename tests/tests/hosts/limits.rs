@@ -64,7 +64,7 @@ fn a_file_that_root_opened_for_the_persons_own_process_stays_open(release: Relea
         "/tmp/kept.pl",
         "use POSIX; open my $kept, '>>', '/etc/roots' or die; open my $c, '<', '/proc/self/cgroup'; my ($own) = map { m{^0::(.*?)(?:/curfew-run.*)?$} } <$c>;\n\
          open my $g, '>', \"/sys/fs/cgroup$own/cgroup.procs\" or die;\n\
-         print $g $$; close $g; exit if fork; setsid; $( = 1001; $) = '1001 1001'; POSIX::setuid(1001);\n\
+         print $g $$; close $g; exit if fork; setsid; $) = '1001 1001'; POSIX::setgid(1001); POSIX::setuid(1001);\n\
          open STDOUT, '>', '/dev/null'; open STDERR, '>', '/dev/null'; open STDIN, '<', '/dev/null';\n\
          for (1 .. 600) { select undef, undef, undef, 0.1; last if -e '/tmp/now' } syswrite $kept, 'hers';\n",
     );

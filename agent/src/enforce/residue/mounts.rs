@@ -48,7 +48,7 @@ struct Mount {
     number: u64,
     device: String,
     kind: String,
-    /// Neither set-user-ID bits nor device nodes count.
+    /// Set-user-ID bits do not count, and device nodes are not looked for.
     is_tame: bool,
 }
 
@@ -139,7 +139,8 @@ fn mounts(text: &[u8]) -> impl Iterator<Item = (PathBuf, Mount)> {
         let point = PathBuf::from(OsString::from_vec(unescaped(fields.nth(1)?)));
         let options = fields.next()?;
         let has = |sought: &[u8]| options.split(|&byte| byte == b',').any(|option| option == sought);
-        let is_tame = has(b"nosuid") && has(b"nodev");
+        // What is mounted nosuid alone is in the kernel's and the service manager's hands (/dev): device nodes are its purpose.
+        let is_tame = has(b"nosuid");
         let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
         let kind = String::from_utf8_lossy(kind).into_owned();
         Some((point, Mount { number, device, kind, is_tame }))
@@ -200,7 +201,7 @@ mod tests {
             26 21 0:9 /inaccessible /usr/lib/modules ro - tmpfs tmpfs rw\n";
         let places = |mounts: &Mounts| mounts.walked().map(|it| it.display().to_string()).collect::<Vec<_>>();
         let mounts = Mounts::parse(own, Some(of_pid_1));
-        assert_eq!(places(&mounts), ["/", "/srv/b", "/srv/c", "/var/lib/curfew"]);
+        assert_eq!(places(&mounts), ["/", "/srv/b", "/var/lib/curfew"]);
         let unseen: Vec<_> = mounts.unseen().map(|(point, why)| format!("{}: {why}", point.display())).collect();
         let hidden = "/usr/lib/modules: the agent's own confinement hides it";
         assert_eq!(unseen, ["/mnt: nfs4 is no local filesystem", hidden]);
