@@ -4,7 +4,8 @@
 # A sentence is a test without its release: `hosts::module::name`. Most run once, on the release whose turn it is: the
 # turn goes on with each commit that lands (a merge is one), so that three landings in a row have had each sentence on
 # every release. What is about a release runs on each: the sentences of `on_each_release!` and `on_both_releases!`. Of
-# those that take a virtual machine (`in_virtual_machines!`), one runs.
+# those that take minutes (`takes_long!`, `measures!`), a third runs, so that three landings in a row have had each; of
+# those that take a virtual machine (`in_virtual_machines!`), one.
 
 # The number of commits that landed. A clone that does not have them all counts days instead.
 turn() {
@@ -25,6 +26,25 @@ in_virtual_machines() { # FILE…
     sentences in_virtual_machines "$@"
 }
 
+# The sentences that take long.
+takes_long() { # FILE…
+    sentences '(takes_long|measures)' "$@"
+}
+
+# The sentences that run when nothing else does: what they measure, or emulate, is not to wait for others.
+runs_alone() { # FILE…
+    sentences '(measures|in_virtual_machines)' "$@"
+}
+
+# Of the tests on standard input, one a line, those of these sentences; with "not", the others.
+of_sentences() { # SENTENCES [not]
+    awk -v sentences="$1" -v inverted="${2:-}" '
+        BEGIN { split(sentences, list, "\n"); for (i in list) wanted[list[i]] }
+        { sentence = $0; sub(/::[^:]*$/, "", sentence) }
+        (sentence in wanted) == (inverted == "")
+    '
+}
+
 # The sentences that a macro has: names with commas between them, or one a line, followed by its releases.
 sentences() { # MACRO FILE…
     awk -v macro="^$1! *{" '
@@ -41,16 +61,18 @@ sentences() { # MACRO FILE…
 
 # Of the tests on standard input, one a line, those that run. A part of a name that tells the release means all that it
 # fits.
-choose() { # TURN EACH IN_VIRTUAL_MACHINES [all] [RELEASE] [NAME]
-    local all=${4:-}
-    case ${6:-} in *::bookworm* | *::trixie*) all=all ;; esac
-    awk -v turn="$1" -v each="$2" -v machines="$3" -v all="$all" -v on="${5:-}" -v name="${6:-}" '
+choose() { # TURN EACH IN_VIRTUAL_MACHINES TAKES_LONG [all] [RELEASE] [NAME]
+    local all=${5:-}
+    case ${7:-} in *::bookworm* | *::trixie*) all=all ;; esac
+    awk -v turn="$1" -v each="$2" -v machines="$3" -v long="$4" -v all="$all" -v on="${6:-}" -v name="${7:-}" '
         BEGIN {
             for (i = 32; i < 127; i++) code[sprintf("%c", i)] = i
             split(each, sentences, "\n")
             for (i in sentences) on_each[sentences[i]]
             emulated = split(machines, sentences, "\n")
             for (i in sentences) machine[sentences[i]] = i
+            split(long, sentences, "\n")
+            for (i in sentences) third[sentences[i]] = i
         }
         # Where in the round of releases a sentence begins.
         function start(sentence,    i, sum) {
@@ -71,6 +93,9 @@ choose() { # TURN EACH IN_VIRTUAL_MACHINES [all] [RELEASE] [NAME]
                 if (sentence in machine) {
                     if (all == "" && name == "" && machine[sentence] != turn % emulated + 1) continue
                     round = int(turn / emulated)
+                } else if (sentence in third) {
+                    if (all == "" && name == "" && third[sentence] % 3 != turn % 3) continue
+                    round = int(turn / 3)
                 }
                 for (j = 0; j < number[sentence]; j++)
                     if (all != "" || sentence in on_each || j == (start(sentence) + round) % number[sentence])

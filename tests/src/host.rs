@@ -18,9 +18,9 @@ use crate::root::{Root, cache, nspawn};
 use crate::wait::{until, wait_for};
 
 /// How long a boot may take, the other core being busy.
-const BOOT: Duration = Duration::from_secs(60);
+const BOOT: Duration = Duration::from_secs(120);
 /// How long a command in a host may take.
-const COMMAND: Duration = Duration::from_secs(60);
+const COMMAND: Duration = Duration::from_secs(120);
 
 /// A running Debian host.
 #[derive(Debug)]

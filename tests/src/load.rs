@@ -1,10 +1,8 @@
 //! Load on the agent from inside a host, and what it does to those who ask it.
 
-use std::time::Duration;
-
 use crate::command::Running;
 use crate::host::Host;
-use crate::wait::wait_for;
+use crate::wait::{SOON, wait_for};
 
 /// Those who mean harm.
 const SWARM: &str = include_str!("../root/swarm");
@@ -16,8 +14,6 @@ pub const ECHO_SOCKET: &str = "/run/echo.sock";
 pub const AGENT_SOCKET: &str = "/run/curfew/io.curfew.Agent";
 /// Somebody who asks as the PAM module does, and looks at the clock.
 const ASK_PAM: &str = include_str!("../root/ask-pam");
-/// How long a swarm may take to be at it.
-const GATHERED: Duration = Duration::from_secs(30);
 
 /// How long the agent took to answer questions, in milliseconds, sorted.
 #[derive(Clone, Debug)]
@@ -44,10 +40,14 @@ impl Host {
     #[must_use]
     pub fn swarm(&self, user: &str, how: &str, count: u32) -> Running {
         self.write("/usr/local/bin/swarm", SWARM);
-        let swarm = self.spawn(&format!(
+        let mut swarm = self.spawn(&format!(
             "ulimit -n 4096; exec runuser -u {user} -- perl /usr/local/bin/swarm {how} /run/curfew/io.curfew.Agent {count}"
         ));
-        wait_for(&format!("{user}'s swarm ({how})"), GATHERED, || swarm.stdout().contains("ready").then_some(()));
+        wait_for(&format!("{user}'s swarm ({how})"), SOON, || {
+            let is_at_it = swarm.stdout().contains("ready");
+            assert!(is_at_it || swarm.is_alive(), "{user}'s swarm ({how}): {}", swarm.stderr());
+            is_at_it.then_some(())
+        });
         swarm
     }
 
@@ -71,9 +71,13 @@ impl Host {
 
     fn run_flood(&self, user: &str, arguments: &str) -> Running {
         self.write("/usr/local/bin/flood", FLOOD);
-        let flood =
+        let mut flood =
             self.spawn(&format!("ulimit -n 4096; exec runuser -u {user} -- perl /usr/local/bin/flood {arguments}"));
-        wait_for(&format!("{user}'s flood ({arguments})"), GATHERED, || flood.stdout().contains("ready").then_some(()));
+        wait_for(&format!("{user}'s flood ({arguments})"), SOON, || {
+            let is_at_it = flood.stdout().contains("ready");
+            assert!(is_at_it || flood.is_alive(), "{user}'s flood ({arguments}): {}", flood.stderr());
+            is_at_it.then_some(())
+        });
         flood
     }
 

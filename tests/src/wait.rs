@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long what must come true may take where the time it takes is not what is tested: on a busy machine, everything
 /// takes longer. A bound that is promised is asserted by itself.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 /// The pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
 

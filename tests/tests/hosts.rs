@@ -39,8 +39,19 @@ macro_rules! on_sudo_rs {
     ($($name:ident,)+) => { $(on! { $name: trixie_sudo_rs TrixieSudoRs })+ };
 }
 
-/// In virtual machines, whose processors are emulated: each takes minutes, so one of them runs at each landing, in turn. A line for each.
+/// In virtual machines, whose processors are emulated: each takes minutes, so one of them runs at each landing, in turn, and nothing beside it. A line
+/// for each.
 macro_rules! in_virtual_machines {
+    ($($name:ident: $($test:ident $release:ident),+;)+) => { $(on! { $name: $($test $release),+ })+ };
+}
+
+/// What takes a minute or more: a third of them runs at each landing. A line for each.
+macro_rules! takes_long {
+    ($($name:ident: $($test:ident $release:ident),+;)+) => { $(on! { $name: $($test $release),+ })+ };
+}
+
+/// What compares times: as `takes_long!`, and nothing runs beside it.
+macro_rules! measures {
     ($($name:ident: $($test:ident $release:ident),+;)+) => { $(on! { $name: $($test $release),+ })+ };
 }
 

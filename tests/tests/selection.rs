@@ -28,15 +28,22 @@ hosts::central::opens::trixie
 hosts::vm::boots::trixie
 hosts::vm::sleeps::bookworm
 hosts::vm::sleeps::trixie
+hosts::flood::one::trixie
+hosts::flood::two::trixie
+hosts::flood::three::bookworm
+hosts::flood::three::trixie
 ";
 
 /// Those of them that take a virtual machine.
 const MACHINES: &str = r"$'hosts::vm::boots\nhosts::vm::sleeps'";
 
+/// Those that take long.
+const LONG: &str = r"$'hosts::flood::one\nhosts::flood::two\nhosts::flood::three'";
+
 /// What is chosen of [`LIST`], where `hosts::sudo::rules` is about the release.
 fn choose(turn: u32, rest: &str) -> Vec<String> {
     lines(&format!(
-        "choose {turn} $'hosts::sudo::other\\nhosts::sudo::rules' {MACHINES} {rest} <<<'{}'",
+        "choose {turn} $'hosts::sudo::other\\nhosts::sudo::rules' {MACHINES} {LONG} {rest} <<<'{}'",
         LIST.trim_end()
     ))
 }
@@ -56,8 +63,30 @@ fn three_turns_in_a_row_have_every_sentence_on_every_release() {
             }
         }
         let all: BTreeSet<&str> = turns.iter().flatten().map(String::as_str).collect();
-        assert!(LIST.lines().filter(|name| !name.contains("::vm::")).all(|name| all.contains(name)), "{all:?}");
+        let in_turn = |name: &&str| !name.contains("::vm::") && !name.contains("::three::");
+        assert!(LIST.lines().filter(in_turn).all(|name| all.contains(name)), "{all:?}");
     }
+}
+
+#[test]
+fn of_those_that_take_long_a_third_runs_in_turn() {
+    let turns: Vec<Vec<String>> = (0..6).map(|turn| choose(turn, "")).collect();
+    for chosen in &turns {
+        assert_eq!(chosen.iter().filter(|name| name.contains("::flood::")).count(), 1, "{chosen:?}");
+    }
+    let all: BTreeSet<&str> = turns.iter().flatten().map(String::as_str).collect();
+    assert_eq!(all, LIST.lines().collect());
+    assert_eq!(choose(0, "'' '' flood::").len(), 3, "by their names, they all do");
+}
+
+#[test]
+fn what_runs_alone_is_told_from_the_others() {
+    let alone = lines(&format!("of_sentences {MACHINES} <<<'{}'", LIST.trim_end()));
+    assert_eq!(alone, ["hosts::vm::boots::trixie", "hosts::vm::sleeps::bookworm", "hosts::vm::sleeps::trixie"]);
+    let others = lines(&format!("of_sentences {MACHINES} not <<<'{}'", LIST.trim_end()));
+    assert_eq!(alone.len() + others.len(), LIST.lines().count());
+    let sentences = lines("runs_alone tests/hosts/*.rs");
+    assert!(sentences.iter().any(|name| name.starts_with("hosts::flood::")), "{sentences:?}");
 }
 
 #[test]
@@ -75,7 +104,7 @@ fn of_those_in_virtual_machines_one_runs_in_turn() {
 fn what_is_asked_for_is_chosen() {
     assert_eq!(choose(0, "all").len(), LIST.lines().count());
     assert_eq!(of("hosts::end::dies", &choose(0, "'' trixie_sudo_rs")), ["trixie_sudo_rs"]);
-    assert_eq!(choose(0, "'' trixie").len(), 5);
+    assert_eq!(choose(0, "'' trixie").len(), 6);
     assert_eq!(choose(0, "'' '' end::").len(), 1);
     assert_eq!(choose(0, "all '' end::").len(), 3);
     assert_eq!(choose(0, "'' '' dies::trixie"), ["hosts::end::dies::trixie", "hosts::end::dies::trixie_sudo_rs"]);

@@ -40,7 +40,10 @@ struct Session {
 fn log_in(vm: &mut Vm, user: &str, length: &str) -> Session {
     let grant = vm.grant(&format!("{user} --for {length} --login"));
     let client = vm.ssh_stay_and_run(user, "trap '' TERM HUP; sleep 900; sleep 900");
-    wait_for("the session", PATIENCE, || vm.run(&format!("pgrep -u {user} -x sleep")).success().then_some(()));
+    wait_for("the session", PATIENCE, || {
+        assert!(client.is_alive(), "the login ended, and not by us");
+        vm.run(&format!("pgrep -u {user} -x sleep")).success().then_some(())
+    });
     let watch = vm.spawn(&format!("while pgrep -u {user} -x sleep >/dev/null; do sleep 0.05; done; vm-clock"));
     let clocks = vm.clocks();
     Session { grant, _client: client, watch, clocks }
@@ -143,6 +146,8 @@ fn a_wrong_clock_at_boot_opens_nothing_and_locks_nobody_out_once_it_is_right(rel
     let mut vm = machine(release);
     let grant = vm.grant("alice --for 3h --login");
     gets_in(&mut vm, "alice");
+    // Which grants the audit heard of is not synced at once: in a power cut a moment later, a beginning is audited twice.
+    vm.ok("sync");
     vm.lose_power();
 
     // The battery is empty.

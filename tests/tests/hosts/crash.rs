@@ -8,8 +8,11 @@ use curfew_tests::{Host, Release, SOON, report, until, wait_for};
 use serde_json::Value;
 
 on_every_release! {
-    an_agent_that_is_killed_at_any_step_of_writing_keeps_its_word,
     enabling_and_disabling_that_are_killed_leave_every_file_whole,
+}
+
+takes_long! {
+    an_agent_that_is_killed_at_any_step_of_writing_keeps_its_word: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs;
 }
 
 /// What an operator was told in one sequence.

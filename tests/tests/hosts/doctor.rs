@@ -8,8 +8,8 @@ on_each_release! {
     a_void_exempt_list_is_told_where_people_look,
 }
 
-on_every_release! {
-    each_broken_precondition_is_found,
+takes_long! {
+    each_broken_precondition_is_found: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs;
 }
 
 fn checks(host: &Host) -> Vec<Value> {

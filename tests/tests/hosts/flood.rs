@@ -7,12 +7,18 @@ use curfew_tests::load::{AGENT_SOCKET, ECHO_SOCKET};
 use curfew_tests::ssh::quoted;
 use curfew_tests::{Host, Release, Running, SOON, report, wait_for};
 
-on_every_release! {
-    a_flood_of_calls_holds_up_no_login_and_no_revocation,
+measures! {
+    a_flood_of_one_cheap_call_holds_up_nobody: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs;
+    a_flood_of_every_shape_at_once_holds_up_nobody: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs;
+    a_flood_of_calls_that_want_no_answer_holds_up_nobody: trixie Trixie;
+    a_flood_of_calls_holds_up_nobody: trixie Trixie;
+    a_flood_of_calls_by_those_who_read_no_answer_holds_up_nobody: trixie Trixie;
+    a_flood_of_garbage_holds_up_nobody: trixie Trixie;
+    a_flood_of_connections_holds_up_nobody: trixie Trixie;
+    a_flood_of_half_calls_holds_up_nobody: trixie Trixie;
 }
 
 on_one_release! {
-    every_other_shape_of_flood_holds_up_no_login_and_no_revocation,
     those_who_ask_in_good_order_are_all_answered_amid_a_flood,
     only_root_calls_without_an_answer,
     many_users_whose_names_cannot_be_looked_up_hold_up_nobody_else,
@@ -92,8 +98,9 @@ fn floods(host: &Host, shape: &str, socket: &str) -> [Running; 2] {
     ["bob", "dave"].map(|user| host.flood(user, shape, socket, CONNECTIONS))
 }
 
-/// Floods the agent and another service by turns, and compares.
-fn nothing_is_held_up_by(host: &Host, shape: &str) {
+/// Floods the agent and another service by turns, and compares logins with sudo and revocations.
+fn nothing_is_held_up_by(release: Release, shape: &str) {
+    let host = &flooded(release);
     let (mut here, mut elsewhere) = (Took::default(), Took::default());
     let (mut login, mut revocation) = (f64::MAX, f64::MAX);
     let _echo = host.echo();
@@ -123,6 +130,7 @@ fn nothing_is_held_up_by(host: &Host, shape: &str) {
         here.revocations,
         elsewhere.revocations
     );
+    is_unharmed(host);
 }
 
 fn flooded(release: Release) -> Host {
@@ -140,20 +148,36 @@ fn is_unharmed(host: &Host) {
     host.audit_is_whole();
 }
 
-fn a_flood_of_calls_holds_up_no_login_and_no_revocation(release: Release) {
-    let host = flooded(release);
-    for shape in ["described", "mix"] {
-        nothing_is_held_up_by(&host, shape);
-    }
-    is_unharmed(&host);
+fn a_flood_of_one_cheap_call_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "described");
 }
 
-fn every_other_shape_of_flood_holds_up_no_login_and_no_revocation(release: Release) {
-    let host = flooded(release);
-    for shape in ["oneway", "calls", "deaf", "garbage", "churn", "half"] {
-        nothing_is_held_up_by(&host, shape);
-    }
-    is_unharmed(&host);
+fn a_flood_of_every_shape_at_once_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "mix");
+}
+
+fn a_flood_of_calls_that_want_no_answer_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "oneway");
+}
+
+fn a_flood_of_calls_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "calls");
+}
+
+fn a_flood_of_calls_by_those_who_read_no_answer_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "deaf");
+}
+
+fn a_flood_of_garbage_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "garbage");
+}
+
+fn a_flood_of_connections_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "churn");
+}
+
+fn a_flood_of_half_calls_holds_up_nobody(release: Release) {
+    nothing_is_held_up_by(release, "half");
 }
 
 fn those_who_ask_in_good_order_are_all_answered_amid_a_flood(release: Release) {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use curfew_tests::package::DEB;
 use curfew_tests::{Host, Release, assert_refused, report};
 
-on_two_releases! {
-    a_first_install_that_is_killed_locks_nobody_out,
-    an_upgrade_that_is_killed_opens_no_door_and_shuts_none,
-    a_removal_that_is_killed_locks_nobody_out_and_leaves_no_line_of_pam_without_its_module,
+takes_long! {
+    a_first_install_that_is_killed_locks_nobody_out: bookworm Bookworm, trixie Trixie;
+    an_upgrade_that_is_killed_opens_no_door_and_shuts_none: bookworm Bookworm, trixie Trixie;
+    a_removal_that_is_killed_locks_nobody_out_and_leaves_no_line_of_pam_without_its_module: bookworm Bookworm, trixie Trixie;
 }
 
 /// Parts of the time that dpkg takes by itself, after which it is killed.

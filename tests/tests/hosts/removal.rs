@@ -10,11 +10,14 @@ on_each_release! {
 }
 
 on_two_releases! {
-    it_goes_also_when_its_own_programs_or_files_are_broken,
     blocks_that_somebody_damaged_are_taken_out_all_the_same,
     a_rule_of_ones_own_stops_the_removal_and_says_what_to_do,
     a_package_that_is_only_half_there_takes_its_lines_with_it,
     what_is_deconfigured_stays_in_force,
+}
+
+takes_long! {
+    it_goes_also_when_its_own_programs_or_files_are_broken: bookworm Bookworm, trixie Trixie;
 }
 
 /// What has our name, or names us: but for the tests' own, dpkg's and systemd's records of what happened, and the copy of the package

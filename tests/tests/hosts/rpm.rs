@@ -10,11 +10,14 @@ use curfew_tests::command::run;
 use curfew_tests::{Host, Output, Release, assert_refused};
 
 on_one_release! {
-    the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte,
     an_rpm_whose_wiring_cant_be_taken_out_stays,
-    what_the_administrator_stopped_stays_so_over_an_upgrade,
-    the_way_back_to_an_older_rpm_that_its_refusal_tells_is_one,
-    the_servers_rpm_makes_its_user_and_starts_nothing,
+}
+
+takes_long! {
+    the_rpm_comes_is_upgraded_under_a_live_session_and_goes_to_the_byte: trixie Trixie;
+    what_the_administrator_stopped_stays_so_over_an_upgrade: trixie Trixie;
+    the_way_back_to_an_older_rpm_that_its_refusal_tells_is_one: trixie Trixie;
+    the_servers_rpm_makes_its_user_and_starts_nothing: trixie Trixie;
 }
 
 /// What the packages require goes by other names here, and rpm knows of no package of Debian's.

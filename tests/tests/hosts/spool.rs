@@ -12,13 +12,16 @@ on_every_release! {
 }
 
 on_two_releases! {
-    made_up_names_and_sessions_that_come_and_go_are_counted,
     what_was_counted_survives_the_death_of_the_agent,
     what_goes_of_a_full_spool_is_said_and_what_is_rare_or_anothers_stays,
 }
 
 on_one_release! {
     what_the_endpoint_never_had_is_kept_longest_and_it_hears_what_is_gone,
+}
+
+takes_long! {
+    made_up_names_and_sessions_that_come_and_go_are_counted: bookworm Bookworm, trixie Trixie;
 }
 
 /// How long the whole of a count may take to be told: a minute, and a little more.

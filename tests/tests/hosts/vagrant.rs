@@ -7,8 +7,11 @@ use curfew_tests::root::{package, server_package};
 use curfew_tests::{Host, Release, assert_refused};
 
 on_every_release! {
-    the_vagrant_scripts_install_curfew_and_play_its_scenario_to_the_end,
     the_scenario_fails_at_the_first_thing_that_is_not_as_it_should_be,
+}
+
+takes_long! {
+    the_vagrant_scripts_install_curfew_and_play_its_scenario_to_the_end: bookworm Bookworm, trixie Trixie, trixie_sudo_rs TrixieSudoRs;
 }
 
 /// Where Vagrant puts what the provision script needs.
