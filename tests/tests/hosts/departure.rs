@@ -142,6 +142,10 @@ fn on_a_host_without_logind_sessions_end_and_sshd_lives(release: Release) {
     let gone = host.gone_after(grant.not_after, |host| host.session_processes("alice"));
     report(&format!("{release}: without logind, all was dead {gone} ms after the end"));
     assert!((0..=LATEST).contains(&gone), "{gone} ms after the end");
+    for screen in [&mut shell, &mut root].map(|shell| shell.screen()) {
+        let told = screen.matches(&format!("grant {} expires", grant.id)).count();
+        assert_eq!(told, 1, "told once, logind or not: {screen}");
+    }
     assert!(bob.run("echo still here").contains("still here"));
     assert_eq!(host.ssh("ops", "id -un").expect_ok("sshd lives"), "ops");
     assert_refused(&host.ssh("alice", "id"));
