@@ -76,13 +76,18 @@ impl Plain {
     /// and whoever is in it can take what it stands for.
     pub fn is_in_anothers_namespace(&self, process: &Process) -> bool {
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
-        let own = namespace(&process.id.pid.to_string());
+        let maps = self.maps(process);
+        let elsewhere = match namespace(&process.id.pid.to_string()) {
+            Some(theirs) => namespace("self").is_none_or(|own| own != theirs),
+            // A link that a security module hides: the host's own namespace stands for all ids there are.
+            None => fs::read_to_string("/proc/self/uid_map").is_ok_and(|own| own != maps[0].0),
+        };
         // One without a map stands for nobody.
         let reaches_beyond =
             |(map, allowed): (String, Vec<(u32, u32)>)| !map.is_empty() && !stands_for(&map, &[], &allowed);
         // Where their groups are not known, no group counts.
         let counted = if self.gids.is_empty() { 1 } else { 2 };
-        own.is_some() && own != namespace("self") && self.maps(process).into_iter().take(counted).any(reaches_beyond)
+        elsewhere && maps.into_iter().take(counted).any(reaches_beyond)
     }
 
     /// As ping(8) and ssh-agent(1) have theirs: by set ids or capabilities of a file on the host's own file systems that is older than the

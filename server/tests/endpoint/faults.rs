@@ -61,6 +61,40 @@ async fn a_full_disk_is_told_and_forgotten_when_there_is_room_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_on_a_nearly_full_disk_is_for_grants_and_the_audit_waits() {
+    let mut server = Server::sqlite().await;
+    server.configure("disk_reserve_mib = 16\n");
+    let disk = server.on_a_small_disk(48);
+    let host = server.host("web-1", json!({})).await;
+    let id = server.grant("alice", json!({"host": "web-1"})).await;
+    let record = |seq: u64| json!({"seq": seq, "time": "2026-10-05T08:00:00Z", "event": "login.permitted", "user": "bob"});
+    assert_eq!(host.ship(&server, "s", 1, &[record(1)]).await, 1);
+    let fill = disk.join("fill");
+    std::fs::write(&fill, vec![0; 36 << 20]).unwrap();
+    let batch = json!({"series": "s", "oldest": 1, "records": [record(2)]});
+    let ship = async || host.send(&server, &format!("/v1/hosts/{}/audit", host.id), &batch).await;
+    let begun = Instant::now();
+    let refused = loop {
+        let answer = ship().await;
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(begun.elapsed() < SOON, "the reserve is given to the audit");
+    };
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.body.contains("keeps what is left for grants"), "{refused:?}");
+    assert_eq!(readiness(&server).await, 200);
+    assert_eq!(grant(&server).await, 201);
+    server.revoke(&id).await;
+    assert!(!host.grants(&server).await.contains(&id));
+    std::fs::remove_file(&fill).unwrap();
+    let begun = Instant::now();
+    while ship().await.status != 200 {
+        assert!(begun.elapsed() < SOON, "the audit is refused though there is room");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_refuses_writes_is_told_and_forgotten_when_it_takes_them_again() {
     let database = shared().database().await;
     let server = Server::with(Some(&database), "").await;
