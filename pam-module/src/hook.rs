@@ -29,7 +29,7 @@ const UNAVAILABLE: &str = "Curfew: access can't be checked now, since the agent 
 pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) -> PamResultCode {
     // A panic becomes PAM_ABORT in the entry point, without a message on sshd's stderr.
     std::panic::set_hook(Box::new(|_| {}));
-    let Some(mut question) = question(pamh) else {
+    let Some(mut question) = question(pamh, arguments) else {
         log(Severity::Error, "a PAM item is missing or is not UTF-8: refused");
         return PamResultCode::PAM_PERM_DENIED;
     };
@@ -55,7 +55,7 @@ pub fn run(hook: Hook, pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) ->
 /// here: the account phase is the one that permits, and what this can't tell, that judges.
 pub fn run_before_password(pamh: &PamHandle, arguments: &[&CStr], flags: PamFlag) -> PamResultCode {
     std::panic::set_hook(Box::new(|_| {}));
-    let Some(question) = question(pamh).filter(|question| elevates(question, arguments)) else {
+    let Some(question) = question(pamh, arguments).filter(|question| elevates(&question.service, arguments)) else {
         return PamResultCode::PAM_IGNORE;
     };
     // Exempt users pass without the agent, and the account phase takes the note. Who is not known yet may be one.
@@ -85,7 +85,7 @@ fn denial_before_password(service: &str) -> PamResultCode {
     }
 }
 
-fn question(pamh: &PamHandle) -> Option<PamQuestion> {
+fn question(pamh: &PamHandle, arguments: &[&CStr]) -> Option<PamQuestion> {
     let text = |item: &CStr| item.to_str().ok().map(str::to_owned);
     let name = |item: &CStr| text(item).filter(|name| !name.is_empty());
     let ruser = pamh.get_item::<RUser<'_>>().ok()?;
@@ -97,7 +97,11 @@ fn question(pamh: &PamHandle) -> Option<PamQuestion> {
     };
     Some(PamQuestion {
         user: name(pamh.get_item::<User<'_>>().ok()??.0)?,
-        ruser: invoker::of(&service, ruser),
+        ruser: if elevates(&service, arguments) {
+            invoker::of(&service, ruser, |who| exempt::passes(who, &service, true))
+        } else {
+            ruser
+        },
         service,
         rhost: pamh.get_item::<RHost<'_>>().ok()?.and_then(|item| name(item.0)),
         tty: pamh.get_item::<Tty<'_>>().ok()?.and_then(|item| name(item.0)),
@@ -107,17 +111,17 @@ fn question(pamh: &PamHandle) -> Option<PamQuestion> {
 
 /// Who acts: the user of a login, the invoker of an elevation.
 fn actor(question: &PamQuestion, arguments: &[&CStr]) -> Option<String> {
-    if elevates(question, arguments) { question.ruser.clone() } else { Some(question.user.clone()) }
+    if elevates(&question.service, arguments) { question.ruser.clone() } else { Some(question.user.clone()) }
 }
 
 /// Whether it is an elevation that asks: our line says so, or the service's name.
-fn elevates(question: &PamQuestion, arguments: &[&CStr]) -> bool {
+fn elevates(service: &str, arguments: &[&CStr]) -> bool {
     if arguments.contains(&c"elevation") {
         true
     } else if arguments.contains(&c"login") {
         false
     } else {
-        ELEVATION_SERVICES.contains(&question.service.as_str())
+        ELEVATION_SERVICES.contains(&service)
     }
 }
 

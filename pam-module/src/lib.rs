@@ -3,6 +3,7 @@
 //! The hooks here hand over to `hook`, which reads PAM's items, looks into the exempt list and asks the agent.
 //! It is loaded into sshd and sudo: no threads, no environment, no panic that leaves a hook, no wait beyond its deadline.
 
+mod behind;
 mod hook;
 mod invoker;
 mod syslog;

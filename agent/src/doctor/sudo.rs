@@ -74,6 +74,7 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
     checks.push(included(&main, &folders, occasion));
     checks.push(account(&lines, flavour));
     checks.push(session(&lines, flavour));
+    checks.extend(invoker(&lines, flavour));
     checks.extend(services(&lines, &host.config().elevation_services));
     checks.extend((!unread.is_empty()).then(|| {
         let detail = format!("what else sudo reads is not known: {}", unread.join("; "));
@@ -121,6 +122,19 @@ fn session(lines: &[Line], flavour: Flavour) -> Check {
         let detail = format!("sudo opens no PAM session, so nothing tells us that a run began: {}", off.join("; "));
         Check::warn("pam_session", detail, "take !pam_session out, with visudo")
     }
+}
+
+/// `pam_ruser` can be switched off, and then sudo does not tell PAM who invokes it. sudo-rs always does.
+fn invoker(lines: &[Line], flavour: Flavour) -> Option<Check> {
+    let off = switched_off(lines, "pam_ruser");
+    (!off.is_empty() && flavour == Flavour::Classic).then(|| {
+        let detail = format!(
+            "sudo does not tell PAM who invokes it: {}; whoever has the real user id of its process is judged then, and where that is root's, \
+             anybody else who is behind it",
+            off.join("; ")
+        );
+        Check::warn("pam_ruser", detail, "take !pam_ruser out, with visudo")
+    })
 }
 
 /// `pam_acct_mgmt` can be switched off, and then nobody's sudo is judged.
@@ -185,6 +199,21 @@ mod tests {
             assert_eq!(session(&line(text), Flavour::Classic).result, finding, "{text}");
         }
         assert_eq!(session(&line("Defaults !pam_session"), Flavour::Rs).result, Finding::Pass);
+    }
+
+    #[test]
+    fn a_sudo_that_does_not_say_who_invokes_it_is_found() {
+        let line = |text: &str| vec![Line { path: "/etc/sudoers".into(), number: 3, text: text.into() }];
+        for (text, warned) in [
+            ("Defaults !pam_ruser", true),
+            ("Defaults:alice env_reset, ! pam_ruser", true),
+            ("Defaults pam_ruser", false),
+            ("Defaults !pam_rhost", false),
+        ] {
+            let found = invoker(&line(text), Flavour::Classic);
+            assert_eq!(found.map(|check| check.result), warned.then_some(Finding::Warn), "{text}");
+        }
+        assert!(invoker(&line("Defaults !pam_ruser"), Flavour::Rs).is_none());
     }
 
     #[test]

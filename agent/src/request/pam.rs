@@ -147,10 +147,10 @@ fn is_our_own(peer: &Peer, question: &PamQuestion) -> bool {
     by_root && processes::command_line(peer.pid).is_some_and(|line| sudo_view::is_question(&line))
 }
 
-/// An elevation of nobody: a program that does not say who invokes it.
+/// An elevation of nobody: a program that does not say who invokes it, and whose process does not tell the module, either.
 fn refuse_nobody(agent: &Agent, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
     let entry = asked(agent, peer, Event::SudoDenied, question, "").with(Field::RunAs, question.user.as_str());
-    let message = format!("Curfew: {} does not say who invokes it.", question.service);
+    let message = format!("Curfew: {} does not say who invokes it, and that can't be told.", question.service);
     refusal(agent, peer, hook, question, entry, ReasonCode::NoGrant, message)
 }
 
