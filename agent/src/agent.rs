@@ -93,8 +93,8 @@ pub struct Agent {
     pub accounts_turn: tokio::sync::Mutex<()>,
     /// The looks at the host before and after sudo.
     pub residue: Residue,
-    /// What sudo is told of those who would be denied.
-    pub noninteractive: RefCell<Noninteractive>,
+    /// What sudo is told of those who would be denied under `-n`.
+    pub noninteractive: Noninteractive,
     /// Which sudo the host runs.
     pub sudo: HostSudo,
     /// How that sudo sees the grants.
@@ -188,7 +188,7 @@ impl Agent {
             lookups: Lookups::default(),
             accounts_turn: tokio::sync::Mutex::default(),
             residue: Residue::default(),
-            noninteractive: RefCell::default(),
+            noninteractive: Noninteractive::default(),
             sudo: HostSudo::default(),
             sudo_view: SudoView::default(),
             fitted: Cell::default(),

@@ -24,7 +24,6 @@ mod pam;
 pub mod ssh;
 mod standing;
 mod sudo;
-mod sudoers;
 mod units;
 
 use crate::config::{self, Config};

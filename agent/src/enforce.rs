@@ -2,7 +2,7 @@
 //!
 //! `reconcile` is the one function that every trigger calls. It works through `over` (what no grant covers is ended), `departure` (what a
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
-//! tells and `sudo_watch` watches, and `noninteractive` has ask PAM under `-n`, too; `sudo_view` has sudo say what they give), `notice` (warnings and
+//! tells and `sudo_watch` watches, and `noninteractive` has ask PAM under `-n`, too; `sudo_view` has sudo say what they give; `host_sudoers` is what else it reads), `notice` (warnings and
 //! `last_words` on `terminals`, HUP and TERM, which `hung_up` remembers) and `residue` (what sudo left
 //! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `exempt_list` (whether anybody is exempt), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
 
@@ -13,6 +13,7 @@ pub mod departure;
 pub mod elevated;
 pub mod ending;
 pub mod exempt_list;
+pub mod host_sudoers;
 pub mod hung_up;
 pub mod last_words;
 pub mod logind;

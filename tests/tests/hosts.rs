@@ -100,6 +100,7 @@ mod hosts {
     mod load;
     mod malformed;
     mod model;
+    mod noninteractive;
     mod observe;
     mod outage;
     mod process_trees;

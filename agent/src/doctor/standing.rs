@@ -1,8 +1,8 @@
 //! Standing access: what somebody has without a grant, or gets on top of one. Curfew refuses the login and the sudo; the rights that are there beside it
 //! are the host's, and an auditor asks for them.
 
-use super::sudoers::{self, Line};
 use super::{Check, Host};
+use crate::enforce::host_sudoers::{self, Line};
 use crate::enforce::sudo_flavour::HostSudo;
 use nix::unistd::Group;
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ fn rules(host: &Host) -> Check {
             "see the sudo check",
         );
     };
-    let lines = sudoers::read(&super::sudo::main_file(flavour)).lines;
+    let lines = host_sudoers::read(&host_sudoers::main_file(flavour)).lines;
     let found: Vec<String> = lines
         .iter()
         .filter(|line| !line.path.starts_with("/run/curfew") && is_passwordless(&line.text, |user| host.exempts(user)))

@@ -1,58 +1,17 @@
 //! sudo: which one it is, whether it reads our rules, and whether it asks PAM about the account.
 
-use super::sudoers::{self, Line, Sudoers};
 use super::{Check, Host, Occasion};
+use crate::enforce::host_sudoers::{self, Line, SUDO_CONF, Sudoers};
 use crate::enforce::sudo_flavour::{Flavour, HostSudo, SUDO};
 use crate::wiring::{SUDOERS_INCLUDE, SUDOERS_LINE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where classic sudo learns which plugin decides, by which rules (sudo.conf(5)).
-const SUDO_CONF: &str = "/etc/sudo.conf";
-
-/// The rules of each sudo. sudo-rs has a file of its own, where it is there; classic sudo may be told another.
-pub(super) fn main_file(flavour: Flavour) -> PathBuf {
-    let configured = fs::read_to_string(SUDO_CONF).unwrap_or_default();
-    if let (Flavour::Classic, Some(file)) = (flavour, sudoers_file(&configured)) {
-        return file;
-    }
-    let of_rs = Path::new("/etc/sudoers-rs");
-    let usual = Path::new("/etc/sudoers");
-    // SUSE's sudo reads the distribution's own where there is no other.
-    let vendors = Path::new("/usr/etc/sudoers");
-    match flavour {
-        Flavour::Rs if of_rs.exists() => of_rs.into(),
-        _ if !usual.exists() && vendors.exists() => vendors.into(),
-        _ => usual.into(),
-    }
-}
-
-/// The file of rules that sudo.conf(5) names, if it does.
-fn sudoers_file(conf: &str) -> Option<PathBuf> {
-    let words = plugins(conf).find(|words| words.iter().any(|word| word.starts_with("sudoers_file=")))?;
-    words.iter().find_map(|word| word.strip_prefix("sudoers_file=")).map(PathBuf::from)
-}
-
-/// The lines that name plugins, in words.
-fn plugins(conf: &str) -> impl Iterator<Item = Vec<&str>> {
-    let words = conf.lines().map(|line| line.split('#').next().unwrap_or_default().split_ascii_whitespace().collect());
-    words.filter(|words: &Vec<&str>| words.first() == Some(&"Plugin"))
-}
-
 /// A policy that is another's than sudoers': what a grant writes is nothing to it.
 fn policy(conf: &str, flavour: Flavour) -> Option<Check> {
-    let is_ours = |plugin: &str| {
-        let name = plugin.rsplit('/').next().unwrap_or(plugin);
-        name == "sudoers.so" || name == "group_file.so" || name == "system_group.so"
-    };
-    let strange = plugins(conf).find(|words| words.get(2).is_some_and(|plugin| !is_ours(plugin)))?;
-    (flavour == Flavour::Classic).then(|| {
-        let detail = format!(
-            "sudo has a plugin of others ({SUDO_CONF}: {}), which may decide without sudoers",
-            strange.join(" ")
-        );
-        Check::warn("sudo_plugin", detail, "see that a granted command works: curfew grant, then sudo as that person")
-    })
+    let plugin = host_sudoers::plugin_of_others(conf).filter(|_| flavour == Flavour::Classic)?;
+    let detail = format!("sudo has a plugin of others ({SUDO_CONF}: {plugin}), which may decide without sudoers");
+    Some(Check::warn("sudo_plugin", detail, "see that a granted command works: curfew grant, then sudo as that person"))
 }
 
 pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
@@ -69,8 +28,8 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
         Err(problem) => Check::fail("sudo", problem, "install the distribution's sudo again"),
     }];
     checks.extend(policy(&fs::read_to_string(SUDO_CONF).unwrap_or_default(), flavour));
-    let main = main_file(flavour);
-    let Sudoers { lines, folders, unread } = sudoers::read(&main);
+    let main = host_sudoers::main_file(flavour);
+    let Sudoers { lines, folders, unread, .. } = host_sudoers::read(&main);
     checks.push(included(&main, &folders, occasion));
     checks.push(account(&lines, flavour));
     checks.push(session(&lines, flavour));
@@ -227,12 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn what_sudo_conf_has_sudo_do_is_found() {
-        let conf = "# Plugin sudoers_policy sudoers.so sudoers_file=/no\nPlugin sudoers_policy sudoers.so sudoers_file=/etc/alt sudoers_mode=0400\n\
-                    Plugin sudoers_audit sudoers.so\n";
-        assert_eq!(sudoers_file(conf), Some("/etc/alt".into()));
-        assert_eq!(sudoers_file("Plugin sudoers_policy sudoers.so\nDebug sudo /x all@info\n"), None);
-        assert!(policy(conf, Flavour::Classic).is_none());
+    fn a_plugin_of_others_is_told_of_the_sudo_that_has_plugins() {
+        assert!(policy("Plugin sudoers_policy sudoers.so\n", Flavour::Classic).is_none());
         assert!(policy("Plugin python_policy python_plugin.so ModulePath=/x\n", Flavour::Classic).is_some());
         assert!(policy("Plugin python_policy python_plugin.so\n", Flavour::Rs).is_none());
     }

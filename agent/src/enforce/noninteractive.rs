@@ -1,9 +1,12 @@
-//! `sudo -n` by people who would be denied: classic sudo answers by itself then, asks PAM nothing and logs nothing. So it is told to ask PAM all the
+//! `sudo -n` for what would need a password: classic sudo answers by itself then, asks PAM nothing and logs nothing. So it is told to ask PAM all the
 //! same (sudoers(5), `noninteractive_auth`), where our auth line denies before anything else, with the reason and a record. sudo-rs asks by itself.
 //!
-//! It is for nobody else: not for exempt users, and not for whoever has a live grant of sudo, since PAM may count what it asks in vain. Where it can't be
-//! kept to that, it is not there.
+//! It is not for exempt users, and for whoever has a live grant of sudo only where the host leaves it to us: PAM may count what it asks in vain, and
+//! where the host has PAM asked by itself, that may be answered. Where it can't be kept to that, it is not there.
 
+pub mod host;
+
+use self::host::Host;
 use super::sudo_flavour::{Flavour, Identity};
 use super::sudoers;
 use crate::agent::Agent;
@@ -12,6 +15,7 @@ use crate::grant::HeldGrant;
 use crate::wiring::{self, Kind, stack};
 use curfew_protocol::exempt;
 use jiff::Timestamp;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -27,9 +31,17 @@ const HEAD: &str = "# Curfew: no grant, for classic sudo. Whoever would be denie
 /// So many people with a live grant of sudo are told apart.
 const MOST_PEOPLE: usize = 200;
 
-/// What was done last.
+/// What sudo is told, and what the host says itself.
 #[derive(Debug, Default)]
 pub struct Noninteractive {
+    told: RefCell<Told>,
+    /// What is known of the host's own settings.
+    pub host: Host,
+}
+
+/// What was done last.
+#[derive(Debug, Default)]
+struct Told {
     /// The text that was put there, or could not be, for which sudo.
     done: Option<(String, Option<Identity>)>,
     is_there: bool,
@@ -49,62 +61,88 @@ pub fn remove() {
     }
 }
 
+/// Whether sudo asks PAM in the name of this user id under `-n` since it is told to here; by itself it would have said that it needs a password.
+pub fn has_sudo_ask(uid: Option<u32>) -> bool {
+    let text = fs::read_to_string(path()).unwrap_or_default();
+    uid.is_some_and(|uid| !text.is_empty() && !spares(&text, uid))
+}
+
+fn spares(text: &str, uid: u32) -> bool {
+    let spared = format!("!#{uid}");
+    text.split([' ', ',']).any(|word| word == spared)
+}
+
 /// Has it be there, as it should be, or not.
 pub fn keep(agent: &Rc<Agent>, now: Timestamp) {
     let Some(text) = wanted(agent, now) else {
-        let was = std::mem::take(&mut *agent.noninteractive.borrow_mut());
-        if was.is_there || was.done.is_none() {
+        let mut told = agent.noninteractive.told.borrow_mut();
+        if told.is_there || told.done.is_none() {
             remove();
             // Nothing is to be taken away until it is there again.
-            agent.noninteractive.borrow_mut().done = Some((String::new(), None));
-        } else {
-            *agent.noninteractive.borrow_mut() = was;
+            (told.done, told.is_there) = (Some((String::new(), None)), false);
         }
         return;
     };
+    host::follow(agent);
+    if agent.noninteractive.host.is_silent().is_none() {
+        return;
+    }
     let todo = (text, agent.sudo.identity());
     {
-        let mut state = agent.noninteractive.borrow_mut();
-        let is_done = state.done.as_ref() == Some(&todo) && (!state.is_there || path().exists());
-        if is_done || state.is_at_work {
+        let mut told = agent.noninteractive.told.borrow_mut();
+        let is_done = told.done.as_ref() == Some(&todo) && (!told.is_there || path().exists());
+        if is_done || told.is_at_work {
             return;
         }
-        state.is_at_work = true;
+        told.is_at_work = true;
     }
     agent.work_on(put(Rc::clone(agent), todo));
 }
 
 async fn put(agent: Rc<Agent>, todo: (String, Option<Identity>)) {
     let checked = sudoers::check_text(&agent.sudo, path(), &todo.0, Flavour::Classic).await;
-    let mut is_there = agent.noninteractive.borrow().is_there;
-    if wanted(&agent, clock::now()).as_ref() == Some(&todo.0) {
-        match checked.and_then(sudoers::Checked::put) {
-            Ok(()) => is_there = true,
-            // sudo before 1.9.10 does not know it.
-            Err(error) => {
-                tracing::warn!("what people try with sudo -n and may not is not audited: {error}");
-                remove();
-                is_there = false;
-            }
-        }
+    let is_wanted = wanted(&agent, clock::now()).as_ref() == Some(&todo.0);
+    let mut told = agent.noninteractive.told.borrow_mut();
+    told.is_at_work = false;
+    if !is_wanted {
+        return;
     }
-    *agent.noninteractive.borrow_mut() = Noninteractive { done: Some(todo), is_there, is_at_work: false };
+    told.done = Some(todo);
+    told.is_there = match checked.and_then(sudoers::Checked::put) {
+        Ok(()) => true,
+        // sudo before 1.9.10 does not know it.
+        Err(error) => {
+            tracing::warn!("what people try with sudo -n and may not is not audited: {error}");
+            remove();
+            false
+        }
+    };
 }
 
 /// What it is to say; none where it is not to be there.
 fn wanted(agent: &Agent, now: Timestamp) -> Option<String> {
-    let denies_first = |service: &str| {
-        let text = fs::read(Path::new(wiring::PAM_FOLDER).join(service)).unwrap_or_default();
-        stack::asks_for_a_password_first(&String::from_utf8_lossy(&text), Kind::Elevation).is_none()
-    };
-    if !agent.in_force.borrow().holds() || agent.sudo.flavour() != Ok(Flavour::Classic) || !denies_first("sudo") {
+    if !agent.in_force.borrow().holds() || agent.sudo.flavour() != Ok(Flavour::Classic) || !denies_first() {
         return None;
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok()?;
+    if agent.noninteractive.host.is_silent() == Some(true) {
+        return text(&exempt, &BTreeSet::new());
+    }
     let grants = agent.grants.borrow();
     let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(now);
     let uids: BTreeSet<u32> = grants.held().iter().filter(live).filter_map(HeldGrant::uid).collect();
     text(&exempt, &uids)
+}
+
+/// Whether our line is asked before any other by sudo, and by `sudo -i` where that is a service of its own.
+fn denies_first() -> bool {
+    let denies = |service: &str| {
+        let text = fs::read(Path::new(wiring::PAM_FOLDER).join(service)).unwrap_or_default();
+        stack::asks_for_a_password_first(&String::from_utf8_lossy(&text), Kind::Elevation).is_none()
+    };
+    let folders = [wiring::PAM_FOLDER, wiring::VENDOR_FOLDER];
+    let is_there = |service: &str| folders.iter().any(|folder| Path::new(folder).join(service).exists());
+    denies("sudo") && (denies("sudo-i") || !is_there("sudo-i"))
 }
 
 fn text(exempt: &[String], uids: &BTreeSet<u32>) -> Option<String> {
@@ -127,6 +165,7 @@ fn path() -> PathBuf {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -146,5 +185,13 @@ mod tests {
             assert_eq!(of(&[odd], &[]), None, "{odd}");
         }
         assert_eq!(of(&[], &(0..=200).collect::<Vec<u32>>()), None);
+    }
+    #[test]
+    fn whoever_is_spared_is_known_by_the_whole_number() {
+        let text = text(&["ops".to_owned()], &BTreeSet::from([1001, 10_023])).unwrap();
+        assert!(spares(&text, 1001) && spares(&text, 10_023));
+        for other in [100, 1002, 1023, 23] {
+            assert!(!spares(&text, other), "{other}");
+        }
     }
 }

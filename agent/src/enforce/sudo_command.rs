@@ -28,6 +28,30 @@ pub enum SudoCommand {
     },
 }
 
+/// A run of sudo, as it was typed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Typed {
+    /// What is to run.
+    pub command: SudoCommand,
+    /// As whom: root if it does not say.
+    pub run_as: String,
+    /// Nobody is to be asked for anything (`-n`).
+    pub is_noninteractive: bool,
+}
+
+impl Typed {
+    /// A run of which nothing else is known.
+    pub fn of(command: SudoCommand) -> Self {
+        Self { command, run_as: "root".into(), is_noninteractive: false }
+    }
+
+    fn note_user(&mut self, is_user: bool, value: &str) {
+        if is_user {
+            self.run_as = value.to_owned();
+        }
+    }
+}
+
 /// The longest command that is remembered, in bytes; a longer one counts as wanting everything.
 const LONGEST_COMMAND: usize = 4096;
 
@@ -48,15 +72,14 @@ const LONG_WITH_VALUE: [&str; 11] = [
 ];
 
 impl SudoCommand {
-    /// Reads the arguments, the program's own name first: what is to run, and as whom (root if they don't say). `place` knows which files
-    /// may be meant.
-    pub fn parse(arguments: &[String], place: &Place<'_>) -> (Self, String) {
-        let mut run_as = "root".to_owned();
-        let command = Self::parse_into(arguments, place, &mut run_as);
-        (command, run_as)
+    /// Reads the arguments, the program's own name first. `place` knows which files may be meant.
+    pub fn parse(arguments: &[String], place: &Place<'_>) -> Typed {
+        let mut typed = Typed::of(Self::Nothing);
+        typed.command = Self::parse_into(arguments, place, &mut typed);
+        typed
     }
 
-    fn parse_into(arguments: &[String], place: &Place<'_>, run_as: &mut String) -> Self {
+    fn parse_into(arguments: &[String], place: &Place<'_>, typed: &mut Typed) -> Self {
         let mut rest = arguments.iter().map(String::as_str);
         let own_name = rest.next().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
         let (mut lists, mut shell, mut options_over) = (false, false, false);
@@ -73,23 +96,25 @@ impl SudoCommand {
                     let is = |options: &[&str]| options.iter().any(|option| option.starts_with(name));
                     if is(&LONG_WITH_VALUE) {
                         let value = value.or_else(|| rest.next()).unwrap_or_default();
-                        note_user(run_as, is(&["--user"]), value);
+                        typed.note_user(is(&["--user"]), value);
                         // Who may choose the folder, the root or the environment may do anything.
                         shell |= is(&["--chdir", "--chroot"]);
                     } else {
                         lists |= is(&["--list", "--validate", "--version", "--help"]);
                         shell |= is(&["--edit", "--login", "--preserve-env", "--shell"]);
+                        typed.is_noninteractive |= is(&["--non-interactive"]);
                     }
                 }
                 Some(letters) => {
                     for (place, letter) in letters.char_indices() {
                         lists |= matches!(letter, 'l' | 'v' | 'V');
                         shell |= matches!(letter, 'E' | 'e' | 'i' | 's');
+                        typed.is_noninteractive |= letter == 'n';
                         if WITH_VALUE.contains(letter) {
                             // The value is the rest of this argument, or the next one.
                             let behind = letters.get(place + letter.len_utf8()..).filter(|behind| !behind.is_empty());
                             let value = behind.or_else(|| rest.next()).unwrap_or_default();
-                            note_user(run_as, letter == 'u', value);
+                            typed.note_user(letter == 'u', value);
                             shell |= matches!(letter, 'D' | 'R');
                             break;
                         }
@@ -216,12 +241,6 @@ pub fn written(path: &str) -> Vec<String> {
     paths
 }
 
-fn note_user(run_as: &mut String, is_user: bool, value: &str) {
-    if is_user {
-        *run_as = value.to_owned();
-    }
-}
-
 fn is_assignment(argument: &str) -> bool {
     argument.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('/'))
 }
@@ -232,10 +251,10 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> SudoCommand {
-        parse_both(line).0
+        typed(line).command
     }
 
-    fn parse_both(line: &str) -> (SudoCommand, String) {
+    fn typed(line: &str) -> Typed {
         let granted: Vec<Command> = ["/usr/bin/id", "/usr/bin/psql", "/opt/a/run", "/opt/b/run"].map(command).into();
         let place = Place { folder: Some("/opt/a"), granted: granted.iter().collect() };
         SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &place)
@@ -255,9 +274,43 @@ mod tests {
             "sudo --user=bob -n id",
             "sudo --us bob id",
         ] {
-            assert_eq!(parse_both(line), (program("id", ""), "bob".into()), "{line}");
+            let Typed { command, run_as, .. } = typed(line);
+            assert_eq!((command, run_as.as_str()), (program("id", ""), "bob"), "{line}");
         }
-        assert_eq!(parse_both("sudo -p x id -u bob").1, "root");
+        assert_eq!(typed("sudo -p x id -u bob").run_as, "root");
+    }
+
+    #[test]
+    fn who_is_not_to_be_asked_is_told_by_sudos_own_options() {
+        for line in [
+            "sudo -n id",
+            "sudo -nu bob id",
+            "sudo -Hn id",
+            "sudo -u bob -n id",
+            "sudo --non-interactive id",
+            "sudo --non id",
+            "sudo A=b -n id",
+            "sudo -nl",
+            "sudo -nv",
+            "sudo -ni",
+            "sudoedit -n /etc/hosts",
+        ] {
+            assert!(typed(line).is_noninteractive, "{line}");
+        }
+        for line in [
+            "sudo id -n",
+            "sudo id",
+            "sudo -un id",
+            "sudo -u -n id",
+            "sudo -p -n id",
+            "sudo -- id -n",
+            "sudo -- -n",
+            "sudo --no-update id",
+            "sudo -i id -n",
+            "sudo -N id",
+        ] {
+            assert!(!typed(line).is_noninteractive, "{line}");
+        }
     }
 
     fn program(path: &str, arguments: &str) -> SudoCommand {
@@ -300,7 +353,7 @@ mod tests {
         }
         let all = Place { folder: None, granted: vec![&Command::All] };
         let words = ["sudo", "id"].map(str::to_owned);
-        let (command, _) = SudoCommand::parse(&words, &all);
+        let command = SudoCommand::parse(&words, &all).command;
         assert!(matches!(command, SudoCommand::Program { paths, .. } if paths.is_empty()));
     }
 

@@ -12,8 +12,8 @@ use crate::config::Mode;
 use crate::enforce::accounts;
 use crate::enforce::processes::{self, Process};
 use crate::enforce::scope::Scope;
-use crate::enforce::sudo_command::{Place, SudoCommand};
-use crate::enforce::{sudo_view, sudoers};
+use crate::enforce::sudo_command::{Place, SudoCommand, Typed};
+use crate::enforce::{noninteractive, sudo_view, sudoers};
 use crate::grant::HeldGrant;
 use crate::human;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -207,9 +207,9 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     if hook != Hook::Authenticate {
         uncovered::is_judged(agent, peer);
     }
-    let (command, asked_for) = match processes::command_line(peer.pid) {
+    let Typed { command, run_as: asked_for, is_noninteractive } = match processes::command_line(peer.pid) {
         Some(arguments) if !turns_user => SudoCommand::parse(&arguments, &place),
-        _ => (SudoCommand::Anything, "root".into()),
+        _ => Typed::of(SudoCommand::Anything),
     };
     // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start. polkit's and doas' is the invoker,
     // and what they may do then is not known: root's work.
@@ -237,12 +237,18 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
         Decision::Permit { grant, until } => {
             // The grant that covers the very command, where one does.
             let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
-            let (grant, until, pinned) = match admit(&exact, grants.of(user), now, bars) {
+            let exactly = admit(&exact, grants.of(user), now, bars);
+            if hook == Hook::Authenticate {
+                let may_be_covered = matches!(exactly, Decision::Permit { .. }) || place.may_mean(&command);
+                let denied = (!may_be_covered && command != SudoCommand::Nothing).then(|| about(Event::SudoDenied));
+                return if is_noninteractive && noninteractive::has_sudo_ask(grant.uid()) {
+                    uncovered::without_a_password(agent, denied)
+                } else {
+                    uncovered::before_password(agent, peer, denied)
+                };
+            }
+            let (grant, until, pinned) = match exactly {
                 Decision::Permit { grant, until } => (grant, until, Vec::new()),
-                Decision::Deny { .. } if hook == Hook::Authenticate => {
-                    let may_mean = place.may_mean(&command);
-                    return uncovered::before_password(agent, peer, (!may_mean).then(|| about(Event::SudoDenied)));
-                }
                 Decision::Deny { .. } if !turns_user && may_be_misled(agent, peer, grants.of(user), grant, now) => {
                     let entry = about(Event::SudoDenied);
                     let entry = entry.with(Field::Reason, "sudo rules for this user id changed while sudo was at work");
@@ -251,9 +257,6 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                 }
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
-            if hook == Hook::Authenticate {
-                return PamAnswer { verdict: Verdict::Permit, message: None };
-            }
             let credited =
                 if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
             let typed = typed(agent, peer, question);

@@ -1,6 +1,6 @@
 //! sudo for what no live grant covers, by somebody who has a live sudo grant for something else. Whether another rule of the host permits it is for
 //! sudo to say, after a password. So they are told at once; and if sudo ends without asking PAM about the account, it permitted nothing, which
-//! is audited.
+//! is audited. Under `-n` nobody can be asked for a password: that is the end of it.
 
 use super::decision::ReasonCode;
 use super::peer::Peer;
@@ -33,6 +33,16 @@ pub fn before_password(agent: &Rc<Agent>, peer: &Peer, denied: Option<Entry>) ->
     PamAnswer { verdict: Verdict::Permit, message: Some(wording::UNCOVERED.into()) }
 }
 
+/// Answers for a password that can't be given, since sudo may ask for none (`-n`): no other module is asked, which may count that against the person.
+/// No `denied`: what was typed is no command, or may be covered after all.
+pub fn without_a_password(agent: &Agent, denied: Option<Entry>) -> PamAnswer {
+    let message = if denied.is_some() { wording::UNCOVERED_UNASKED } else { wording::UNASKED };
+    if let Some(denied) = denied {
+        write(agent, denied, "no live grant covers this command, and no other rule permitted it without a password");
+    }
+    PamAnswer { verdict: Verdict::Deny, message: Some(message.into()) }
+}
+
 /// The run has come to the account: what becomes of it is told there.
 pub fn is_judged(agent: &Agent, peer: &Peer) {
     if agent.undecided.borrow().is_empty() {
@@ -55,6 +65,10 @@ fn forget_unwatched(agent: &Agent, process: ProcessId) {
 /// sudo has ended.
 fn note_denied(agent: &Agent, process: ProcessId) {
     let Some(denied) = agent.undecided.borrow_mut().remove(&process) else { return };
+    write(agent, denied, "no live grant covers this command, and no other rule permitted it");
+}
+
+fn write(agent: &Agent, denied: Entry, reason: &str) {
     let denied = denied.with(Field::Outcome, "deny").with(Field::ReasonCode, ReasonCode::WrongService.name());
-    agent.audit.write(denied.with(Field::Reason, "no live grant covers this command, and no other rule permitted it"));
+    agent.audit.write(denied.with(Field::Reason, reason));
 }

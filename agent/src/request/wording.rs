@@ -28,6 +28,13 @@ pub fn misled(service: &str) -> String {
 pub const UNCOVERED: &str =
     "Curfew: none of your live grants covers this command. Only another sudo rule of this host can permit it.";
 
+/// The same, where sudo may ask for none (`-n`).
+pub const UNCOVERED_UNASKED: &str = "Curfew: none of your live grants covers this command, and no other sudo rule of this host permits it without a \
+                                     password, which -n does not ask for.";
+
+/// What the person hears where sudo wants a password for anything else, and may not ask for one. Programs look for sudo's own words.
+pub const UNASKED: &str = "Curfew: sudo: a password is required, and -n asks for none.";
+
 /// What changes a permit.
 pub const AFTER_A_PERMIT: &str = "Then it is denied, unless a new grant comes; a revocation denies it at once.";
 
