@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod adoption;
+pub mod claim;
 pub mod credentials;
 pub mod departure;
 pub mod elevated;
@@ -19,6 +20,7 @@ pub mod last_words;
 pub mod logind;
 pub mod noninteractive;
 pub mod notice;
+pub mod outer;
 pub mod over;
 pub mod processes;
 pub mod reconcile;

@@ -29,4 +29,5 @@ pub mod starts_shell;
 pub mod system_account;
 pub mod uncovered;
 pub mod watch;
+pub mod within;
 pub mod wording;

@@ -210,7 +210,7 @@ fields! {
     SudoCommands "sudo_commands" "CURFEW_SUDO_COMMANDS"
     /// The users that a grant lets sudo run them as.
     SudoRunAs "sudo_run_as" "CURFEW_SUDO_RUN_AS"
-    /// Who did it: the person behind root's shell, by the name of their login.
+    /// Who did it: the person behind root's shell, or behind sudo of another person's, by the name of their login.
     Actor "actor" "CURFEW_ACTOR"
 }
 
@@ -345,6 +345,7 @@ fn sentence(entry: &Entry) -> String {
     let command = text(Field::Command).map_or(String::new(), |it| format!(" to run `{}`", shortened(&it)));
     let would = if text(Field::Outcome).as_deref() == Some("would_deny") { "would have been" } else { "was" };
     let done = says(" (", Field::Outcome, &format!("{}{reason})", says(" by ", Field::Actor, "")));
+    let login = says(" (logged in as ", Field::Actor, ")");
     let id = text(Field::Grant).unwrap_or_else(|| "without an id".into());
     match entry.event {
         Event::AgentStarted => format!("The agent started{}.", says(" in mode ", Field::Mode, "")),
@@ -375,11 +376,12 @@ fn sentence(entry: &Entry) -> String {
         Event::SessionTerminated => {
             format!("{} was ended{}{killed}.", ending::login(entry, &user), ending::since(entry))
         }
-        Event::SudoPermitted => format!("{user} was permitted{command}{grant}{approved}."),
-        Event::SudoDenied => format!("{user} {would} refused{command}{because}."),
+        Event::SudoPermitted => format!("{user}{login} was permitted{command}{grant}{approved}."),
+        Event::SudoDenied => format!("{user}{login} {would} refused{command}{because}."),
         Event::SudoTerminated => {
             let run = text(Field::Command).map_or(String::new(), |it| format!(", of `{}`,", shortened(&it)));
-            format!("Elevated processes of {user}{run} were ended{}{killed}.", ending::since(entry))
+            let around = says(" (", Field::Reason, ")");
+            format!("Elevated processes of {user}{login}{run} were ended{}{around}{killed}.", ending::since(entry))
         }
         Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
         Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),
@@ -474,6 +476,17 @@ mod tests {
         assert_eq!(
             says(&entry.with(Field::Reason, "no longer needed")),
             "carol revoked grant G for alice: no longer needed."
+        );
+    }
+
+    #[test]
+    fn the_sentence_of_sudo_names_who_logged_in_where_that_is_another_person() {
+        let says = |entry: Entry| entry.with(Field::User, "bob").into_record(1, Timestamp::UNIX_EPOCH).message;
+        let permitted = Entry::new(Event::SudoPermitted).with(Field::Command, "sudo id");
+        assert_eq!(says(permitted.clone()), "bob was permitted to run `sudo id`.");
+        assert_eq!(
+            says(permitted.with(Field::Actor, "alice")),
+            "bob (logged in as alice) was permitted to run `sudo id`."
         );
     }
 

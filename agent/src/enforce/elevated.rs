@@ -206,6 +206,8 @@ mod tests {
             hung_up: crate::enforce::hung_up::HungUp::default(),
             told_end: None,
             pinned: Vec::new(),
+            within: Vec::new(),
+            actor: None,
             gone: false,
             struck: false,
         }

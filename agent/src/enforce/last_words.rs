@@ -1,6 +1,5 @@
 //! What people are told when their access ends: which, by which grant, and why.
 
-use super::run::Elevation;
 use super::sessions::Session;
 use crate::grant::HeldGrant;
 use crate::human;
@@ -61,12 +60,6 @@ pub fn at_the_end(access: Access, host: &str, grant: Option<&str>, reason: Reaso
 pub fn grant_of_session(session: &Session, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
     let last = last_lapsed(&session.request(), grants, now).map(|held| held.grant.id.to_string());
     last.or_else(|| session.grant.clone())
-}
-
-/// The grant that a run of sudo or su owes its end to.
-pub fn grant_of_run(run: &Elevation, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
-    let last = last_lapsed(&run.request(), grants, now).filter(|_| run.pinned.is_empty());
-    last.map(|held| held.grant.id.to_string()).or_else(|| run.grant.clone())
 }
 
 #[cfg(test)]

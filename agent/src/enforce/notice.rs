@@ -3,6 +3,7 @@
 use super::ending::Target;
 use super::hung_up::HungUp;
 use super::last_words::{self, Access};
+use super::outer;
 use super::processes::{Process, ProcessId};
 use super::run::Elevation;
 use super::sessions::{Session, Standing};
@@ -78,7 +79,7 @@ impl Round<'_> {
     }
 
     fn elevation(&mut self, elevation: &Elevation) {
-        let standing = elevation.standing(self.agent.grants.borrow().of(&elevation.user), self.now);
+        let standing = outer::outlook(self.agent, elevation, self.now).standing;
         let Standing::Covered { until, grant } = standing else { return };
         self.last_words_of_run(elevation, &grant, until);
         if self.hang_up_is_due(elevation.hung_up_for, until) {

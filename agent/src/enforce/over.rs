@@ -3,6 +3,7 @@
 use super::ending::{self, Covered, Ending, Target};
 use super::hung_up::HungUp;
 use super::last_words::{self, Access};
+use super::outer::{self, Outlook};
 use super::processes::ProcessId;
 use super::run::Elevation;
 use super::run_groups;
@@ -15,7 +16,7 @@ use crate::request::decision::ReasonCode;
 use curfew_protocol::audit::{Event, Field};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -70,8 +71,9 @@ fn note_ended_in_grace(agent: &Agent, target: &Target) {
             (it.entry(Event::SessionTerminated), &it.grant, it.closed, standing)
         }
         Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
-            let standing = it.standing(agent.grants.borrow().of(&it.user), now);
-            (it.entry(Event::SudoTerminated), &it.grant, is_for(it.hung_up_for, &standing), standing)
+            let outlook = outer::outlook(agent, it, now);
+            let entry = it.entry(Event::SudoTerminated).with(Field::Reason, outlook.reason);
+            (entry, &it.grant, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
         }
         _ => return,
     };
@@ -105,7 +107,9 @@ pub fn note_run_over(agent: &Agent, run: &Elevation) {
 /// Nothing is left of the run in its group. What root moved out of it may be: one entry for each login and grant is kept to look for that.
 fn retire(agent: &Agent, run: &Elevation) {
     let now = agent.now();
-    let standing = run.standing(agent.grants.borrow().of(&run.user), now);
+    // What it left is found at the end of those that it was within, too: they are its own login's, and began before it.
+    let run = &Elevation { within: Vec::new(), ..run.clone() };
+    let standing = run.claim().standing(agent.grants.borrow().of(&run.user), now);
     let mut sessions = agent.sessions.borrow_mut();
     let retired = match standing {
         // It listed or renewed, and ran nothing.
@@ -206,6 +210,15 @@ fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&El
     Target::Elevation { ended: Box::new(ended.clone()), covered, ending, leaders, started: Vec::new() }
 }
 
+/// Why something ended.
+struct Why {
+    reason: ReasonCode,
+    /// Since when no grant covers it.
+    ended: Timestamp,
+    /// Where that is so of a run that it is within, which.
+    outer: Option<String>,
+}
+
 /// Kills what no grant covers, and follows it up in a task of its own.
 pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
     let mut endings = Vec::new();
@@ -223,7 +236,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
                     last_words::at_the_end(Access::Login, &agent.host, grant.as_deref(), reason)
                 });
                 endings.push(Ending::new(Target::Session(session.clone())).with_words(words));
-                why.push((reason, ended));
+                why.push(Why { reason, ended, outer: None });
             }
         }
         // Whose login ends has been told.
@@ -235,20 +248,24 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
             .collect();
         // What opened while Curfew only observed is left alone, like what a grant covers.
         let is_ours = |run: &Elevation| run.struck || agent.governs(&run.service, run.opened_us);
-        let covered = |run: &Elevation| {
-            !is_ours(run) || matches!(run.standing(grants.of(&run.user), now), Standing::Covered { .. })
-        };
+        // Each is asked once, however many end together.
+        let outlooks: HashMap<ProcessId, Outlook> =
+            sessions.elevations().iter().map(|run| (run.root, outer::outlook(agent, run, now))).collect();
+        let is_covered = |outlook: &Outlook| matches!(outlook.standing, Standing::Covered { .. });
+        let covered = |run: &Elevation| !is_ours(run) || outlooks.get(&run.root).is_some_and(is_covered);
         for run in sessions.elevations() {
-            let Standing::Over { reason, ended } = run.standing(grants.of(&run.user), now) else { continue };
+            let Some(Outlook { standing: Standing::Over { reason, ended }, grant, reason: outer }) =
+                outlooks.get(&run.root)
+            else {
+                continue;
+            };
             if is_ours(run) && ending.insert(run.root) {
-                let is_told = run.gone || run.told_end == Some(ended);
+                let is_told = run.gone || run.told_end == Some(*ended);
                 let with_login = run.audit_session.is_some_and(|session| logins.contains(&session));
-                let words = (!is_told && !with_login).then(|| {
-                    let grant = last_words::grant_of_run(run, grants.of(&run.user), now);
-                    last_words::at_the_end(Access::Sudo, &agent.host, grant.as_deref(), reason)
-                });
+                let words = (!is_told && !with_login)
+                    .then(|| last_words::at_the_end(Access::Sudo, &agent.host, grant.as_deref(), *reason));
                 endings.push(Ending::new(elevation_target(&sessions, run, covered)).with_words(words));
-                why.push((reason, ended));
+                why.push(Why { reason: *reason, ended: *ended, outer: outer.clone() });
             }
         }
     }
@@ -272,9 +289,9 @@ fn note_struck(agent: &Agent, endings: &[Ending]) {
 }
 
 /// Follows the kills up until nothing is left, and audits what came of them.
-async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<(ReasonCode, Timestamp)>) {
+async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<Why>) {
     ending::follow_up(&mut endings).await;
-    for (ending, (reason, ended)) in endings.iter().zip(why) {
+    for (ending, Why { reason, ended, outer }) in endings.iter().zip(why) {
         let entry = match ending.target() {
             Target::Session(session) => Some((session.entry(Event::SessionTerminated), &session.grant)),
             // A run of sudo that had finished by itself needs no record of its end.
@@ -284,7 +301,8 @@ async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<(ReasonCode
             Target::Elevation { .. } | Target::Person { .. } => None,
         };
         if let Some((entry, grant)) = entry {
-            let entry = ending.report(entry.with(Field::ReasonCode, reason.name()), ended);
+            let entry = entry.with(Field::ReasonCode, reason.name()).with(Field::Reason, outer);
+            let entry = ending.report(entry, ended);
             agent.write_under(grant.as_deref(), entry);
         }
         forget(&agent, ending);

@@ -197,6 +197,13 @@ impl ProcessId {
     }
 }
 
+/// A process and its parents, up to PID 1, so many at most.
+pub fn line(pid: i32, most: usize) -> Vec<ProcessId> {
+    let first = Stat::read(pid).ok().flatten();
+    let parent = |stat: &Stat| Stat::read(stat.parent).ok().flatten();
+    std::iter::successors(first, parent).take(most).map(|stat| stat.id).collect()
+}
+
 /// The login uid of a process (`/proc/PID/loginuid`): who logged in, whatever they turned into since.
 pub fn login_uid(pid: i32) -> Option<u32> {
     number(pid, "loginuid").ok().flatten()

@@ -1,13 +1,12 @@
 //! A run of sudo or su: who invoked it, what it runs, where that is kept, and which grants it goes on under.
 
+use super::claim::Claim;
 use super::credentials::Plain;
 use super::hung_up::HungUp;
+use super::outer::Outer;
 use super::processes::ProcessId;
 use super::scope::Scope;
-use super::sessions::Standing;
 use super::sudo_command::SudoCommand;
-use crate::grant::HeldGrant;
-use crate::request::decision::{Elevation as Scoped, ReasonCode, Request, WantedCommand, end_reason};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,6 +62,12 @@ pub struct Elevation {
     /// grants that were live when it opened. It goes on while all of them are.
     #[serde(default)]
     pub pinned: Vec<String>,
+    /// The runs of other people's that it is within: it goes on while all of them may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Outer>,
+    /// Who logged in, where that is another person than who invoked it.
+    #[serde(default)]
+    pub actor: Option<String>,
     /// Its first process and all in its control group are gone. It is kept, one for all such runs of a person by a grant, for what root may
     /// have moved out of that group or left for another login to start: that is looked for when the grant ends.
     #[serde(default)]
@@ -73,22 +78,15 @@ pub struct Elevation {
 }
 
 impl Elevation {
-    /// Whether it may go on at `now`.
-    pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
-        let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
-        let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
-        // A grant of the endpoint may have another content by now, without sudo.
-        let covers = |held: &&HeldGrant| held.covers(now) && held.grant.sudo.is_some();
-        let first_to_end = pins.iter().flatten().min_by_key(|held| held.end());
-        match first_to_end {
-            _ if self.pinned.is_empty() => Standing::of(&self.request(), grants, now),
-            Some(first) if pins.iter().all(|held| held.as_ref().is_some_and(covers)) => {
-                Standing::Covered { grant: first.grant.id.to_string(), until: first.end() }
-            }
-            first => {
-                let ended = first.map_or(now, |first| first.end().min(now));
-                Standing::Over { reason: first.map_or(ReasonCode::Ended, |first| end_reason(first)), ended }
-            }
+    /// What it needs of its person's grants to go on; see [`outlook`](super::outer::outlook) for what else it needs.
+    pub fn claim(&self) -> Claim<'_> {
+        Claim {
+            user: &self.user,
+            service: &self.service,
+            run_as: self.run_as.as_deref(),
+            command: &self.command,
+            pinned: &self.pinned,
+            grant: self.grant.as_deref(),
         }
     }
 
@@ -122,16 +120,6 @@ impl Elevation {
                 == (&other.user, other.uid, &other.service, &other.pinned)
     }
 
-    /// The question whether it may go on, where no grant is pinned.
-    pub fn request(&self) -> Request<'_> {
-        let command = if self.service.starts_with("su") && !self.service.starts_with("sudo") {
-            WantedCommand::Any
-        } else {
-            self.command.wanted()
-        };
-        Request::Elevation { user: &self.user, scope: Scoped { run_as: self.run_as.as_deref(), command } }
-    }
-
     /// An audit entry about it.
     pub fn entry(&self, event: Event) -> Entry {
         Entry::new(event)
@@ -141,6 +129,7 @@ impl Elevation {
             .with(Field::Pid, self.root.pid)
             .with(Field::Session, self.logind_id.clone())
             .with(Field::Grant, self.grant.clone())
+            .with(Field::Actor, self.actor.clone())
             // One entry stands for all runs that are gone.
             .with(Field::Command, self.typed.clone().filter(|_| !self.gone))
     }
@@ -150,6 +139,8 @@ impl Elevation {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::enforce::sessions::Standing;
+    use crate::grant::HeldGrant;
 
     #[test]
     fn a_run_that_no_grant_names_goes_on_while_every_grant_that_was_live_is() {
@@ -182,11 +173,13 @@ mod tests {
             hung_up: HungUp::default(),
             told_end: None,
             pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
+            within: Vec::new(),
+            actor: None,
             gone: false,
             struck: false,
         };
         let covered = |run: &Elevation, second: i64| {
-            matches!(run.standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
+            matches!(run.claim().standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
         };
         let unknown = run(&["short", "long"], SudoCommand::Anything);
         assert!(covered(&unknown, 9));

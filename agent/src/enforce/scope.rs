@@ -88,6 +88,11 @@ impl Scope {
         Ok(Self { path: above.join(format!("{RUN}{}-{}", first.pid, first.start)) })
     }
 
+    /// The first process of the run in whose group the process `pid` is.
+    pub fn run_with(pid: i32) -> Option<ProcessId> {
+        first_of_run(&group_of(pid).ok()??)
+    }
+
     /// Makes the group, and puts a run's first process there with what it started meanwhile. The kernel takes about 10 ms for a move (a grace
     /// period of its read-copy-update), in which whoever makes or removes another group waits, too.
     ///
@@ -264,6 +269,13 @@ fn above_run(group: &str) -> &str {
     group.split_once(RUN).map_or(group, |(above, _)| above)
 }
 
+/// The first process of the run whose group this is, or is above this one. Groups of runs are beside each other: what is deeper, somebody else made.
+fn first_of_run(group: &str) -> Option<ProcessId> {
+    let name = group.split('/').find_map(|name| name.strip_prefix(RUN))?;
+    let (pid, start) = name.split_once('-')?;
+    Some(ProcessId { pid: pid.parse().ok()?, start: start.parse().ok()? })
+}
+
 /// The group, or the nearest above it that is root's alone.
 fn roots_own(mount: &Path, group: &str) -> Option<PathBuf> {
     let group = Path::new(group.trim_start_matches('/'));
@@ -343,6 +355,17 @@ mod tests {
             assert_eq!(above_run(&group), above, "{group}");
         }
         assert_eq!(roots_own(Path::new("/nowhere"), "/../elsewhere"), None);
+    }
+
+    #[test]
+    fn the_run_that_a_process_is_in_is_told_by_its_group() {
+        let scope = "/user.slice/user-1001.slice/session-c3.scope";
+        let run = Some(ProcessId { pid: 7, start: 9 });
+        assert_eq!(first_of_run(&format!("{scope}/curfew-run-7-9")), run);
+        assert_eq!(first_of_run(&format!("{scope}/curfew-run-7-9/curfew-run-8-9")), run);
+        for other in [scope.to_owned(), format!("{scope}/curfew-run-7"), format!("{scope}/curfew-run-a-9")] {
+            assert_eq!(first_of_run(&other), None, "{other}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::hung_up::HungUp;
 use super::logind::LogindSession;
+use super::outer::Outer;
 use super::processes::ProcessId;
 use super::run::Elevation;
 use super::scope::Scope;
@@ -289,6 +290,22 @@ impl Sessions {
             change(elevation);
             self.save_elevation(root);
         }
+    }
+
+    /// What a run of sudo runs is known by now: to those within it, too.
+    pub fn resolve_elevation(&mut self, resolved: Elevation) {
+        let is_it = |outer: &&mut Outer| outer.root == Some(resolved.root) && outer.user == resolved.user;
+        let mut changed = vec![resolved.root];
+        for run in &mut self.elevations {
+            for outer in run.within.iter_mut().filter(is_it) {
+                *outer = Outer::of(&resolved);
+                changed.push(run.root);
+            }
+        }
+        if let Some(run) = self.elevations.iter_mut().find(|run| run.root == resolved.root) {
+            *run = resolved;
+        }
+        changed.into_iter().for_each(|root| self.save_elevation(root));
     }
 
     /// The end of this first process will be told by [`has_ended`](Self::has_ended).

@@ -5,13 +5,16 @@ use super::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decis
 use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
 use super::system_account::is_system_account;
+use super::within::Origin;
 use super::{rehearsed, uncovered, watch, wording};
 use crate::agent::Agent;
 use crate::clock;
 use crate::config::Mode;
 use crate::enforce::accounts;
+use crate::enforce::outer;
 use crate::enforce::processes::{self, Process};
 use crate::enforce::scope::Scope;
+use crate::enforce::sessions::Standing;
 use crate::enforce::sudo_command::{Place, SudoCommand, Typed};
 use crate::enforce::{noninteractive, sudo_view, sudoers};
 use crate::grant::HeldGrant;
@@ -222,9 +225,11 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     let scope = Scoped { run_as: turns_user.then_some(run_as), command: wanted_of(turns_user) };
     let request = Request::Elevation { user, scope };
     let program = command.program().map(str::to_owned);
+    let origin = Origin::of(agent, peer, user);
+    let actor = origin.as_ref().ok().and_then(Origin::actor);
     let about = |event| {
         let entry = asked(agent, peer, event, question, ruser).with(Field::RunAs, run_as);
-        let entry = entry.with(Field::Program, program.clone());
+        let entry = entry.with(Field::Program, program.clone()).with(Field::Actor, actor.clone());
         entry.with(Field::Command, typed(agent, peer, question)).with(Field::Session, session_id(peer))
     };
     let bars = agent.bars(now);
@@ -257,10 +262,24 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                 }
                 Decision::Deny { .. } => (grant, until, live_sudo_grants(grants.of(user), now)),
             };
+            let within = match origin.and_then(|origin| origin.within(now)) {
+                Ok(within) => within,
+                Err(error) => return refuse_unwatched(agent, about(Event::SudoDenied), &error),
+            };
+            let until = match outer::first_to_end(agent, &within, now) {
+                Some((outer, Standing::Over { reason, .. })) => {
+                    let entry = about(Event::SudoDenied).with(Field::Reason, wording::WITHIN_WHAT_ENDED);
+                    let message = wording::within_what_ended(&question.service, &outer.user, &agent.host);
+                    return refusal(agent, peer, hook, question, entry, reason, message);
+                }
+                Some((_, Standing::Covered { until: end, .. })) => until.min(end),
+                None => until,
+            };
             let credited =
                 if pinned.is_empty() { Credit::To(grant) } else { credit(&place, &command, grants.of(user), now) };
             let typed = typed(agent, peer, question);
-            let run = watch::Run { user, run_as, command, typed, grant: grant.grant.id.as_str(), until, pinned };
+            let (grant_id, actor) = (grant.grant.id.as_str(), actor.clone());
+            let run = watch::Run { user, run_as, command, typed, grant: grant_id, until, pinned, within, actor };
             if let Err(error) = watch::elevation(agent, peer, question, run) {
                 return refuse_unwatched(agent, about(Event::SudoDenied), &error);
             }
@@ -335,12 +354,12 @@ fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {
 
 /// What can't be watched can't be ended, and is not let in.
 fn refuse_unwatched(agent: &Agent, entry: Entry, error: &std::io::Error) -> PamAnswer {
-    tracing::error!("a session is refused, since the agent can't see its process: {error}");
+    tracing::error!("a session is refused, since the agent can't watch over it: {error}");
     if agent.mode() == Mode::Observe {
         return PamAnswer { verdict: Verdict::Permit, message: None };
     }
     let entry = entry.with(Field::Outcome, "deny").with(Field::ReasonCode, "agent_unavailable");
-    agent.audit.write(entry.with(Field::Reason, format!("its process can't be seen: {error}")));
+    agent.audit.write(entry.with(Field::Reason, format!("it can't be watched over: {error}")));
     let message = format!("Curfew: {} can't watch over this session, so it is refused. Tell an operator.", agent.host);
     PamAnswer { verdict: Verdict::Deny, message: Some(message) }
 }

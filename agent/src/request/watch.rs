@@ -8,6 +8,7 @@ use crate::descriptors;
 use crate::enforce::credentials::Credentials;
 use crate::enforce::hung_up::HungUp;
 use crate::enforce::last_words;
+use crate::enforce::outer::Outer;
 use crate::enforce::over;
 use crate::enforce::processes::{Process, ProcessId};
 use crate::enforce::run::Elevation;
@@ -141,6 +142,10 @@ pub struct Run<'a> {
     pub until: Timestamp,
     /// See [`Elevation::pinned`].
     pub pinned: Vec<String>,
+    /// See [`Elevation::within`].
+    pub within: Vec<Outer>,
+    /// See [`Elevation::actor`].
+    pub actor: Option<String>,
 }
 
 /// Watches over the run of sudo or su that `peer` begins: from the moment that PAM is told to let it through, since no later hook may come.
@@ -151,8 +156,11 @@ pub struct Run<'a> {
 pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
     let root = seen(peer)?;
     let known = agent.sessions.borrow().elevation(root.id).cloned();
-    let (new, unresolved) = (known.is_none(), run.command.unresolved().is_some());
+    let (is_watched, unresolved) = (known.is_some(), run.command.unresolved().is_some());
     let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(agent, root.id));
+    // Else sudo turned into what it ran, which is another person's sudo.
+    let known = known.filter(|known| known.user == run.user);
+    let new = known.is_none();
     // What sudo found for a bare name stays known when the session opens.
     let command = match &known {
         Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
@@ -180,13 +188,17 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         // Whoever begins one in the last moments has been told that they are.
         told_end: (run.until - grace.max(last_words::AHEAD) <= clock::now()).then_some(run.until),
         pinned: run.pinned,
+        within: run.within,
+        actor: run.actor,
         gone: false,
         struck: false,
     };
     agent.sessions.borrow_mut().add_elevation(elevation);
     agent.look_at(run.until - agent.config.borrow().grace.max(last_words::AHEAD));
-    if new {
+    if !is_watched {
         self::run(agent, root.id);
+    }
+    if new {
         tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
         if unresolved {
             tokio::task::spawn_local(resolve(Rc::clone(agent), root.id));
@@ -216,11 +228,11 @@ async fn resolve(agent: Rc<Agent>, root: ProcessId) {
         }
         let Some(program) = run.group.as_ref().and_then(|group| group.program_below(root, name)) else { continue };
         let mut resolved = Elevation { command: run.command.resolved(&program), pinned: Vec::new(), ..run.clone() };
-        let standing = resolved.standing(agent.grants.borrow().of(&run.user), clock::now());
+        let standing = resolved.claim().standing(agent.grants.borrow().of(&run.user), clock::now());
         if matches!(standing, Standing::Over { .. }) {
             resolved.pinned = run.pinned;
         }
-        agent.sessions.borrow_mut().update_elevation(root, |run| *run = resolved);
+        agent.sessions.borrow_mut().resolve_elevation(resolved);
         return;
     }
 }

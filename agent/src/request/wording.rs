@@ -24,6 +24,14 @@ pub fn misled(service: &str) -> String {
     format!("Curfew: the {service} rules of this account have changed just now. Run it again.")
 }
 
+/// Why there is no sudo within a run that is being ended.
+pub const WITHIN_WHAT_ENDED: &str = "the run of another person's that it is within has ended";
+
+/// What the person hears of that.
+pub fn within_what_ended(service: &str, outer: &str, host: &str) -> String {
+    format!("Curfew: there is no {service} here now: the sudo of {outer} on {host} has ended, and this is within it.")
+}
+
 /// What the person hears before sudo asks for a password for what no live grant covers.
 pub const UNCOVERED: &str =
     "Curfew: none of your live grants covers this command. Only another sudo rule of this host can permit it.";

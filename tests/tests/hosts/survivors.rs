@@ -18,6 +18,8 @@ on_every_release! {
     a_namespace_of_the_persons_that_root_gave_everything_ends_with_sudo,
     a_connection_that_root_left_behind_is_root_no_more,
     many_runs_of_sudo_leave_nothing_to_remember,
+    a_run_within_another_persons_ends_with_that_ones_grant,
+    a_run_around_another_persons_outlives_that_one,
 }
 
 // sudo-rs 0.2.5 knows no such setting.
@@ -372,4 +374,76 @@ fn many_runs_of_sudo_leave_nothing_to_remember(release: Release) {
     });
     host.ok(&format!("curfew revoke {}", sudo.id));
     wait_for("the last trace to go", SOON, || host.run("ls /run/curfew/open").stdout.is_empty().then_some(()));
+}
+
+/// The very program, and not the sudo that runs it.
+fn runs_itself(host: &Host, command: &str) -> bool {
+    host.processes().iter().any(|process| process.command == command)
+}
+
+fn wait_for_themselves(host: &Host, commands: &[&str]) {
+    wait_for(&format!("{commands:?}"), SOON, || commands.iter().all(|it| runs_itself(host, it)).then_some(()));
+}
+
+fn a_run_within_another_persons_ends_with_that_ones_grant(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let bobs = host.grant("bob --for 5m --login --sudo --command ALL");
+    let alices = host.grant("alice --for 20s --sudo --command ALL --run-as root --run-as bob");
+    wait_for("both rules", SOON, || (host.drop_ins().len() == 2).then_some(()));
+    let mut login = host.ssh_stay("alice", "-T");
+    let mut of_bob = host.ssh_stay("bob", "-T");
+    // Below the run around it, left alone by that, and behind root's su.
+    host.write("/tmp/left", "setsid -f sudo -n sleep 922 </dev/null >/dev/null 2>&1\n");
+    login.send("sudo -n -u bob sudo -n sleep 921 </dev/null >/dev/null 2>&1 &\n");
+    login.send("sudo -n -u bob sh /tmp/left </dev/null\n");
+    login.send("sudo -n su bob -c 'sudo -n sleep 923' </dev/null >/dev/null 2>&1 &\n");
+    of_bob.send("sudo -n sleep 924 </dev/null >/dev/null 2>&1 &\n");
+    let within = ["sleep 921", "sleep 922", "sleep 923"];
+    wait_for_themselves(&host, &within);
+    wait_for_themselves(&host, &["sleep 924"]);
+    let permitted = |command: &str| {
+        host.audited("sudo.permitted", |record| record["command"] == format!("sudo -n {command}").as_str())
+    };
+    for command in within {
+        let record = permitted(command);
+        assert!(record["user"] == "bob" && record["grant"] == bobs.id.as_str(), "{record}");
+        assert_eq!(record["actor"], "alice", "{record}");
+        let until = record["not_after"].as_str().and_then(|end| end.parse().ok());
+        assert_eq!(until, Some(alices.not_after), "{record}");
+    }
+    assert!(permitted("sleep 924")["actor"].is_null());
+    host.ok("systemctl restart curfewd");
+    end_with(&host, &alices, &within);
+    for command in within {
+        let ended =
+            host.audited("sudo.terminated", |record| record["command"] == format!("sudo -n {command}").as_str());
+        assert!(ended["user"] == "bob" && ended["actor"] == "alice" && ended["survivors"] == "0", "{ended}");
+        assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains(alices.id.as_str())), "{ended}");
+    }
+    wait_for("all of them to be dead", SOON, || (!within.iter().any(|it| runs(&host, it))).then_some(()));
+    assert!(runs_itself(&host, "sleep 924"), "bob's own, in a login of his own");
+    login.send("echo still here\n");
+    wait_for("alice's login to go on", SOON, || login.stdout().contains("still here").then_some(()));
+    login.kill();
+    of_bob.kill();
+}
+
+fn a_run_around_another_persons_outlives_that_one(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let alices = host.grant("alice --for 5m --sudo --command ALL --run-as bob");
+    let bobs = host.grant("bob --for 12s --sudo --command ALL");
+    wait_for("both rules", SOON, || (host.drop_ins().len() == 2).then_some(()));
+    let mut login = host.ssh_stay("alice", "-T");
+    host.write("/tmp/around", "sudo -n sleep 931 &\nsleep 932\n");
+    login.send("sudo -n -u bob sh /tmp/around </dev/null >/dev/null 2>&1 &\n");
+    wait_for_themselves(&host, &["sleep 931", "sleep 932"]);
+    let ended = end_with(&host, &bobs, &["sleep 931"]);
+    assert!(ended["user"] == "bob" && ended["actor"] == "alice" && ended["reason"].is_null(), "{ended}");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(runs_itself(&host, "sleep 932"), "alice's own run goes on");
+    host.ok(&format!("curfew revoke {}", alices.id));
+    wait_for("the end of alice's run", SOON, || (!runs(&host, "sleep 932")).then_some(()));
+    login.kill();
 }

@@ -1,0 +1,208 @@
+//! Which runs of other people's a run of sudo or su begins within, and whose login that is.
+
+use super::peer::Peer;
+use crate::agent::Agent;
+use crate::enforce::outer::Outer;
+use crate::enforce::processes::{self, Process, ProcessId};
+use crate::enforce::run::Elevation;
+use crate::enforce::scope::Scope;
+use crate::enforce::sessions::Standing;
+use crate::enforce::sudo_command::SudoCommand;
+use crate::grant::HeldGrant;
+use crate::grant::held::Grants;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+/// How many processes above the asking one are looked at: whoever asks decides how many there are.
+const MOST_ABOVE: usize = 128;
+
+/// How many runs of other people's a run may be within.
+const MOST_OUTER: usize = 32;
+
+/// Whose process asks, in whose login, and within what.
+pub struct Origin<'a> {
+    agent: &'a Agent,
+    process: Process,
+    user: &'a str,
+}
+
+impl<'a> Origin<'a> {
+    /// Of `peer`, which asks for `user`.
+    ///
+    /// # Errors
+    ///
+    /// That its process can't be seen.
+    pub fn of(agent: &'a Agent, peer: &Peer, user: &'a str) -> io::Result<Self> {
+        let process = Process::read(peer.pid)?.ok_or_else(|| io::Error::other("it is gone"))?;
+        Ok(Self { agent, process, user })
+    }
+
+    /// Who logged in, where that is another person than who asks. Those who share a user id can't be told apart by it.
+    pub fn actor(&self) -> Option<String> {
+        let sessions = self.agent.sessions.borrow();
+        let of_login = |session: Option<u32>| session.is_some() && session == self.process.audit_session;
+        let session = sessions.sessions().iter().find(|session| of_login(session.audit_session));
+        let login_uid = self.process.login_uid?;
+        let name = session.map_or_else(|| format!("uid {login_uid}"), |session| session.user.clone());
+        let is_same = name == self.user || uid_of(&self.agent.grants.borrow(), self.user) == Some(login_uid);
+        (!is_same).then_some(name)
+    }
+
+    /// The runs of other people's that it is within: those of its control group and its parents; where neither tells of any though somebody
+    /// else logged in, all of that login.
+    ///
+    /// # Errors
+    ///
+    /// That they are too many.
+    pub fn within(&self, now: Timestamp) -> io::Result<Vec<Outer>> {
+        let sessions = self.agent.sessions.borrow();
+        let runs = sessions.elevations();
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        // sudo may turn into what it runs, and that be sudo: then one process is two runs.
+        let known = runs.iter().find(|run| run.root == self.process.id && !run.gone);
+        let found = known.map_or_else(|| self.nearest(runs), |known| vec![known]);
+        let mut within = outers_of(&found, |run| self.is_of_same_person(run));
+        if found.is_empty() && self.actor().is_some() {
+            add(&mut within, self.any_of_login(runs, now));
+        }
+        if within.len() > MOST_OUTER {
+            return Err(io::Error::other(format!("it is within more than {MOST_OUTER} runs of other people's")));
+        }
+        Ok(within)
+    }
+
+    /// The run in whose control group it is, and the one of its nearest parent; mostly they are the same.
+    fn nearest<'r>(&self, runs: &'r [Elevation]) -> Vec<&'r Elevation> {
+        let above = processes::line(self.process.parent, MOST_ABOVE).into_iter();
+        let above = above.flat_map(|it| [Some(it), Scope::run_with(it.pid)]).flatten();
+        nearest(Scope::run_with(self.process.id.pid), above, runs)
+    }
+
+    /// What stands for all runs of its login: it goes on while all grants do that others have used there.
+    fn any_of_login(&self, runs: &[Elevation], now: Timestamp) -> Vec<Outer> {
+        let of_login =
+            |run: &&Elevation| run.audit_session.is_some() && run.audit_session == self.process.audit_session;
+        let grants = self.agent.grants.borrow();
+        let mut people: BTreeMap<&str, Outer> = BTreeMap::new();
+        let mut within = Vec::new();
+        let counts = |run: &&Elevation| self.agent.governs(&run.service, run.opened_us) && !self.is_of_same_person(run);
+        for run in runs.iter().filter(of_login).filter(counts) {
+            let pins = match run.claim().standing(grants.of(&run.user), now) {
+                Standing::Covered { grant, .. } if run.pinned.is_empty() => vec![grant],
+                _ if run.pinned.is_empty() => run.grant.clone().into_iter().collect(),
+                _ => run.pinned.clone(),
+            };
+            let all = people.entry(&run.user).or_insert_with(|| Outer {
+                command: SudoCommand::Anything,
+                pinned: Vec::new(),
+                root: None,
+                ..Outer::of(run)
+            });
+            let new: Vec<String> = pins.into_iter().filter(|id| !all.pinned.contains(id)).collect();
+            all.pinned.extend(new);
+            add(&mut within, run.within.iter().cloned());
+        }
+        add(&mut within, people.into_values());
+        within
+    }
+
+    fn is_of_same_person(&self, run: &Elevation) -> bool {
+        let grants = self.agent.grants.borrow();
+        let own = uid_of(&grants, self.user);
+        run.user == self.user || (own.is_some() && own == uid_of(&grants, &run.user))
+    }
+}
+
+/// The run of `own`, and the first run of those that are `above`. This is one pass, however many of both there are.
+fn nearest(own: Option<ProcessId>, above: impl Iterator<Item = ProcessId>, runs: &[Elevation]) -> Vec<&Elevation> {
+    let mut places: HashMap<ProcessId, usize> = HashMap::new();
+    for (place, it) in above.enumerate() {
+        places.entry(it).or_insert(place);
+    }
+    let by_group = runs.iter().find(|run| own == Some(run.root));
+    let by_parent = runs.iter().filter_map(|run| Some((*places.get(&run.root)?, run)));
+    let by_parent = by_parent.min_by_key(|(place, _)| *place).map(|(_, run)| run);
+    by_group.into_iter().chain(by_parent.filter(|run| Some(run.root) != own)).collect()
+}
+
+/// What is asked of these runs by whoever begins one within them: they themselves, where they are another person's, and what they are within.
+fn outers_of(runs: &[&Elevation], is_of_same_person: impl Fn(&Elevation) -> bool) -> Vec<Outer> {
+    let mut within = Vec::new();
+    for run in runs {
+        let itself = (!is_of_same_person(run)).then(|| Outer::of(run));
+        add(&mut within, itself.into_iter().chain(run.within.iter().cloned()));
+    }
+    within
+}
+
+fn uid_of(grants: &Grants, user: &str) -> Option<u32> {
+    let own = grants.of(user).iter().filter(|held| held.is_of_uid_of(user) && !held.holder.is_gone());
+    own.filter_map(HeldGrant::uid).next()
+}
+
+fn add(within: &mut Vec<Outer>, more: impl IntoIterator<Item = Outer>) {
+    for outer in more {
+        if !within.contains(&outer) {
+            within.push(outer);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn id(pid: i32) -> ProcessId {
+        ProcessId { pid, start: 1 }
+    }
+
+    /// As an agent kept it that knew of nothing within anything.
+    fn run(pid: i32, user: &str) -> Elevation {
+        serde_json::from_value(json!({
+            "user": user, "service": "sudo", "run_as": "root", "command": "Anything", "root": id(pid), "uid": null,
+            "logind_id": null, "audit_session": 3, "grant": format!("of-{user}"), "opened_us": 5,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_run_that_another_one_begins_in_is_the_one_of_its_group_and_of_its_nearest_parent() {
+        let runs = [run(1, "alice"), run(2, "alice"), run(3, "alice")];
+        let found = |own: Option<i32>, above: &[i32]| -> Vec<i32> {
+            let found = nearest(own.map(id), above.iter().map(|&pid| id(pid)), &runs);
+            found.iter().map(|run| run.root.pid).collect()
+        };
+        assert_eq!(found(Some(2), &[20, 2, 2, 10, 1]), [2]);
+        assert_eq!(found(None, &[20, 2, 10, 1]), [2]);
+        assert_eq!(found(Some(3), &[20, 2, 10, 1]), [3, 2], "root moved it, or its parent");
+        assert_eq!(found(Some(2), &[]), [2], "its parents are gone");
+        assert!(found(Some(9), &[20, 10]).is_empty());
+    }
+
+    #[test]
+    fn a_run_needs_all_runs_of_others_around_it_and_none_of_its_own_person() {
+        let who = |user: &'static str| move |run: &Elevation| run.user == user;
+        let users = |within: &[Outer]| within.iter().map(|outer| outer.user.clone()).collect::<Vec<_>>();
+        let alices = run(1, "alice");
+        let bobs = Elevation { within: outers_of(&[&alices], who("bob")), ..run(2, "bob") };
+        assert_eq!(users(&bobs.within), ["alice"]);
+        // Another run of bob's in it needs alice's, and not the one that it is in.
+        let second = Elevation { within: outers_of(&[&bobs], who("bob")), ..run(3, "bob") };
+        assert_eq!(second.within, bobs.within);
+        // alice's own in bob's needs his, and what his needs.
+        assert_eq!(users(&outers_of(&[&second], who("alice"))), ["bob", "alice"]);
+        assert!(outers_of(&[&alices], who("alice")).is_empty());
+    }
+
+    #[test]
+    fn what_a_run_is_within_is_there_after_a_restart() {
+        let kept = Elevation { within: outers_of(&[&run(1, "alice")], |_| false), ..run(2, "bob") };
+        let read: Elevation = serde_json::from_slice(&serde_json::to_vec(&kept).unwrap()).unwrap();
+        assert_eq!(read, kept);
+    }
+}
