@@ -217,6 +217,11 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
         text("curfew why alice sshd --at 1h").starts_with("permit")
             && text("curfew why alice sshd --at 2h").starts_with("deny")
     );
+    // Where PAM leaves a command to sudo's other rules, that is said.
+    let uncovered = text("curfew why alice sudo --command /usr/bin/whoami");
+    assert!(uncovered.starts_with("deny") && uncovered.trim().ends_with("sudo -l -U alice"), "{uncovered}");
+    assert_eq!(uncovered.lines().count(), 2, "{uncovered}");
+    assert!(!text("curfew why bob sudo --command /usr/bin/whoami").contains("sudo -l"));
     // What means nothing is no question, and no denial either.
     for misused in [
         "alice sshd --from nonsense",
