@@ -132,6 +132,14 @@ impl Elevation {
         Request::Elevation { user: &self.user, scope: Scoped { run_as: self.run_as.as_deref(), command } }
     }
 
+    /// The grant to which it is owed, as it stands; what goes on while several do is told by the one that it opened under.
+    pub fn owed_to(&self, standing: &Standing, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
+        match self.pinned.is_empty() {
+            true => standing.owed_to(self.grant.as_deref(), &self.request(), grants, now),
+            false => self.grant.clone(),
+        }
+    }
+
     /// An audit entry about it.
     pub fn entry(&self, event: Event) -> Entry {
         Entry::new(event)
