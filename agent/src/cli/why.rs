@@ -65,7 +65,8 @@ fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
         _ => {
             let code = answer.reason_code.as_deref().unwrap_or_default();
             let (deny, may) = if answer.enforced { ("deny", "may not") } else { ("would deny", "might not") };
-            format!("{deny} ({code}): {user} {may} use {service}: {explanation}. {next}\n")
+            let beside = answer.beside.as_ref().map(|it| format!("{it}\n")).unwrap_or_default();
+            format!("{deny} ({code}): {user} {may} use {service}: {explanation}. {next}\n{beside}")
         }
     }
 }

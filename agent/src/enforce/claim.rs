@@ -53,6 +53,14 @@ impl<'a> Claim<'a> {
         Request::Elevation { user: self.user, scope: Scoped { run_as: self.run_as, command } }
     }
 
+    /// The grant to which it is owed; what goes on while several do is told by the one that it opened under.
+    pub fn owed_to(self, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
+        if !self.pinned.is_empty() {
+            return self.grant.map(str::to_owned);
+        }
+        self.standing(grants, now).owed_to(self.grant, &self.request(), grants, now)
+    }
+
     /// The grant that it owes its end to.
     pub fn ended_grant(self, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
         let last = last_lapsed(&self.request(), grants, now).filter(|_| self.pinned.is_empty());

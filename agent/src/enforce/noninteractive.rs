@@ -63,13 +63,14 @@ pub fn remove() {
 
 /// Whether sudo asks PAM in the name of this user id under `-n` since it is told to here; by itself it would have said that it needs a password.
 pub fn has_sudo_ask(uid: Option<u32>) -> bool {
-    let text = fs::read_to_string(path()).unwrap_or_default();
-    uid.is_some_and(|uid| !text.is_empty() && !spares(&text, uid))
+    asks(&fs::read_to_string(path()).unwrap_or_default(), uid)
 }
 
-fn spares(text: &str, uid: u32) -> bool {
-    let spared = format!("!#{uid}");
-    text.split([' ', ',']).any(|word| word == spared)
+/// Of a user id that is not known, that is so where none is spared.
+fn asks(text: &str, uid: Option<u32>) -> bool {
+    let spared = uid.map_or("!#".into(), |uid| format!("!#{uid}"));
+    let is_it = |word: &str| if uid.is_some() { word == spared } else { word.starts_with(&spared) };
+    !text.is_empty() && !text.split([' ', ',']).any(is_it)
 }
 
 /// Has it be there, as it should be, or not.
@@ -188,10 +189,12 @@ mod tests {
     }
     #[test]
     fn whoever_is_spared_is_known_by_the_whole_number() {
-        let text = text(&["ops".to_owned()], &BTreeSet::from([1001, 10_023])).unwrap();
-        assert!(spares(&text, 1001) && spares(&text, 10_023));
-        for other in [100, 1002, 1023, 23] {
-            assert!(!spares(&text, other), "{other}");
+        let of = |uids: &[u32]| text(&["ops".to_owned()], &uids.iter().copied().collect()).unwrap();
+        let some = of(&[1001, 10_023]);
+        for (uid, asked) in [(1001, false), (10_023, false), (100, true), (1002, true), (1023, true), (23, true)] {
+            assert_eq!(asks(&some, Some(uid)), asked, "{uid}");
         }
+        assert!(!asks(&some, None) && asks(&of(&[]), None) && asks(&of(&[]), Some(1001)));
+        assert!(!asks("", Some(1001)) && !asks("", None));
     }
 }

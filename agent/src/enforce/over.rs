@@ -13,7 +13,7 @@ use super::table::{Table, Wanted};
 use crate::agent::Agent;
 use crate::apart;
 use crate::request::decision::ReasonCode;
-use curfew_protocol::audit::{Event, Field};
+use curfew_protocol::audit::{Entry, Event, Field};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -38,7 +38,13 @@ pub fn note_closed(agent: &Rc<Agent>) {
                 continue;
             }
             agent.sessions.borrow_mut().update_session(session.leader, |it| it.hung_up = HungUp::default());
-            agent.write_under(session.grant.as_deref(), session.entry(Event::SessionClosed));
+            let now = agent.now();
+            let owed_to = {
+                let grants = agent.grants.borrow();
+                let grants = grants.of(&session.user);
+                session.owed_to(&session.standing(grants, now), grants, now)
+            };
+            write_under(agent, owed_to, session.entry(Event::SessionClosed));
         }
     }
     let ended = ended_runs(agent);
@@ -64,16 +70,19 @@ fn is_for(done_for: Option<Timestamp>, standing: &Standing) -> bool {
 /// Audits what ended in the grace before its end, by HUP and TERM, and left nothing.
 fn note_ended_in_grace(agent: &Agent, target: &Target) {
     let now = agent.now();
-    let (entry, grant, is_meant, standing) = match target {
+    let grants = agent.grants.borrow();
+    let (entry, owed_to, is_meant, standing) = match target {
         // That it had them for this end was seen when it closed.
         Target::Session(it) if !it.exempt && !it.hung_up.is_empty() => {
-            let standing = it.standing(agent.grants.borrow().of(&it.user), now);
-            (it.entry(Event::SessionTerminated), &it.grant, it.closed, standing)
+            let standing = it.standing(grants.of(&it.user), now);
+            let owed_to = it.owed_to(&standing, grants.of(&it.user), now);
+            (it.entry(Event::SessionTerminated), owed_to, it.closed, standing)
         }
         Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
             let outlook = outer::outlook(agent, it, now);
+            let owed_to = it.claim().owed_to(grants.of(&it.user), now);
             let entry = it.entry(Event::SudoTerminated).with(Field::Reason, outlook.reason);
-            (entry, &it.grant, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
+            (entry, owed_to, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
         }
         _ => return,
     };
@@ -84,8 +93,13 @@ fn note_ended_in_grace(agent: &Agent, target: &Target) {
         Standing::Covered { .. } => ReasonCode::Ended,
         Standing::Over { reason, .. } => *reason,
     };
-    let entry = Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name()));
-    agent.write_under(grant.as_deref(), entry);
+    drop(grants);
+    write_under(agent, owed_to, Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name())));
+}
+
+/// Records what came of something under the grant to which it was owed last, whichever it opened under.
+fn write_under(agent: &Agent, owed_to: Option<String>, entry: Entry) {
+    agent.write_under(owed_to.as_deref(), entry.with(Field::Grant, owed_to.clone()));
 }
 
 /// The runs of sudo and su whose first process has ended and of which more is to be told.
@@ -215,6 +229,8 @@ struct Why {
     reason: ReasonCode,
     /// Since when no grant covers it.
     ended: Timestamp,
+    /// The grant to which it was owed last.
+    owed_to: Option<String>,
     /// Where that is so of a run that it is within, which.
     outer: Option<String>,
 }
@@ -228,7 +244,8 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         let sessions = agent.sessions.borrow();
         let mut ending = agent.ending.borrow_mut();
         for session in sessions.sessions().iter().filter(|session| !session.exempt) {
-            let Standing::Over { reason, ended } = session.standing(grants.of(&session.user), now) else { continue };
+            let standing = session.standing(grants.of(&session.user), now);
+            let Standing::Over { reason, ended } = standing else { continue };
             let is_ours = session.struck || agent.governs(&session.service, session.opened_us);
             if is_ours && ending.insert(session.leader) {
                 let words = (session.told.end != Some(ended)).then(|| {
@@ -236,7 +253,8 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
                     last_words::at_the_end(Access::Login, &agent.host, grant.as_deref(), reason)
                 });
                 endings.push(Ending::new(Target::Session(session.clone())).with_words(words));
-                why.push(Why { reason, ended, outer: None });
+                let owed_to = session.owed_to(&standing, grants.of(&session.user), now);
+                why.push(Why { reason, ended, owed_to, outer: None });
             }
         }
         // Whose login ends has been told.
@@ -265,7 +283,8 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
                 let words = (!is_told && !with_login)
                     .then(|| last_words::at_the_end(Access::Sudo, &agent.host, grant.as_deref(), *reason));
                 endings.push(Ending::new(elevation_target(&sessions, run, covered)).with_words(words));
-                why.push(Why { reason: *reason, ended: *ended, outer: outer.clone() });
+                let owed_to = run.claim().owed_to(grants.of(&run.user), now);
+                why.push(Why { reason: *reason, ended: *ended, owed_to, outer: outer.clone() });
             }
         }
     }
@@ -291,19 +310,17 @@ fn note_struck(agent: &Agent, endings: &[Ending]) {
 /// Follows the kills up until nothing is left, and audits what came of them.
 async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<Why>) {
     ending::follow_up(&mut endings).await;
-    for (ending, Why { reason, ended, outer }) in endings.iter().zip(why) {
+    for (ending, Why { reason, ended, owed_to, outer }) in endings.iter().zip(why) {
         let entry = match ending.target() {
-            Target::Session(session) => Some((session.entry(Event::SessionTerminated), &session.grant)),
+            Target::Session(session) => Some(session.entry(Event::SessionTerminated)),
             // A run of sudo that had finished by itself needs no record of its end.
-            Target::Elevation { ended, .. } if ending.killed_any() => {
-                Some((ended.entry(Event::SudoTerminated), &ended.grant))
-            }
+            Target::Elevation { ended, .. } if ending.killed_any() => Some(ended.entry(Event::SudoTerminated)),
             Target::Elevation { .. } | Target::Person { .. } => None,
         };
-        if let Some((entry, grant)) = entry {
+        if let Some(entry) = entry {
             let entry = entry.with(Field::ReasonCode, reason.name()).with(Field::Reason, outer);
             let entry = ending.report(entry, ended);
-            agent.write_under(grant.as_deref(), entry);
+            write_under(&agent, owed_to, entry);
         }
         forget(&agent, ending);
     }

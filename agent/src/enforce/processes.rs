@@ -217,14 +217,32 @@ pub fn folder(pid: i32) -> Option<String> {
 /// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they are too long to
 /// be looked at.
 pub fn command_line(pid: i32) -> Option<Vec<String>> {
+    let bytes = beginning_of_command_line(pid)?;
+    (bytes.len() as u64 <= LONGEST_COMMAND_LINE).then(|| arguments(&bytes))
+}
+
+/// The arguments that a process was started with, as many as are looked at where they are too long.
+pub fn first_arguments(pid: i32) -> Vec<String> {
+    let bytes = beginning_of_command_line(pid).unwrap_or_default();
+    let mut arguments = arguments(&bytes);
+    if bytes.len() as u64 > LONGEST_COMMAND_LINE {
+        // It may go on.
+        arguments.pop();
+    }
+    arguments
+}
+
+/// One byte more than is looked at, where there is more.
+fn beginning_of_command_line(pid: i32) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(LONGEST_COMMAND_LINE + 1).read_to_end(&mut bytes).ok()?;
-    if bytes.len() as u64 > LONGEST_COMMAND_LINE {
-        return None;
-    }
-    let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    Some(text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
+    Some(bytes)
+}
+
+fn arguments(bytes: &[u8]) -> Vec<String> {
+    let text = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
 }
 
 /// The longest path that a label has, in characters.
@@ -269,6 +287,20 @@ mod tests {
     use super::*;
     use std::fs;
     use std::process::Command;
+
+    #[test]
+    fn of_a_command_line_that_is_too_long_the_first_arguments_are_read() {
+        let long = "x".repeat(70_000);
+        let mut child = Command::new("/bin/sh");
+        let mut child = child.args(["-c", "read x", "-n", &long]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        // It is another's until the exec, a moment after the fork.
+        while command_line(pid).is_some() {}
+        assert_eq!(first_arguments(pid), ["/bin/sh", "-c", "read x", "-n"]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(first_arguments(i32::MAX).iter().all(String::is_empty));
+    }
 
     #[test]
     fn a_process_with_a_bracket_in_its_name_is_read() {

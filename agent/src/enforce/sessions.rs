@@ -11,7 +11,7 @@ use super::run::Elevation;
 use super::scope::Scope;
 use crate::durable;
 use crate::grant::HeldGrant;
-use crate::request::decision::{ReasonCode, Request, Verdict, decide, lapsed};
+use crate::request::decision::{ReasonCode, Request, Verdict, decide, lapsed, last_lapsed};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,29 @@ impl Standing {
             }
         }
     }
+
+    /// The grant to which `request` is owed that opened under `first`: that one while it covers it, then the one that took over, and when all is over the
+    /// one that ended last.
+    pub fn owed_to(
+        &self,
+        first: Option<&str>,
+        request: &Request<'_>,
+        grants: &[HeldGrant],
+        now: Timestamp,
+    ) -> Option<String> {
+        let by_itself = |held: &&HeldGrant| {
+            Some(held.grant.id.as_str()) == first
+                && matches!(Self::of(request, std::slice::from_ref(*held), now), Self::Covered { .. })
+        };
+        match self {
+            Self::Covered { .. } if grants.iter().any(|held| by_itself(&held)) => first.map(str::to_owned),
+            Self::Covered { grant, .. } => Some(grant.clone()),
+            // What opened under none that is known may have been let in by none.
+            Self::Over { .. } => first.map(|first| {
+                last_lapsed(request, grants, now).map_or_else(|| first.to_owned(), |held| held.grant.id.to_string())
+            }),
+        }
+    }
 }
 
 impl Session {
@@ -161,6 +184,11 @@ impl Session {
             (Some(id), Some(uid)) => Scope::of_session(uid, id),
             _ => None,
         }
+    }
+
+    /// The grant to which it is owed, as it stands.
+    pub fn owed_to(&self, standing: &Standing, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
+        standing.owed_to(self.grant.as_deref(), &self.request(), grants, now)
     }
 
     /// An audit entry about it.
@@ -460,5 +488,31 @@ mod tests {
         assert!(sessions.lives(gone) && sessions.take_closed().is_empty());
         sessions.has_ended(gone);
         assert_eq!((sessions.lives(gone), sessions.take_closed().len()), (false, 1));
+    }
+    #[test]
+    fn what_goes_on_under_another_grant_is_owed_to_the_one_that_covered_it_last() {
+        let held = |id: &str, begin: i64, end: i64| {
+            let [begin, end] = [begin, end].map(|at| Timestamp::from_second(at).unwrap().to_string());
+            let grant = curfew_protocol::grant::Grant::from_value(&json!({
+                "id": id, "user": "alice", "not_before": begin, "not_after": end, "login": {}, "reason": "r", "requested_by": "a", "approved_by": []
+            }));
+            HeldGrant::new(grant.unwrap(), crate::grant::Source::Local)
+        };
+        let grants = [held("first", 0, 10), held("second", 5, 20), held("longest", 15, 90)];
+        let owed_to = |first: Option<&str>, grants: &[HeldGrant], second: i64| {
+            let session = Session { grant: first.map(str::to_owned), ..session(ProcessId { pid: 7, start: 8 }) };
+            let now = Timestamp::from_second(second).unwrap();
+            session.owed_to(&session.standing(grants, now), grants, now)
+        };
+        // The one that it opened under has it for as long as it covers it, whatever else does.
+        assert_eq!(owed_to(Some("first"), &grants, 7).as_deref(), Some("first"));
+        assert_eq!(owed_to(Some("second"), &grants, 17).as_deref(), Some("second"));
+        assert_eq!(owed_to(Some("first"), &grants, 12).as_deref(), Some("second"));
+        assert_eq!(owed_to(Some("first"), &grants, 90).as_deref(), Some("longest"));
+        assert_eq!(owed_to(Some("first"), &grants[..1], 10).as_deref(), Some("first"));
+        // Of what nobody knows any more, it stays what it was.
+        assert_eq!(owed_to(Some("gone"), &[], 12).as_deref(), Some("gone"));
+        assert_eq!(owed_to(None, &grants[..1], 12), None);
+        assert_eq!(owed_to(None, &grants[..1], 7).as_deref(), Some("first"));
     }
 }

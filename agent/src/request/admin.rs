@@ -361,6 +361,7 @@ fn exempt_answer(user: &str) -> WhyAnswer {
         explanation: format!("{user} is exempt, and passes at any time"),
         enforced: true,
         next: format!("That changes only in the exempt list, {}.", exempt::EXEMPT_LIST),
+        beside: None,
     }
 }
 
@@ -375,6 +376,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             explanation: format!("grant {} covers it", grant.grant.id),
             enforced: true,
             next: wording::AFTER_A_PERMIT.into(),
+            beside: None,
         },
         Verdict::Deny { reason, nearest, opens } => WhyAnswer {
             verdict: "deny".into(),
@@ -385,8 +387,20 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             explanation: wording::denial_reason(reason, nearest, opens, request),
             enforced: true,
             next: wording::what_changes(reason, nearest, opens),
+            beside: others_may_permit(request, grants, at, bars).map(wording::other_rules),
         },
     }
+}
+
+/// Whose command other sudo rules may permit that no grant covers: with a live grant of sudo for anything, that is for sudo to say. Without one,
+/// PAM denies it whatever the rules are.
+fn others_may_permit<'r>(request: &Request<'r>, grants: &[HeldGrant], at: Timestamp, bars: Bars) -> Option<&'r str> {
+    let Request::Elevation { user, scope: Elevation { command: WantedCommand::Program { .. }, .. } } = request else {
+        return None;
+    };
+    let of_anything = Elevation { run_as: None, command: WantedCommand::Unknown };
+    let request = Request::Elevation { user, scope: of_anything };
+    matches!(admit(&request, grants, at, bars), Verdict::Permit { .. }).then_some(user)
 }
 
 async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
@@ -590,5 +604,25 @@ mod tests {
             assert_eq!(entry.text(Field::Actor).as_deref(), Some("carol"));
             assert_eq!(entry.text(Field::Reason).as_deref(), reason);
         }
+    }
+    #[test]
+    fn other_sudo_rules_are_named_where_pam_lets_them_permit_the_command() {
+        let grant = Grant::from_value(&json!({
+            "id": "a", "user": "alice", "not_before": "2026-11-21T20:00:00Z", "not_after": "2026-11-21T20:30:00Z",
+            "login": {}, "sudo": {"commands": ["/usr/bin/id"]}, "reason": "INC-1", "requested_by": "a", "approved_by": ["bob"]
+        }));
+        let grants = [HeldGrant::new(grant.unwrap(), Source::Local)];
+        let beside = |command: WantedCommand<'_>, at: &str| {
+            let request = Request::Elevation { user: "alice", scope: Elevation { run_as: None, command } };
+            explain(&request, &grants, at.parse().unwrap(), Bars::default()).beside
+        };
+        let (live, over) = ("2026-11-21T20:10:00Z", "2026-11-21T20:40:00Z");
+        let [covered, other] = ["/usr/bin/id", "/usr/bin/cat"].map(|path| vec![path.to_owned()]);
+        let of = |paths| WantedCommand::Program { paths, arguments: "" };
+        assert!(beside(of(&other), live).unwrap().ends_with("sudo -l -U alice"));
+        assert_eq!(beside(of(&covered), live), None);
+        // Whoever has no sudo at all is denied whatever the rules are, and su does not ask them.
+        assert_eq!(beside(of(&other), over), None);
+        assert_eq!(beside(WantedCommand::Any, live), None);
     }
 }

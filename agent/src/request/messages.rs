@@ -220,6 +220,9 @@ pub struct WhyAnswer {
     /// What would change it next, in one sentence.
     #[serde(default)]
     pub next: String,
+    /// What may permit it all the same, and how to see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
 }
 
 /// The longest local grant.

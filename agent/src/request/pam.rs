@@ -210,10 +210,9 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
     if hook != Hook::Authenticate {
         uncovered::is_judged(agent, peer);
     }
-    let Typed { command, run_as: asked_for, is_noninteractive } = match processes::command_line(peer.pid) {
-        Some(arguments) if !turns_user => SudoCommand::parse(&arguments, &place),
-        _ => Typed::of(SudoCommand::Anything),
-    };
+    let of_sudo = (!turns_user).then(|| run_of_sudo(peer, &place));
+    let Typed { command, run_as: asked_for, is_noninteractive } =
+        of_sudo.unwrap_or_else(|| Typed::of(SudoCommand::Anything));
     // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start. polkit's and doas' is the invoker,
     // and what they may do then is not known: root's work.
     let run_as = match question.service.as_str() {
@@ -301,6 +300,17 @@ fn judge_elevation(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQue
                 wording::denial(agent, &format!("{user} has no {} on {} now", question.service, agent.host), &why);
             let entry = about(Event::SudoDenied).with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
             refusal(agent, peer, hook, question, entry, reason, message)
+        }
+    }
+}
+
+/// What sudo was told. Of what is too long to be looked at, the options come first.
+fn run_of_sudo(peer: &Peer, place: &Place<'_>) -> Typed {
+    match processes::command_line(peer.pid) {
+        Some(arguments) => SudoCommand::parse(&arguments, place),
+        None => {
+            let Typed { is_noninteractive, .. } = SudoCommand::parse(&processes::first_arguments(peer.pid), place);
+            Typed { is_noninteractive, ..Typed::of(SudoCommand::Anything) }
         }
     }
 }

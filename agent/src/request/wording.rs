@@ -43,6 +43,11 @@ pub const UNCOVERED_UNASKED: &str = "Curfew: none of your live grants covers thi
 /// What the person hears where sudo wants a password for anything else, and may not ask for one. Programs look for sudo's own words.
 pub const UNASKED: &str = "Curfew: sudo: a password is required, and -n asks for none.";
 
+/// What may permit a command of sudo's to somebody who has a live sudo grant that does not cover it.
+pub fn other_rules(user: &str) -> String {
+    format!("Other sudo rules of this host may permit it all the same; they are listed, as root, by: sudo -l -U {user}")
+}
+
 /// What changes a permit.
 pub const AFTER_A_PERMIT: &str = "Then it is denied, unless a new grant comes; a revocation denies it at once.";
 

@@ -67,7 +67,8 @@ async fn what_is_left_on_a_nearly_full_disk_is_for_grants_and_the_audit_waits() 
     let disk = server.on_a_small_disk(48);
     let host = server.host("web-1", json!({})).await;
     let id = server.grant("alice", json!({"host": "web-1"})).await;
-    let record = |seq: u64| json!({"seq": seq, "time": "2026-10-05T08:00:00Z", "event": "login.permitted", "user": "bob"});
+    let record =
+        |seq: u64| json!({"seq": seq, "time": "2026-10-05T08:00:00Z", "event": "login.permitted", "user": "bob"});
     assert_eq!(host.ship(&server, "s", 1, &[record(1)]).await, 1);
     let fill = disk.join("fill");
     std::fs::write(&fill, vec![0; 36 << 20]).unwrap();

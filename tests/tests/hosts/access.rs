@@ -176,6 +176,7 @@ fn of_two_overlapping_grants_the_first_to_end_changes_nothing(release: Release) 
     let first = host.grant("alice --for 5s --login --sudo --command /usr/bin/id");
     let second = host.grant("alice --for 60s --login --sudo --command /usr/bin/id");
     let mut shell = host.login("alice");
+    let mut leaves = host.login("alice");
     let before = shell.sudo("/usr/bin/id -u");
     assert!(before.contains("\n0"), "{before}");
     shell.type_text("sleep 600 &\n");
@@ -186,6 +187,11 @@ fn of_two_overlapping_grants_the_first_to_end_changes_nothing(release: Release) 
     assert!(shell.sudo("/usr/bin/id -u").contains("\n0"));
     assert_eq!(host.drop_ins().len(), 1);
     assert!(host.audit("--event session.terminated").is_empty());
+    // The record of a close names the grant that covered it then.
+    leaves.type_text("exit\n");
+    let of_ssh = |record: &serde_json::Value| record["user"] == "alice" && record["service"] == "sshd";
+    let closed = host.audited("session.closed", of_ssh);
+    assert_eq!(closed["grant"], second.id.as_str(), "{closed}");
 
     // What still covered it is revoked: at once, without a grace.
     let now = jiff::Timestamp::now();
@@ -195,6 +201,8 @@ fn of_two_overlapping_grants_the_first_to_end_changes_nothing(release: Release) 
     assert!(gone < 1000, "{gone} ms");
     let ended = host.audited("grant.ended", |record| record["grant"] == second.id.as_str());
     assert_eq!(ended["end"], "revoked");
+    let terminated = host.audited("session.terminated", of_ssh);
+    assert_eq!(terminated["grant"], second.id.as_str(), "{terminated}");
     assert_refused(&host.ssh("alice", "id"));
     assert!(host.drop_ins().is_empty());
 }
@@ -217,6 +225,11 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
         text("curfew why alice sshd --at 1h").starts_with("permit")
             && text("curfew why alice sshd --at 2h").starts_with("deny")
     );
+    // Where PAM leaves a command to sudo's other rules, that is said.
+    let uncovered = text("curfew why alice sudo --command /usr/bin/whoami");
+    assert!(uncovered.starts_with("deny") && uncovered.trim().ends_with("sudo -l -U alice"), "{uncovered}");
+    assert_eq!(uncovered.lines().count(), 2, "{uncovered}");
+    assert!(!text("curfew why bob sudo --command /usr/bin/whoami").contains("sudo -l"));
     // What means nothing is no question, and no denial either.
     for misused in [
         "alice sshd --from nonsense",

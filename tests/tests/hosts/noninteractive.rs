@@ -71,9 +71,9 @@ fn with_n_what_no_grant_covers_is_denied_with_a_record_and_no_other_module_is_as
     assert_eq!(counted(&host, "alice"), 0);
     // What is granted works, and so does what the host permits, with the password.
     assert_eq!(sudo(&host, "sudo -n whoami").expect_ok("granted"), "root");
-    assert_eq!(host.run_as("alice", "echo alice-pw | sudo -S -p '' id -u").expect_ok("the host's own rule"), "0");
     let before = denials(&host).len();
-    assert_eq!(sudo(&host, "sudo -n true").expect_ok("the password was just typed").trim(), "");
+    let own = host.run_as("alice", "echo alice-pw | sudo -S -p '' id -u && sudo -n id -g && echo both");
+    assert_eq!(own.expect_ok("the host's own rule, and the password that was just typed"), "0\n0\nboth");
     assert_eq!(denials(&host).len(), before);
     // It would have been counted.
     let _ = host.run_as("alice", "echo wrong | sudo -k -S -p '' id");
@@ -97,8 +97,9 @@ fn with_n_what_needs_a_password_all_the_same_is_said_and_is_no_denied_command(re
     }
     assert!(denials(&host).is_empty(), "{:#?}", denials(&host));
     assert_eq!(counted(&host, "alice"), 0);
-    assert_eq!(host.run_as("alice", "echo alice-pw | sudo -S -p '' whoami").expect_ok("granted"), "root");
-    assert!(sudo(&host, "sudo -nl").expect_ok("the password was just typed").contains("whoami"));
+    let granted = host.run_as("alice", "echo alice-pw | sudo -S -p '' whoami && sudo -nl && echo both");
+    let listed = granted.expect_ok("granted, and the password that was just typed");
+    assert!(listed.starts_with("root") && listed.contains("/usr/bin/whoami") && listed.ends_with("both"), "{listed}");
 }
 
 fn with_n_a_host_that_has_pam_asked_by_itself_is_left_as_it_is(release: Release) {
