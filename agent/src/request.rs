@@ -2,7 +2,7 @@
 //!
 //! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
 //! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
-//! `again`, `uncovered` and `rehearsed` say which of PAM's questions are no record of their own, or get one later,
+//! `unit` tells what PID 1 opens from people's logins, `again`, `uncovered` and `rehearsed` say which of PAM's questions are no record of their own, or get one later,
 //! `confirmed` has the audit hear of `curfew confirm`, `program_check`, `interpreter` and `starts_shell` say what a command that root grants leads to,
 //! `no_effect` what changes nothing on this host,
 //! `messages` is the JSON that people exchange with the agent, and `wording` what they hear from PAM.
@@ -28,6 +28,7 @@ pub mod service;
 pub mod starts_shell;
 pub mod system_account;
 pub mod uncovered;
+pub mod unit;
 pub mod watch;
 pub mod within;
 pub mod wording;

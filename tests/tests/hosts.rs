@@ -78,6 +78,7 @@ mod hosts {
     mod attack;
     mod audit;
     mod background;
+    mod bystanders;
     mod central;
     mod clock;
     mod clock_vm;

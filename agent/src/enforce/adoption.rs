@@ -231,6 +231,7 @@ fn headed_by(leader: &Process, user: String) -> Session {
         hung_up: HungUp::default(),
         closed: false,
         exempt: false,
+        of_unit: false,
         background: false,
         from_unknown: false,
         struck: false,

@@ -116,12 +116,17 @@ async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> 
     let Some(last) = last_end(agent, user, clock::now()) else { return Ok(None) };
     // The one that they had by that grant, whoever has it now, and whatever their name stood for in others.
     let uid = if last.uid.is_some() { last.uid } else { agent.user_id(user).await? };
-    Ok(uid.map(|uid| Ending::new(Target::Person { user: user.to_owned(), uid })))
+    Ok(uid.map(|uid| {
+        let sessions = agent.sessions.borrow();
+        let of_units = sessions.sessions().iter().filter(|session| session.of_unit);
+        let spared = of_units.filter_map(|session| session.audit_session).collect();
+        Ending::new(Target::Person { user: user.to_owned(), uid, spared })
+    }))
 }
 
 /// Whether nothing of theirs may go on. Root's own things are everybody's, whoever else has that number.
 fn has_departed(agent: &Agent, ending: &Ending) -> bool {
-    let Target::Person { user, uid } = ending.target() else { return false };
+    let Target::Person { user, uid, .. } = ending.target() else { return false };
     last_end(agent, user, clock::now()).is_some() && *uid != 0 && !goes_on(agent, user, *uid)
 }
 
@@ -166,7 +171,9 @@ fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
     if shared {
         return true;
     }
-    if own().any(|session| session.exempt || !agent.governs(&session.service, session.opened_us)) {
+    // A unit that root set up for their user id is no login of theirs.
+    let mut logins = own().filter(|session| !session.of_unit);
+    if logins.any(|session| session.exempt || !agent.governs(&session.service, session.opened_us)) {
         return true;
     }
     let known = |id: &String| own().any(|session| session.logind_id.as_ref() == Some(id));
@@ -180,7 +187,7 @@ fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
 }
 
 async fn report(agent: &Agent, ending: &Ending) {
-    let Target::Person { user, uid } = ending.target() else { return };
+    let Target::Person { user, uid, .. } = ending.target() else { return };
     let now = clock::now();
     let Some(LastEnd { ended, reason, .. }) = last_end(agent, user, now) else { return };
     let ended = ended.min(now);

@@ -67,6 +67,8 @@ pub enum Target {
         user: String,
         /// Their user id.
         uid: u32,
+        /// The audit sessions of units that root set up for their user id.
+        spared: HashSet<u32>,
     },
 }
 
@@ -346,7 +348,7 @@ impl Target {
                 }
                 Ok(found.into_iter().filter(|process| !elsewhere.contains(&process.id)).collect())
             }
-            Self::Person { uid, .. } => find_left_of_person(*uid, table),
+            Self::Person { uid, spared, .. } => find_left_of_person(*uid, spared, table),
         }
     }
 
@@ -389,15 +391,18 @@ impl Target {
 }
 
 /// What the user's manager runs, and what carries their login uid outside of any session and of the system's own units: a service under
-/// the same uid is not theirs, and neither is what a container numbers alike.
-fn find_left_of_person(uid: u32, table: &Table) -> io::Result<Vec<Process>> {
+/// the same uid is not theirs, and neither is what a container numbers alike. What of a unit is spared runs in none of the user's own units.
+fn find_left_of_person(uid: u32, spared: &HashSet<u32>, table: &Table) -> io::Result<Vec<Process>> {
     let managed = match Scope::of_user_manager(uid) {
         Some(manager) => table.in_group(&manager)?,
         None => HashSet::new(),
     };
+    let is_spared = |process: &Process| process.audit_session.is_some_and(|session| spared.contains(&session));
     let left = |process: &&Process| {
         managed.contains(&process.id)
-            || (process.login_uid == Some(uid) && Place::of_process(process.id.pid) == Some(Place::User))
+            || (process.login_uid == Some(uid)
+                && !is_spared(process)
+                && Place::of_process(process.id.pid) == Some(Place::User))
     };
     Ok(table.iter().filter(left).cloned().collect())
 }
@@ -429,7 +434,7 @@ mod tests {
 
     #[test]
     fn survivors_are_named_with_why_they_live() {
-        let mut ending = Ending::new(Target::Person { user: "alice".into(), uid: 1001 });
+        let mut ending = Ending::new(Target::Person { user: "alice".into(), uid: 1001, spared: HashSet::new() });
         ending.note(Ok(vec![process(7, 'D'), process(8, 'S')]), &mut HashSet::new());
         let entry = ending.report(Entry::new(curfew_protocol::audit::Event::SessionTerminated), Timestamp::UNIX_EPOCH);
         let survivors = entry.text(Field::Survivors);

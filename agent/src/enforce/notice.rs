@@ -31,7 +31,7 @@ impl Next {
 pub fn give(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
     let mut round = Round { agent, now, next, wanted: Wanted::default(), notices: Vec::new() };
     let sessions: Vec<Session> = agent.sessions.borrow().sessions().to_vec();
-    let governed = |it: &&Session| !it.closed && !it.exempt && agent.governs(&it.service, it.opened_us);
+    let governed = |it: &&Session| !it.closed && !it.is_left_alone() && agent.governs(&it.service, it.opened_us);
     sessions.iter().filter(governed).for_each(|session| round.session(session));
     let elevations: Vec<Elevation> = agent.sessions.borrow().elevations().to_vec();
     let governed = |it: &&Elevation| !it.gone && agent.governs(&it.service, it.opened_us);
@@ -135,7 +135,7 @@ impl Round<'_> {
             Standing::Covered { until: end, .. } => end <= until,
             Standing::Over { .. } => true,
         };
-        sessions.sessions().iter().filter(same).any(|session| !session.exempt && ends(session))
+        sessions.sessions().iter().filter(same).any(|session| !session.is_left_alone() && ends(session))
     }
 
     fn last_words_are_due(&mut self, told: Option<Timestamp>, until: Timestamp) -> bool {

@@ -73,7 +73,7 @@ fn note_ended_in_grace(agent: &Agent, target: &Target) {
     let grants = agent.grants.borrow();
     let (entry, owed_to, is_meant, standing) = match target {
         // That it had them for this end was seen when it closed.
-        Target::Session(it) if !it.exempt && !it.hung_up.is_empty() => {
+        Target::Session(it) if !it.is_left_alone() && !it.hung_up.is_empty() => {
             let standing = it.standing(grants.of(&it.user), now);
             let owed_to = it.owed_to(&standing, grants.of(&it.user), now);
             (it.entry(Event::SessionTerminated), owed_to, it.closed, standing)
@@ -243,7 +243,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
         let grants = agent.grants.borrow();
         let sessions = agent.sessions.borrow();
         let mut ending = agent.ending.borrow_mut();
-        for session in sessions.sessions().iter().filter(|session| !session.exempt) {
+        for session in sessions.sessions().iter().filter(|session| !session.is_left_alone()) {
             let standing = session.standing(grants.of(&session.user), now);
             let Standing::Over { reason, ended } = standing else { continue };
             let is_ours = session.struck || agent.governs(&session.service, session.opened_us);

@@ -82,6 +82,9 @@ pub struct Session {
     /// It opened as an exempt user's, and is never ended.
     #[serde(default)]
     pub exempt: bool,
+    /// PID 1 opened it for a unit that root set up: it is never ended, and is no login of the user's.
+    #[serde(default)]
+    pub of_unit: bool,
     /// It is a job that was left for later, and goes on under any grant.
     #[serde(default)]
     pub background: bool,
@@ -162,6 +165,11 @@ impl Standing {
 }
 
 impl Session {
+    /// Whether it is never ended, whatever the grants say.
+    pub fn is_left_alone(&self) -> bool {
+        self.exempt || self.of_unit
+    }
+
     /// The question whether it may go on.
     pub fn request(&self) -> Request<'_> {
         if self.background {
@@ -273,6 +281,7 @@ impl Sessions {
                 known.audit_session = session.audit_session.or(known.audit_session);
                 known.grant = session.grant.or(known.grant.take());
                 known.exempt |= session.exempt;
+                known.of_unit |= session.of_unit;
                 false
             }
             None => {
@@ -435,6 +444,7 @@ mod tests {
             hung_up: HungUp::default(),
             closed: false,
             exempt: false,
+            of_unit: false,
             background: false,
             from_unknown: false,
             struck: false,

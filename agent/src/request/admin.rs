@@ -211,7 +211,7 @@ fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
         },
         sessions: open
             .map(|session| {
-                let governed = !session.exempt && agent.governs(&session.service, session.opened_us);
+                let governed = !session.is_left_alone() && agent.governs(&session.service, session.opened_us);
                 let standing = governed.then(|| session.standing(grants.of(&session.user), now));
                 show_session(session, standing)
             })

@@ -145,7 +145,8 @@ pub struct ShownSession {
     pub rhost: Option<String>,
     /// logind's id.
     pub session: Option<String>,
-    /// Whether it ends with its grant; not what was open before Curfew was in force, nor what an exempt user opened.
+    /// Whether it ends with its grant; not what was open before Curfew was in force, nor what an exempt user opened, or PID 1
+    /// for a unit.
     pub governed: bool,
     /// Whether an exempt user opened it: it is never ended.
     #[serde(default)]

@@ -6,7 +6,7 @@ use super::peer::Peer;
 use super::server::{ErrorReply, RawCall, parameters};
 use super::system_account::is_system_account;
 use super::within::Origin;
-use super::{rehearsed, uncovered, watch, wording};
+use super::{rehearsed, uncovered, unit, watch, wording};
 use crate::agent::Agent;
 use crate::clock;
 use crate::config::Mode;
@@ -117,6 +117,12 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
             let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
             judge_login(agent, peer, hook, question, &Request::Background { user })
         }
+        Kind::Login if unit::asks(peer, hook, &question.service) => {
+            if hook == Hook::OpenSession {
+                open_for_unit(agent, peer, question);
+            }
+            permit
+        }
         Kind::Login => {
             let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
             let from = question.rhost.as_deref();
@@ -157,6 +163,17 @@ fn refuse_nobody(agent: &Agent, peer: &Peer, hook: Hook, question: &PamQuestion)
     refusal(agent, peer, hook, question, entry, ReasonCode::NoGrant, message)
 }
 
+/// PID 1 opens a session for a unit that root set up: it is told of, no end is its, and it keeps nothing else of the user's alive.
+fn open_for_unit(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion) {
+    let opened = watch::Opened { admitted: true, of_unit: true, ..watch::Opened::default() };
+    if let Err(error) = watch::session(agent, peer, question, opened, clock::now()) {
+        tracing::warn!("the session of a unit is not known, since its process can't be seen: {error}");
+    }
+    let entry =
+        asked(agent, peer, Event::SessionOpened, question, &question.user).with(Field::Session, session_id(peer));
+    agent.audit.write(entry.with(Field::Reason, "PID 1 opened it for a unit that root set up: nobody logged in"));
+}
+
 fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, request: &Request<'_>) -> PamAnswer {
     let now = agent.now();
     let user = &question.user;
@@ -191,7 +208,7 @@ fn judge_login(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestio
     if hook == Hook::OpenSession {
         // A session that opens is watched, whatever the answer: a refused one does not always end by itself.
         let (admitted, background) = (answer.verdict == Verdict::Permit, matches!(request, Request::Background { .. }));
-        let opened = watch::Opened { grant, admitted, background };
+        let opened = watch::Opened { grant, admitted, background, of_unit: false };
         if let Err(error) = watch::session(agent, peer, question, opened, now) {
             return refuse_unwatched(agent, asked(agent, peer, Event::LoginDenied, question, user), &error);
         }

@@ -40,6 +40,8 @@ pub struct Opened {
     pub admitted: bool,
     /// It is a job that was left for later.
     pub background: bool,
+    /// PID 1 opens it for a unit: see [`Session::of_unit`].
+    pub of_unit: bool,
 }
 
 /// Watches over the login that `peer` opens.
@@ -71,6 +73,7 @@ pub fn session(
         hung_up: HungUp::default(),
         closed: false,
         exempt: question.exempt,
+        of_unit: opened.of_unit,
         background: opened.background,
         from_unknown: false,
         struck: false,

@@ -234,7 +234,11 @@ impl Unconfirmed {
 
 /// Whether a session shows that one can log in: PAM asked about it, it is one of ours, and it opened after the change.
 fn shows(session: &Session, line: &HashSet<ProcessId>, made_at_us: u64) -> bool {
-    session.admitted && !session.background && session.opened_us > made_at_us && line.contains(&session.leader)
+    session.admitted
+        && !session.background
+        && !session.of_unit
+        && session.opened_us > made_at_us
+        && line.contains(&session.leader)
 }
 
 fn file(source: io::Error) -> UnconfirmedError {
@@ -276,11 +280,12 @@ mod tests {
         };
         for (session, shown) in [
             (session(true, false, 101, 7), true),
-            // From before, of somebody else's, a job, and one that was refused or that the agent found by itself.
+            // From before, of somebody else's, a job, one that was refused or that the agent found by itself, and a unit's.
             (session(true, false, 100, 7), false),
             (session(true, false, 101, 8), false),
             (session(true, true, 101, 7), false),
             (session(false, false, 101, 7), false),
+            (Session { of_unit: true, ..session(true, false, 101, 7) }, false),
         ] {
             assert_eq!(shows(&session, &line, 100), shown, "{session:?}");
         }

@@ -150,6 +150,11 @@ fn each_broken_precondition_is_found(release: Release) {
             "warn pam_session",
             "rm /etc/sudoers.d/later",
         ));
+        broken.push((
+            "echo 'Defaults !pam_ruser' > /etc/sudoers.d/later && chmod 440 /etc/sudoers.d/later && visudo -cf /etc/sudoers.d/later",
+            "warn pam_ruser",
+            "rm /etc/sudoers.d/later",
+        ));
     }
     for (breaks, found, mends) in broken {
         host.ok(breaks);
