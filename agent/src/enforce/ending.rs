@@ -113,13 +113,12 @@ impl Ending {
         self.done_at.is_some()
     }
 
-    /// Kills its control groups: what is in them stops, has its name taken, and dies at once, with whatever it forks meanwhile. Where its people are
-    /// told why, the connection that carries the words to them, and nothing else, lives on for a moment.
+    /// Kills its control groups, which have stopped: what is in them has its name taken, and dies at once. Where its people are told why, the
+    /// connection that carries the words to them, and nothing else, lives on for a moment.
     fn strike_groups(&mut self, said: &mut Said, told: &mut HashSet<ProcessId>) {
         let groups = self.target.groups();
         // Its terminal may be that of the login, which is found by the run's ancestors, and lives on.
         let above = if self.words.is_some() { self.target.line() } else { Vec::new() };
-        groups.iter().for_each(Scope::freeze);
         self.target.note_tree();
         let members: Vec<Process> = groups.iter().flat_map(Scope::members).collect();
         members.iter().for_each(|process| self.note_killed(process, told));
@@ -230,12 +229,15 @@ fn strike<'a>(processes: impl Iterator<Item = &'a Process>) {
     }
 }
 
-/// Strikes at the control groups of all of them: runs of sudo first, so that each is told as such though its login ends with it. Nobody is told
-/// more than once on one terminal.
+/// Strikes at the control groups of all of them: runs of sudo first, so that each is told as such though its login ends with it. All of them stop
+/// before any dies: the death of a run takes those within it along. Nobody is told more than once on one terminal.
 pub fn strike_groups(endings: &mut [Ending]) {
     let (mut said, mut told) = (Said::default(), HashSet::new());
     for runs in [true, false] {
-        for ending in endings.iter_mut().filter(|it| matches!(it.target, Target::Elevation { .. }) == runs) {
+        let is_next = |it: &Ending| matches!(it.target, Target::Elevation { .. }) == runs;
+        let next = endings.iter().filter(|it| is_next(it));
+        next.flat_map(|ending| ending.target.groups()).for_each(|group| group.freeze());
+        for ending in endings.iter_mut().filter(|it| is_next(it)) {
             ending.killed.retain(|process, _| told.insert(*process));
             ending.strike_groups(&mut said, &mut told);
         }

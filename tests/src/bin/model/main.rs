@@ -1,13 +1,14 @@
 //! A model of Curfew, for a throwaway host in which no agent runs: whatever people, operators, clocks and crashes do, in
 //! any order, what the [`reference`] says is what the agent's own code does on the host.
 //!
-//! `transition` makes sequences of what can happen, `host` does it with the agent `in_process` and real `processes`, `seen` is what came of it,
-//! and `invariants` says what always holds.
+//! `transition` makes sequences of what can happen, and `inner` has many of them come to what chance hardly brings about; `host` does it with the agent
+//! `in_process` and real `processes`, `seen` is what came of it, and `invariants` says what always holds.
 //! `tests/tests/hosts/model.rs` runs it. The variables of proptest (`PROPTEST_CASES`, `PROPTEST_RNG_SEED`, …) are heeded.
 
 mod clock;
 mod host;
 mod in_process;
+mod inner;
 mod invariants;
 mod passwd;
 mod people;
@@ -109,4 +110,28 @@ fn seed() -> u64 {
     let random = std::fs::File::open("/dev/urandom");
     random.and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes)).expect("there is randomness");
     u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::strategy::{Strategy, ValueTree};
+
+    const SEQUENCES: usize = 400;
+
+    /// One of so many sequences is enough to find what fails only then.
+    const OF: usize = 10;
+
+    #[test]
+    fn what_an_inner_run_was_typed_in_ends_before_it_in_many_sequences() {
+        let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(1), ..Config::default() });
+        let strategy = Reference::sequential_strategy(TRANSITIONS);
+        let ends = (0..SEQUENCES).map(|_| {
+            let (state, transitions, _) = strategy.new_tree(&mut runner).expect("a sequence can be made").current();
+            let apply = |state, transition| <Reference as ReferenceStateMachine>::apply(state, transition);
+            transitions.iter().fold(state, apply)
+        });
+        let outlived = ends.filter(|end| end.outlived > 0).count();
+        assert!(outlived * OF >= SEQUENCES, "{outlived} of {SEQUENCES}");
+    }
 }

@@ -46,7 +46,9 @@ pub struct Login {
 #[derive(Clone, Debug)]
 pub struct Run {
     pub login: usize,
-    wanted: Wanted,
+    /// The process of another run that it was typed in.
+    inside: Option<At>,
+    pub wanted: Wanted,
     governed: bool,
     pub over: bool,
     /// The command has ended by itself.
@@ -77,6 +79,8 @@ pub struct Reference {
     pub up: bool,
     /// What the last question was to be answered.
     pub answer: bool,
+    /// How many processes were to end with their run, and a run that was typed in them to go on.
+    pub outlived: usize,
 }
 
 impl Grant {
@@ -113,7 +117,7 @@ impl Reference {
         let (mode, file) = (Mode::Enforce, Some(Mode::Enforce));
         let (grants, logins, runs) = Default::default();
         let time = Time::new(BEGINNING, UP_FOR);
-        Self { time, alice: Alice::AsEver, grants, logins, runs, mode, file, up: true, answer: true }
+        Self { time, alice: Alice::AsEver, grants, logins, runs, mode, file, up: true, answer: true, outlived: 0 }
     }
 
     fn live(&self, who: Person) -> impl Iterator<Item = (usize, &Grant)> {
@@ -155,6 +159,37 @@ impl Reference {
             Some(all) => all.iter().all(|&grant| self.holds(&self.grants[grant])),
             None => self.live(who).any(|(_, grant)| grant.sudo.is_some_and(|sudo| sudo.covers(run.wanted))),
         }
+    }
+
+    /// The grants by which a run goes on.
+    pub fn behind(&self, run: usize) -> Vec<usize> {
+        let run = &self.runs[run];
+        let covers = |grant: &Grant| grant.sudo.is_some_and(|sudo| sudo.covers(run.wanted));
+        let live = self.live(self.logins[run.login].who).filter(|(_, grant)| covers(grant));
+        run.pinned.clone().unwrap_or_else(|| live.map(|(number, _)| number).collect())
+    }
+
+    /// The single commands that its person has by grants which are not behind a run.
+    pub fn commands_of_others(&self, run: usize) -> Vec<Command> {
+        let behind = self.behind(run);
+        let others = self.live(self.logins[self.runs[run].login].who).filter(|(number, _)| !behind.contains(number));
+        others.filter_map(|(_, grant)| grant.sudo?.command).collect()
+    }
+
+    /// Whether a run can end while its login goes on: no grant behind it is all that the login has.
+    pub fn may_end_alone(&self, run: usize) -> bool {
+        let (behind, login) = (self.behind(run), &self.logins[self.runs[run].login]);
+        let opens = |grant: &Grant| grant.login.is_some_and(|doors| doors.opens(login.door));
+        let mut others = self.live(login.who).filter(|(number, _)| !behind.contains(number));
+        self.runs[run].governed && !behind.is_empty() && others.any(|(_, grant)| opens(grant))
+    }
+
+    /// Whether a run that was typed in this process goes on by another grant than is behind that of the process.
+    pub fn is_to_be_outlived(&self, at: At) -> bool {
+        let behind = self.behind(at.run);
+        let inner = self.runs.iter().enumerate().filter(|(_, it)| it.inside == Some(at) && !it.over && !it.finished);
+        let mut inner = inner.filter(|(_, it)| it.pinned.is_none());
+        inner.any(|(inner, _)| self.behind(inner).iter().any(|grant| !behind.contains(grant)))
     }
 
     /// A grant from the last whole second on, until so many whole seconds after the next.
@@ -221,14 +256,15 @@ impl Reference {
         }
     }
 
-    pub fn run_sudo(&mut self, login: usize, wanted: Wanted) {
+    pub fn run_sudo(&mut self, login: usize, inside: Option<At>, wanted: Wanted) {
         let who = self.logins[login].who;
         let wanted = Wanted { command: self.meant(who, wanted.command), ..wanted };
         self.answer = self.lets_sudo(who);
         if self.answer {
             let governed = self.mode == Mode::Enforce && !who.is_exempt();
             let processes = vec![Process::first(!wanted.www_data)];
-            let mut run = Run { login, wanted, governed, over: false, finished: false, pinned: None, processes };
+            let mut run =
+                Run { login, inside, wanted, governed, over: false, finished: false, pinned: None, processes };
             if !self.covers_run(&run) {
                 run.pinned = Some(self.live(who).filter(|(_, it)| it.sudo.is_some()).map(|(it, _)| it).collect());
             }
@@ -278,10 +314,15 @@ impl Reference {
             let login = &self.logins[number];
             self.logins[number].over |= login.governed && !self.is_covered(login.who, login.door);
         }
+        let went_on: Vec<bool> = self.runs.iter().map(|run| !run.over).collect();
         for number in 0..self.runs.len() {
             let run = &self.runs[number];
             self.runs[number].over |= self.logins[run.login].over || (run.governed && !self.covers_run(run));
         }
+        let inner = self.runs.iter().filter(|run| !run.over && !run.finished).filter_map(|run| run.inside);
+        let ends_now = |at: &At| went_on[at.run] && self.runs[at.run].over;
+        self.outlived +=
+            inner.filter(ends_now).filter(|at| self.runs[at.run].processes[at.process].is_at_large()).count();
         self.look_for_what_left();
     }
 }

@@ -15,6 +15,7 @@ pub struct Tally {
     logins_ended: usize,
     runs: usize,
     runs_ended_alone: usize,
+    runs_outlived_by_an_inner_one: usize,
     grants: usize,
     revoked: usize,
 }
@@ -26,6 +27,7 @@ impl Tally {
         self.logins_ended += logins.iter().filter(|login| login.over).count();
         self.runs += runs.len();
         self.runs_ended_alone += runs.iter().filter(|run| run.over && !logins[run.login].over).count();
+        self.runs_outlived_by_an_inner_one += reference.outlived;
         self.grants += grants.len();
         self.revoked += grants.iter().filter(|grant| grant.revoked).count();
     }

@@ -1,5 +1,6 @@
 //! What can happen: acts of people and operators, time that passes, steps of the clock, and the deaths of the agent.
 
+use crate::inner::{self, AWAY};
 use crate::people::{Alice, Command, DOORS, Door, Doors, Person, Sudo, Wanted};
 use crate::reference::{BEGINNING, Mode, Reference};
 use crate::tree::{At, Becomes, Branch};
@@ -167,7 +168,7 @@ impl ReferenceStateMachine for Reference {
             Act::Account(alice) => state.alice = alice,
             Act::Login { who, door, .. } => state.log_in(who, door),
             Act::Logout(login) => state.logins[login].logged_out = true,
-            Act::Sudo { login, wanted, .. } => state.run_sudo(login, wanted),
+            Act::Sudo { login, inside, wanted, .. } => state.run_sudo(login, inside, wanted),
             Act::Branch(at, branch) => state.branch(at, branch),
             Act::SudoEnds(run) => state.finish(run),
             Act::Configure(mode) => {
@@ -280,7 +281,7 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     let in_without_sudo: Vec<Person> = sitting(state).into_iter().map(|login| state.logins[login].who).collect();
     let in_without_sudo: Vec<Person> = in_without_sudo.into_iter().filter(|who| !state.lets_sudo(*who)).collect();
     if !in_without_sudo.is_empty() {
-        acts.push((15, grant_of(select(in_without_sudo), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
+        acts.push((25, grant_of(select(in_without_sudo), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
     let behind_runs: Vec<usize> = live.iter().copied().filter(|&grant| has_runs(state, grant)).collect();
     if !behind_runs.is_empty() {
@@ -296,28 +297,16 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     }
     let granted = |login: &usize| state.has_sudo(state.logins[*login].who);
     let (granted, others): (Vec<usize>, Vec<usize>) = sitting(state).into_iter().partition(granted);
-    for (weight, logins) in [(20, granted), (1, others)].into_iter().filter(|(_, logins)| !logins.is_empty()) {
+    for (weight, logins) in [(30, granted), (1, others)].into_iter().filter(|(_, logins)| !logins.is_empty()) {
         let sudo = (select(logins), wanted(), prop::bool::weighted(0.8))
             .prop_map(|(login, wanted, session)| Act::Sudo { login, inside: None, wanted, session });
         acts.push((weight, sudo.boxed()));
     }
-    let nesting: Vec<(usize, At)> = nesting(state).into_iter().map(|at| (state.runs[at.run].login, at)).collect();
-    let hidden = nesting.iter().copied().filter(|(_, at)| state.runs[at.run].processes[at.process].hides());
-    let hidden: Vec<(usize, At)> = hidden.collect();
-    if !nesting.is_empty() {
-        let sudo = (select(nesting), wanted(), prop::bool::weighted(0.8))
+    let typists: Vec<(usize, At)> = nesting(state).into_iter().map(|at| (state.runs[at.run].login, at)).collect();
+    if !typists.is_empty() {
+        let sudo = (select(typists), wanted(), prop::bool::weighted(0.8))
             .prop_map(|((login, at), wanted, session)| Act::Sudo { login, inside: Some(at), wanted, session });
         acts.push((8, sudo.boxed()));
-    }
-    // What hides has the user run sudo by a grant that may outlive its own.
-    if !hidden.is_empty() {
-        let sudo = (select(hidden), wanted()).prop_map(|((login, at), wanted)| Act::Sudo {
-            login,
-            inside: Some(at),
-            wanted,
-            session: true,
-        });
-        acts.push((15, sudo.boxed()));
     }
     // Another grant beside the one behind a run, so that one ends and the other goes on.
     let with_runs: Vec<Person> = runs(state).into_iter().map(|run| state.logins[state.runs[run].login].who).collect();
@@ -325,6 +314,7 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     if !with_runs.is_empty() {
         acts.push((8, grant_of(select(with_runs), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
+    acts.extend(inner::next_steps(state, &growing(state), &nesting(state)));
     acts.extend(what_people_end(state));
     prop::strategy::Union::new_weighted(acts).boxed()
 }
@@ -389,8 +379,7 @@ fn branch() -> impl Strategy<Value = Branch> {
     let becomes = prop::option::weighted(0.4, select(&[User, ButForAnId, ButForAGroup, ButForCapabilities][..]));
     let any = (any::<bool>(), any::<bool>(), any::<bool>(), becomes)
         .prop_map(|(orphan, session, leaves, becomes)| Branch { orphan, session, leaves, becomes });
-    // As whoever means to stay would.
-    prop_oneof![4 => any, 1 => Just(Branch { orphan: true, session: true, leaves: true, becomes: None })]
+    prop_oneof![4 => any, 1 => Just(AWAY)]
 }
 
 fn login(alice: Alice) -> impl Strategy<Value = Act> {

@@ -66,9 +66,9 @@ impl Process {
         !self.unsure && matches!(self.rights, Rights::Root | Rights::User)
     }
 
-    /// It is root, and neither its group nor its parents lead to its run.
-    pub fn hides(&self) -> bool {
-        !self.unsure && self.rights == Rights::Root && self.left && self.stray
+    /// It is root, and its run's control group does not take it along.
+    pub fn is_at_large(&self) -> bool {
+        !self.unsure && self.rights == Rights::Root && self.left
     }
 
     /// `grouped`: the run's control group tells what is its own.
