@@ -13,18 +13,18 @@ const MOST: usize = 256;
 pub struct HungUp(Vec<(ProcessId, String)>);
 
 impl HungUp {
-    /// Sends HUP and TERM to processes, and remembers those that were there to have them, now or just before: `had` knows the latter.
+    /// Sends HUP and TERM to processes, and remembers those that are there to have them, or were just before: `had` knows the latter.
     pub fn send<'a>(processes: impl Iterator<Item = &'a Process>, had: &mut HashMap<ProcessId, String>) -> Self {
-        let mut told = Vec::new();
-        for process in processes {
-            let label = had.get(&process.id).cloned().unwrap_or_else(|| process.label());
-            let hung_up = process.signal(Signal::SIGHUP);
+        // All are looked at before any has them: sudo passes its own on, and what it runs may be dead by then.
+        let there = processes.filter(|process| had.contains_key(&process.id) || process.id.lives());
+        let there: Vec<(&Process, String)> =
+            there.map(|it| (it, had.get(&it.id).cloned().unwrap_or_else(|| it.label()))).collect();
+        for (process, _) in &there {
+            process.signal(Signal::SIGHUP);
             process.signal(Signal::SIGTERM);
-            if (hung_up || had.contains_key(&process.id)) && told.len() < MOST {
-                had.insert(process.id, label.clone());
-                told.push((process.id, label));
-            }
         }
+        let told: Vec<_> = there.into_iter().take(MOST).map(|(process, label)| (process.id, label)).collect();
+        had.extend(told.iter().cloned());
         Self(told)
     }
 
@@ -49,6 +49,28 @@ impl HungUp {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_dies_of_what_another_passes_on_had_it_too() {
+        let mut shell = std::process::Command::new("sh");
+        let mut shell =
+            shell.args(["-c", "trap 'kill -KILL $! 2>/dev/null; wait; exit' HUP TERM; sleep 60 & wait"]).spawn().unwrap();
+        let pid = i32::try_from(shell.id()).unwrap();
+        let child = || {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+            children.split_whitespace().next().and_then(|child| Process::read(child.parse().unwrap()).unwrap())
+        };
+        let child = loop {
+            match child() {
+                Some(child) if child.name == "sleep" => break child,
+                _ => std::thread::sleep(std::time::Duration::from_millis(5)),
+            }
+        };
+        let shell_itself = Process::read(pid).unwrap().unwrap();
+        let had = HungUp::send([&shell_itself, &child].into_iter(), &mut HashMap::new());
+        shell.wait().unwrap();
+        assert_eq!(had.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [shell_itself.id, child.id]);
+    }
 
     #[test]
     fn what_died_of_it_for_a_login_is_told_of_its_run_of_sudo_too_and_what_was_gone_before_is_not() {
