@@ -26,7 +26,9 @@ pub fn find(
 ) -> io::Result<Vec<Process>> {
     let in_group = |group: &Option<Scope>| group.as_ref().map_or(Ok(HashSet::new()), |group| table.in_group(group));
     let look = Look { table, ended, plain: ended.plain(), leaders };
-    let own_group = in_group(&ended.group)?;
+    let mut own_group = in_group(&ended.group)?;
+    // What root moved there was not started by the run.
+    own_group.retain(|it| it.start >= ended.root.start);
     let own_tree: HashSet<ProcessId> =
         started.iter().chain([&ended.root]).flat_map(|&process| table.tree(process)).collect();
     let others = of_others(table, covered, &own_tree, &own_group)?;

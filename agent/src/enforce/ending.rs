@@ -116,7 +116,7 @@ impl Ending {
     /// Kills its control groups, which have stopped: what is in them has its name taken, and dies at once. Where its people are told why, the
     /// connection that carries the words to them, and nothing else, lives on for a moment.
     fn strike_groups(&mut self, said: &mut Said, told: &mut HashSet<ProcessId>) {
-        let groups = self.target.groups();
+        let (groups, first) = (self.target.groups(), self.target.first());
         // Its terminal may be that of the login, which is found by the run's ancestors, and lives on.
         let above = if self.words.is_some() { self.target.line() } else { Vec::new() };
         self.target.note_tree();
@@ -132,12 +132,12 @@ impl Ending {
                 // A look at a full host takes longer than that.
                 tokio::task::spawn_local(async move {
                     tokio::time::sleep(WORDS_ARRIVE_WITHIN).await;
-                    groups.iter().for_each(kill);
+                    groups.iter().for_each(|group| kill(group, first));
                 });
                 return;
             }
         }
-        groups.iter().for_each(kill);
+        groups.iter().for_each(|group| kill(group, first));
     }
 
     /// A process is told once, as killed by the first that has it.
@@ -171,7 +171,7 @@ impl Ending {
             self.target.groups().iter().for_each(Scope::thaw);
         }
         if !found.is_empty() {
-            self.target.groups().iter().for_each(kill);
+            self.target.groups().iter().for_each(|group| kill(group, self.target.first()));
             strike(found.iter());
         }
         self.left = found;
@@ -214,8 +214,9 @@ impl Ending {
     }
 }
 
-/// Kills a group. Where the kernel can't (older than 5.14), what is in it has to die one by one, and not frozen.
-fn kill(group: &Scope) {
+/// Kills a group with what began with `first` or later. Where the kernel can't (older than 5.14), what is in it has to die one by one, and not frozen.
+fn kill(group: &Scope, first: Option<ProcessId>) {
+    group.expel_older_than(first);
     if group.kill().is_err() {
         group.thaw();
         strike(group.members().iter());
@@ -236,7 +237,12 @@ pub fn strike_groups(endings: &mut [Ending]) {
     for runs in [true, false] {
         let is_next = |it: &Ending| matches!(it.target, Target::Elevation { .. }) == runs;
         let next = endings.iter().filter(|it| is_next(it));
-        next.flat_map(|ending| ending.target.groups()).for_each(|group| group.freeze());
+        for ending in next {
+            for group in ending.target.groups() {
+                group.expel_older_than(ending.target.first());
+                group.freeze();
+            }
+        }
         for ending in endings.iter_mut().filter(|it| is_next(it)) {
             ending.killed.retain(|process, _| told.insert(*process));
             ending.strike_groups(&mut said, &mut told);

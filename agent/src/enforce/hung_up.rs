@@ -53,8 +53,10 @@ mod tests {
     #[test]
     fn what_dies_of_what_another_passes_on_had_it_too() {
         let mut shell = std::process::Command::new("sh");
-        let mut shell =
-            shell.args(["-c", "trap 'kill -KILL $! 2>/dev/null; wait; exit' HUP TERM; sleep 60 & wait"]).spawn().unwrap();
+        let mut shell = shell
+            .args(["-c", "trap 'kill -KILL $! 2>/dev/null; wait; exit' HUP TERM; sleep 60 & wait"])
+            .spawn()
+            .unwrap();
         let pid = i32::try_from(shell.id()).unwrap();
         let child = || {
             let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();

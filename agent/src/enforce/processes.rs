@@ -190,11 +190,19 @@ impl ProcessId {
         self.lives().then_some(pidfd)
     }
 
-    /// Sends it a signal; `false` if it is gone.
+    /// Sends it a signal; `false` if it is gone, or the agent itself, whatever it looks like.
     pub fn signal(self, signal: Signal) -> bool {
+        if self.pid == own_pid() {
+            return false;
+        }
         let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) else { return false };
         self.open().is_some_and(|pidfd| pidfd_send_signal(pidfd, signal).is_ok())
     }
+}
+
+/// The PID of the agent itself.
+pub fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or_default()
 }
 
 /// A process and its parents, up to PID 1, so many at most.

@@ -4,7 +4,7 @@
 //! A process is born in the group of the one that starts it, and only root can move it: so a run's group holds what the run started, whatever
 //! became of its parents, its ids, its terminal and its session, and nothing else.
 
-use super::processes::{Process, ProcessId, Stat, is_gone};
+use super::processes::{Process, ProcessId, Stat, is_gone, own_pid};
 use super::table::descendants;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Where control groups of version 2 are mounted: alone, or beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+
+/// The group for what root had put into one that is to be killed, and that is not meant.
+const DISPLACED: &str = "curfew-displaced";
 
 /// What the names of the groups begin with that are made for runs of sudo and su.
 const RUN: &str = "curfew-run-";
@@ -179,6 +182,38 @@ impl Scope {
     /// Writes to a file of the group's, and makes none where the group is gone.
     fn put(&self, file: &str, value: &str) -> io::Result<()> {
         File::options().write(true).open(self.path.join(file))?.write_all(value.as_bytes())
+    }
+
+    /// Moves out what only root can have put there: what is older than what the group was made for (where that is known), and the agent itself. Neither is meant by what
+    /// becomes of the group. What can't be moved is left, and said.
+    pub fn expel_older_than(&self, first: Option<ProcessId>) {
+        let start = |pid: i32| Stat::read(pid).ok().flatten().map(|stat| stat.id.start);
+        let is_older = |pid: i32| first.zip(start(pid)).is_some_and(|(first, start)| start < first.start);
+        let pids = self.pids().unwrap_or_default();
+        let strangers: Vec<i32> = pids.into_iter().filter(|&pid| pid == own_pid() || is_older(pid)).collect();
+        let Some(refuge) = mount().map(|mount| Self { path: mount.join(DISPLACED) }) else { return };
+        if strangers.is_empty() {
+            return;
+        }
+        let made = fs::create_dir(&refuge.path).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Ok(()),
+            _ => Err(error),
+        });
+        let moved = made.and_then(|()| {
+            strangers.iter().try_for_each(|pid| match refuge.put("cgroup.procs", &pid.to_string()) {
+                Err(error) if !is_gone(&error) => Err(error),
+                _ => Ok(()),
+            })
+        });
+        let group = self.path.display();
+        match moved {
+            Ok(()) => {
+                tracing::warn!(%group, ?strangers, "these processes were moved into a group that is ended, and out of it again")
+            }
+            Err(error) => {
+                tracing::error!(%group, ?strangers, "what is not of a group that is ended stays in it: {error}")
+            }
+        }
     }
 
     /// Stops all that is in it, before it is killed: nothing of it acts on the death of the rest. A kernel that can't is no obstacle

@@ -10,6 +10,7 @@ on_every_release! {
     a_spoiled_exempt_list_ends_nobody_who_was_exempt,
     wiring_comes_off_whatever_else_lies_in_its_folder,
     what_is_left_of_a_closed_session_dies_at_the_end,
+    what_root_moves_to_where_the_end_strikes_lives_on,
 }
 
 fn an_agent_that_runs_out_of_descriptors_forgets_no_session(release: Release) {
@@ -100,4 +101,36 @@ fn what_is_left_of_a_closed_session_dies_at_the_end(release: Release) {
     let ended = host.audited("session.terminated", |record| record["user"] == "alice");
     assert_eq!(ended["survivors"], "0", "{ended}");
     assert_eq!(ended["approved_by"][0], "root", "{ended}");
+}
+
+fn what_root_moves_to_where_the_end_strikes_lives_on(release: Release) {
+    let host = Host::builder(release).exempt(&["ops"]).config("grace = \"0s\"").boot();
+    let login = host.grant("alice --for 300s --login");
+    let sudo = host.grant("alice --for 300s --sudo --command ALL");
+    host.drop_in();
+    let (agent, mut ops) = (host.ok("pidof curfewd"), host.login("ops"));
+    let mut alice = host.login("alice");
+    // The agent itself, somebody who is exempt, and services of the host's, among alice's own.
+    let others = "$(pidof curfewd) $(pgrep -u ops) $(pgrep -xo cron) $(pgrep -fo 'sshd.*listener')";
+    let find = "for at in /sys/fs/cgroup/unified /sys/fs/cgroup; do at=$at$(sed -n 's/^0:://p' /proc/self/cgroup); [ ! -d $at ] || group=$at; done";
+    for (grant, event) in [(&sudo, "sudo.terminated"), (&login, "session.terminated")] {
+        alice.become_root();
+        alice.run(&format!("{find}; [ $group ] && for pid in {others}; do echo $pid >$group/cgroup.procs; done"));
+        let moved = host.ok("cat /proc/$(pidof curfewd)/cgroup");
+        assert!(moved.contains("user-1001.slice"), "the agent was not moved: {moved}");
+        let revoked = host.run(&format!("curfew revoke {}", grant.id));
+        assert!(revoked.success() && revoked.took < Duration::from_secs(5), "{revoked:#?}");
+        let ended = host.audited(event, |record| record["user"] == "alice" && record["survivors"] == "0");
+        let killed = ended["killed"].to_string();
+        assert!(["cron", "curfewd", "listener"].iter().all(|name| !killed.contains(name)), "{killed}");
+        assert!(ops.run("echo in").contains("in"), "ops is in no run of alice's");
+        if grant.id == sudo.id {
+            // By another grant the login can be struck at alike.
+            let _again = host.grant("alice --for 300s --sudo --command ALL");
+            wait_for("sudo again", SOON, || alice.run("sudo -n id -u").contains("\n0").then_some(()));
+        }
+    }
+    assert_eq!(host.ok("pidof curfewd"), agent);
+    assert_eq!(host.ok("systemctl is-active cron ssh").split_whitespace().collect::<Vec<_>>(), ["active", "active"]);
+    assert_eq!(host.ssh("ops", "id -un").expect_ok("a login"), "ops");
 }
