@@ -242,6 +242,27 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
 }
 
 #[tokio::test]
+async fn what_would_do_harm_does_not_start() {
+    let mut server = Server::sqlite().await;
+    server.stop();
+    let kept = std::fs::read_to_string(server.config()).unwrap();
+    for (value, says) in [
+        ("audit_keep = \"12m\"", "audit_keep is 12m (m is minutes)"),
+        ("set_lifetime = \"1s\"", "set_lifetime is 1s"),
+        ("max_connections = 32", "max_connections is 32; at least 64"),
+        ("max_connections = 101", "max_connections is 101, and this process may have 100 files open (RLIMIT_NOFILE)"),
+    ] {
+        std::fs::write(server.config(), format!("{kept}{value}\n")).unwrap();
+        let mut command = std::process::Command::new("prlimit");
+        command.args(["--nofile=100", env!("CARGO_BIN_EXE_curfew-server"), "serve", "--config"]).arg(server.config());
+        let refused = command.output().unwrap();
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_sqlite_file_serves_one_server() {
     let server = Server::sqlite().await;
     let second = server.cli(&["serve"]);
