@@ -263,6 +263,25 @@ async fn what_would_do_harm_does_not_start() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_not_there_is_told_and_nothing_is_made() {
+    let mut server = Server::sqlite().await;
+    server.stop();
+    let data = server.folder.path().join("data");
+    for file in ["curfew.db", "curfew.db.server"] {
+        std::fs::remove_file(data.join(file)).unwrap();
+    }
+    let files = || std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let before = files();
+    for command in [&["serve"][..], &["admin-token", "create", "second"]] {
+        let refused = server.cli(command);
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{error}");
+        assert!(error.contains("/curfew.db: there is no database") && error.contains("curfew-server init"), "{error}");
+        assert_eq!(files(), before);
+    }
+}
+
+#[tokio::test]
 async fn an_sqlite_file_serves_one_server() {
     let server = Server::sqlite().await;
     let second = server.cli(&["serve"]);
