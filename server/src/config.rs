@@ -4,6 +4,7 @@ mod bounds;
 mod database;
 mod mistake;
 
+pub(crate) use bounds::set_lifetime;
 pub(crate) use database::{shown, sqlite_file};
 pub(crate) use mistake::ConfigError;
 

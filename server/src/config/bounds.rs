@@ -32,7 +32,7 @@ const fn days(days: u64) -> Duration {
 }
 
 /// Whether sets may be fresh for so long; a sentence about what they may, if not.
-fn set_lifetime(lifetime: Duration) -> Result<Duration, String> {
+pub(crate) fn set_lifetime(lifetime: Duration) -> Result<Duration, String> {
     if SET_LIFETIME.contains(&lifetime) {
         return Ok(lifetime);
     }

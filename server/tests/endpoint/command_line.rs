@@ -57,6 +57,8 @@ async fn mistakes_are_named_and_told_apart_by_the_exit_code(server: Server) {
         (&["host", "list", "--token-file", "/nowhere"], 1, "/nowhere"),
         (&["host", "list", "--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1"),
         (&["serve", "--config", "/nowhere"], 1, "/nowhere"),
+        (&["export", "/nowhere", "--lifetime", "0s"], 2, "0s: a set is fresh for 30s to 30d"),
+        (&["export", "/nowhere", "--lifetime", "9999d"], 2, "9999d: a set is fresh for 30s to 30d"),
     ] {
         let output = server.cli(arguments);
         let error = String::from_utf8_lossy(&output.stderr);
@@ -168,6 +170,16 @@ async fn files_are_for_web_servers_to_read_whatever_the_umask() {
         let kind = std::fs::symlink_metadata(folder.join(&name)).unwrap();
         assert!(kind.is_file() && kind.permissions().mode() & 0o777 == 0o644, "{name}");
     }
+    // So is a folder that is made, and each on the way to it; one that is there stays as it is.
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o750)).unwrap();
+    let new = folder.join("new/er");
+    let mut shell = std::process::Command::new("sh");
+    shell.env("CURFEW_SERVER_CONFIG", server.config());
+    assert!(shell.args(["-c", script, env!("CARGO_BIN_EXE_curfew-server")]).arg(&new).status().unwrap().success());
+    for (path, mode) in [(&folder, 0o750), (&folder.join("new"), 0o755), (&new, 0o755)] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{path:?}");
+    }
+    assert_eq!(std::fs::metadata(new.join("keys.json")).unwrap().permissions().mode() & 0o777, 0o644);
 }
 
 #[tokio::test]
