@@ -28,7 +28,7 @@ pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> R
     }
     let mut details = json!({"series": batch.series});
     if today + 1 == MOST_A_DAY {
-        details["most_a_day"] = MOST_A_DAY.into();
+        details = json!({"series": batch.series, "most_a_day": MOST_A_DAY});
         tracing::error!(host, most = MOST_A_DAY, "a host has begun all the series of audit that it may begin today");
     }
     log(tx, act, BEGAN, [Some(host), None, None], details).await?;
