@@ -1,8 +1,17 @@
 //! `server.toml`: what an operator may set, each key with its default.
 
+mod bounds;
+mod database;
+mod mistake;
+
+pub(crate) use bounds::set_lifetime;
+pub(crate) use database::{shown, sqlite_file};
+pub(crate) use mistake::ConfigError;
+
 use crate::duration;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::io;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,14 +22,12 @@ pub(crate) const PATH: &str = "/etc/curfew/server.toml";
 /// Where a server keeps what is its own.
 pub(crate) const DATA: &str = "/var/lib/curfew-server";
 
-/// How much longer a set has to be fresh than a poll may wait: the time to fetch the next one.
-const FRESH_BEYOND_WAIT: Duration = Duration::from_secs(30);
-
 /// The server's configuration.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// The address and port to listen on.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// The URLs by which hosts and people reach this endpoint; the first is its name in what it signs.
     pub origins: Vec<String>,
@@ -115,18 +122,17 @@ pub(crate) fn key_folder_in(data: &Path) -> PathBuf {
     data.join("keys")
 }
 
-/// Why a configuration can't be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    /// It can't be read.
-    #[error("{path}: {source}. Make one with: curfew-server init")]
-    Read { path: PathBuf, source: io::Error },
-    /// It is not TOML, or has a key or a value that means nothing.
-    #[error("{path}, line {line}: {problem}")]
-    Parse { path: PathBuf, line: usize, problem: String },
-    /// A value is out of bounds.
-    #[error("{path}, line {line}: {problem}")]
-    Value { path: PathBuf, line: usize, problem: String },
+/// What is wrong with a configuration, and with which keys of it.
+#[derive(Debug)]
+struct Wrong {
+    keys: Vec<&'static str>,
+    problem: String,
+}
+
+impl Wrong {
+    fn of(key: &'static str, problem: String) -> Self {
+        Self { keys: vec![key], problem }
+    }
 }
 
 impl Config {
@@ -138,15 +144,8 @@ impl Config {
 
     /// Parses the text of the file `path`.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
-            path: path.into(),
-            line: error.span().map_or(1, |span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1),
-            problem: error.message().to_owned(),
-        })?;
-        config.check().map_err(|(key, problem)| {
-            let line = text.lines().position(|line| line.trim_start().starts_with(key));
-            ConfigError::Value { path: path.into(), line: line.map_or(1, |line| line + 1), problem }
-        })?;
+        let config: Self = toml::from_str(text).map_err(|error| mistake::parsing(path.into(), text, &error))?;
+        bounds::check(&config).map_err(|wrong| mistake::value(path.into(), text, wrong))?;
         Ok(config)
     }
 
@@ -154,43 +153,6 @@ impl Config {
     pub(crate) fn issuer(&self) -> &str {
         self.origins.first().map_or("", String::as_str)
     }
-
-    /// The key that is wrong, and what is wrong with it.
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        for origin in &self.origins {
-            check_origin(origin).map_err(|problem| ("origins", format!("origins: {problem}")))?;
-        }
-        let known = ["sqlite:///", "postgres://", "postgresql://"];
-        if !known.iter().any(|scheme| self.database.starts_with(scheme)) {
-            let problem = format!(
-                "database is {:?}; sqlite:///FILE, postgres://… or postgresql://… is expected",
-                shown(&self.database)
-            );
-            return Err(("database", problem));
-        }
-        if self.database_connections == 0 {
-            return Err(("database_connections", "database_connections is 0; at least 1".into()));
-        }
-        if self.max_connections == 0 {
-            return Err(("max_connections", "max_connections is 0; at least 1".into()));
-        }
-        if self.max_unknown_per_address == 0 {
-            return Err(("max_unknown_per_address", "max_unknown_per_address is 0; at least 1".into()));
-        }
-        if self.set_lifetime < self.longest_wait.saturating_add(FRESH_BEYOND_WAIT) {
-            let problem = format!(
-                "longest_wait is {:?} and set_lifetime {:?}: sets would go stale while hosts wait; leave 30 s between",
-                self.longest_wait, self.set_lifetime
-            );
-            return Err(("longest_wait", problem));
-        }
-        Ok(())
-    }
-}
-
-/// The file of an SQLite database, whatever characters its name has.
-pub(crate) fn sqlite_file(database: &str) -> Option<&Path> {
-    database.strip_prefix("sqlite://").map(Path::new)
 }
 
 /// An origin as RFC 6454 writes it: `https://NAME[:PORT]`, and nothing behind.
@@ -203,16 +165,34 @@ pub(crate) fn check_origin(origin: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A database's URL without its password.
-pub(crate) fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
-        _ => url.to_owned(),
+/// A text that is parsed, and what is expected of it.
+struct Parsed<T> {
+    expected: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Visitor<'_> for Parsed<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(E::custom)
     }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    duration::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    deserializer.deserialize_str(Parsed { expected: "a duration in quotes, such as \"5m\"", parse: duration::parse })
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let expected = "an address and port in quotes, such as \"127.0.0.1:8443\"";
+    let parse = |text: &str| {
+        text.parse().map_err(|_| format!("{text:?} is no address and port; write it like 127.0.0.1:8443 or [::]:8443"))
+    };
+    deserializer.deserialize_str(Parsed { expected, parse })
 }
 
 #[cfg(test)]
@@ -240,19 +220,61 @@ mod tests {
     fn a_mistake_is_named_with_its_line_and_value() {
         for (text, says) in [
             ("listen = \"[::]:1\"\ncolour = 1\n", "server.toml, line 2: unknown field `colour`"),
-            ("\nlisten = \"everywhere\"\n", "server.toml, line 2: "),
-            ("set_lifetime = \"soon\"\n", "\"soon\" is no duration"),
+            ("\nlisten = \"8443\"\n", "line 2: listen: \"8443\" is no address and port; write it like 127.0.0.1:8443"),
+            ("listen = 8443\n", "listen: invalid type: integer `8443`, expected an address and port in quotes"),
+            ("set_lifetime = \"soon\"\n", "set_lifetime: \"soon\" is no duration"),
+            (
+                "set_lifetime = 300\n",
+                "set_lifetime: invalid type: integer `300`, expected a duration in quotes, such as \"5m\"",
+            ),
+            ("listen = \"[::]:1\"\nlisten = \"[::]:2\"\n", "line 2: listen is there twice"),
+            ("max_connections = \"100\"", "max_connections: invalid type: string \"100\", expected a number"),
+            ("audit_daily_mib = -1", "audit_daily_mib: invalid value: integer `-1`, expected a number from 0 on"),
             ("\n\norigins = [\"http://a\"]\n", "line 3: origins: \"http://a\" is no origin"),
             ("origins = [\"https://a/b\"]\n", "\"https://a/b\" is no origin"),
-            ("database = \"mysql://me:secret@db/x\"\n", "mysql://…@db/x"),
-            ("\nlongest_wait = \"5m\"\n", "line 2: longest_wait is 300s and set_lifetime 300s"),
+            (
+                "database_connections = 1\ndatabase = \"mysql://me:secret@db/x\"\n",
+                "line 2: database is \"mysql://…@db/x\"",
+            ),
+            ("\nlongest_wait = \"5m\"\n", "line 2: set_lifetime is 5m and longest_wait 5m"),
+            ("\nset_lifetime = \"31s\"\n", "line 2: set_lifetime is 31s and longest_wait 4m"),
             ("database = \"sqlite://curfew.db\"", "sqlite:///FILE"),
-            ("max_connections = 0", "at least 1"),
             ("listen = ", "line 1"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_would_do_harm_is_out_of_bounds() {
+        for (value, says) in [
+            ("audit_keep = \"1s\"", "line 1: audit_keep is 1s, and the audit of all hosts"),
+            ("audit_keep = \"12m\"", "audit_keep is 12m (m is minutes), and the audit of all hosts"),
+            ("audit_keep = \"23h\"", "at least 1d"),
+            ("audit_daily_mib = 0", "audit_daily_mib is 0; at least 1"),
+            ("set_lifetime = \"1s\"", "line 1: set_lifetime is 1s: a set is fresh for 30s to 30d"),
+            ("set_lifetime = \"31d\"", "set_lifetime is 31d: a set is fresh for 30s to 30d"),
+            ("max_offline = \"31d\"", "max_offline is 31d; at most 30d"),
+            ("longest_wait = \"0s\"", "longest_wait is 0s; at least 10s"),
+            ("max_connections = 63", "max_connections is 63; at least 64"),
+            ("max_unknown_per_address = 0", "max_unknown_per_address is 0; at least 1"),
+            ("database_connections = 0", "database_connections is 0; at least 1"),
+            ("database_connections = 4000000000", "database_connections is 4000000000; at most 1000"),
+        ] {
+            let error = parse(value).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_at_the_bounds_holds() {
+        for text in [
+            "audit_keep = \"1d\"\nset_lifetime = \"30d\"\nmax_offline = \"30d\"\nmax_connections = 64\n",
+            "set_lifetime = \"40s\"\nlongest_wait = \"10s\"\nmax_offline = \"0s\"\ndisk_reserve_mib = 0\n",
+        ] {
+            parse(text).unwrap();
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::body::Room;
 use crate::config::Config;
 use crate::disk::Disk;
+use crate::duration;
 use crate::health::Health;
 use crate::keys::Keys;
 use crate::replay::Replay;
@@ -132,6 +133,7 @@ impl Endpoint {
         };
         let daily = async {
             let mut daily = tokio::time::interval(DAILY);
+            self.tell_if_much_goes().await;
             loop {
                 daily.tick().await;
                 self.prune().await;
@@ -140,11 +142,28 @@ impl Endpoint {
         tokio::join!(often, daily, self.health.watch(&self.store), self.disk.watch(), self.store.tidy());
     }
 
+    /// Says so where most of the audit is too old to be kept: `audit_keep` may have been mistyped.
+    async fn tell_if_much_goes(&self) {
+        match self.store.most_is_before(self.keep_since(Timestamp::now())).await {
+            Ok(Some((old, kept))) => tracing::warn!(
+                old,
+                kept,
+                keep = duration::typed(self.config.audit_keep),
+                "more than half of the audit is older than audit_keep, and is deleted now"
+            ),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "nobody can see how much of the audit is old"),
+        }
+    }
+
+    fn keep_since(&self, now: Timestamp) -> Timestamp {
+        let keep = SignedDuration::try_from(self.config.audit_keep).unwrap_or(SignedDuration::MAX);
+        now.saturating_sub(keep).unwrap_or(Timestamp::MIN)
+    }
+
     async fn prune(&self) {
         let now = Timestamp::now();
-        let keep = SignedDuration::try_from(self.config.audit_keep).unwrap_or(SignedDuration::MAX);
-        let since = now.saturating_sub(keep).unwrap_or(Timestamp::MIN);
-        match self.store.prune(since, now).await {
+        match self.store.prune(self.keep_since(now), now).await {
             Ok(rows) => tracing::info!(rows, "what was old is deleted"),
             Err(error) => tracing::warn!(%error, "what is old could not be deleted"),
         }

@@ -1,6 +1,7 @@
 //! Every host's set as a file, for a web server that knows nothing of Curfew.
 
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::duration;
 use crate::keys::{Keys, KeysError};
 use crate::owner::Folder;
 use crate::sets::{self, SetError};
@@ -15,6 +16,11 @@ use std::time::Duration;
 
 /// How many hosts are read at a time.
 const PAGE: i64 = 1000;
+
+/// For how long sets in files may be fresh: as long as others.
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
+    config::set_lifetime(duration::parse(text)?)
+}
 
 /// Why the files were not written.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdirat, open, openat, readlinkat, unlinkat};
+use rustix::process::umask;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
@@ -189,10 +190,12 @@ pub(crate) struct Folder(OwnedFd);
 impl Folder {
     /// The folder at `path`, or a new one that everybody can read.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        match std::fs::DirBuilder::new().recursive(true).create(path) {
-            Ok(()) => Ok(Self(open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)),
-            Err(error) => Err(error),
-        }
+        // Whatever the umask, as the files; by it and not afterwards, when another folder might have been put there.
+        let before = umask(Mode::from_raw_mode(0o022));
+        let made = std::fs::DirBuilder::new().recursive(true).create(path);
+        umask(before);
+        made?;
+        Ok(Self(open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// Whether there is a file of this name.

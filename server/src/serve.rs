@@ -29,6 +29,11 @@ pub(crate) enum ServeError {
         "{0}: origins is empty; name the URL by which hosts reach this endpoint, like origins = [\"https://curfew.example.org:8443\"]"
     )]
     NoOrigin(PathBuf),
+    /// Connections are open files, and there may not be so many.
+    #[error(
+        "{path}: max_connections is {connections}, and this process may have {files} files open (RLIMIT_NOFILE); take less, or raise LimitNOFILE= of the service"
+    )]
+    OpenFiles { path: PathBuf, connections: usize, files: u64 },
     /// The database can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -52,7 +57,9 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
     if config.origins.is_empty() {
         return Err(ServeError::NoOrigin(path.into()));
     }
-    raise_open_files();
+    if let Some(files) = raise_open_files().filter(|files| config.max_connections as u64 > *files) {
+        return Err(ServeError::OpenFiles { path: path.into(), connections: config.max_connections, files });
+    }
     let lock = Lock::take(&config.database)?;
     let (store, changes) = Store::open(&config.database, config.database_connections).await?;
     let keys = Keys::load(&config.key_folder, &store).await?;
@@ -141,9 +148,9 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// A connection is an open file: takes as many as the system gives.
-fn raise_open_files() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+/// A connection is an open file: takes as many as the system gives, and says how many those are.
+fn raise_open_files() -> Option<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }

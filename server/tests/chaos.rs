@@ -284,6 +284,12 @@ impl Fleet {
     }
 }
 
+/// Has everything in the audit be older than it is kept.
+async fn age_the_audit(database: &str) {
+    let two_days = 2 * 24 * 3600 * 1_000_000_i64;
+    postgres::change(database, &format!("UPDATE audit SET received_at = received_at - {two_days}")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite_what_was_revoked_is_gone_everywhere_after_a_full_disk_and_a_flood() {
     let mut server = Server::with(None, "disk_reserve_mib = 1\n").await;
@@ -308,13 +314,14 @@ async fn on_sqlite_what_was_revoked_is_gone_everywhere_after_a_full_disk_and_a_f
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite_what_was_revoked_is_gone_everywhere_after_a_kill_and_while_the_audit_is_deleted() {
-    let mut server = Server::with(None, "audit_keep = \"1s\"\n").await;
+    let mut server = Server::with(None, "audit_keep = \"1d\"\n").await;
     let mut fleet = Fleet::start(&[&server]).await;
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_secs(4)).await;
         server.kill();
         tokio::time::sleep(Duration::from_millis(500)).await;
         // What is old is deleted from its start on.
+        age_the_audit(&server.database).await;
         server.start();
         fleet.is_well("a kill").await;
     }
@@ -327,7 +334,7 @@ mod on_postgres {
     async fn what_was_revoked_is_gone_everywhere_after_a_hang_an_outage_and_the_kill_of_one_of_two_servers() {
         let cluster = Cluster::start();
         let database = cluster.database().await;
-        let mut one = Server::with(Some(&database), "audit_keep = \"1s\"\n").await;
+        let mut one = Server::with(Some(&database), "audit_keep = \"1d\"\n").await;
         let two = one.beside(&database);
         let mut fleet = Fleet::start(&[&one, &two]).await;
         for seconds in [2, 8] {
@@ -342,6 +349,7 @@ mod on_postgres {
         fleet.is_well("a database that was away").await;
         one.kill();
         fleet.is_well("the kill of one of two servers").await;
+        age_the_audit(&database).await;
         one.start();
         fleet.is_well("its return, while what is old is deleted").await;
         fleet.flood(Duration::from_secs(5)).await;

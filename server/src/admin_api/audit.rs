@@ -28,7 +28,7 @@ pub(crate) enum Source {
 /// What happened on a host, or what an administrator did.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct AuditItem {
-    /// When, by the host's clock.
+    /// When, by the host's clock, however wrong that is.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// When it came here, by this endpoint's clock.
@@ -62,7 +62,8 @@ pub(crate) struct AuditItem {
 #[serde(rename_all = "lowercase")]
 #[schema(as = AuditOrder)]
 pub(crate) enum OrderBy {
-    /// By when it happened, as its host says.
+    /// By when it happened, as its host says. What a host dates more than five minutes ahead of this endpoint has its place, and is found by `since` and
+    /// `until`, by when it came.
     #[default]
     Time,
     /// The same backwards.

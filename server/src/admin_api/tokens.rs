@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEnrolmentToken {
-    /// The name that the host will have; left out, the host says.
+    /// The name that the host will have; left out, the host says. One that looks like a host's id is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
     pub name: Option<HostName>,

@@ -1,9 +1,9 @@
 //! `curfew-server export`.
 
 use super::{CliError, Global, local, output};
+use crate::export;
 use crate::export::{ExportError, Files, Signed};
 use crate::owner::Owner;
-use crate::{duration, export};
 use clap::Args;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Write every host's set to a folder, freshly signed, for any web server to serve: HOST-ID.jws each, and keys.json with the keys that sign them.
 ///
-/// The files are for everybody to read, whatever the umask. A host finds its own by its id: curfew enroll URL --static --host HOST-ID --keys keys.json
+/// The files, and the folder if it is made, are for everybody to read, whatever the umask. A host finds its own by its id: curfew enroll URL --static --host HOST-ID --keys keys.json
 ///
 /// Meant for a timer that runs well within --lifetime, and for hosts that poll files. Each file is replaced as a whole. The file of a host that was removed
 /// is written once more, with no grants, as long as it is there.
@@ -20,8 +20,8 @@ use std::time::Duration;
 pub(super) struct Export {
     /// The folder.
     folder: PathBuf,
-    /// For how long the sets are fresh.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1h")]
+    /// For how long the sets are fresh: 30s to 30d.
+    #[arg(long, value_name = "DURATION", value_parser = export::lifetime, default_value = "1h")]
     lifetime: Duration,
     /// Print the files, one JSON object each, for a root that writes them.
     #[arg(long, hide = true)]

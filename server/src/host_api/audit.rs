@@ -33,7 +33,7 @@ const LONGEST: usize = 256;
         (status = 403, description = "The token is of another host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The batch is too long", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many calls, or too much audit for one day", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many calls, or too much audit or too many new series for one day", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -65,7 +65,7 @@ pub(super) async fn audit(
 impl From<NotStored> for Refusal {
     fn from(error: NotStored) -> Self {
         match error {
-            NotStored::TooMuch { .. } => Self::new(ProblemKind::TooMany, error.to_string()),
+            NotStored::TooMuch { .. } | NotStored::Series => Self::new(ProblemKind::TooMany, error.to_string()),
             NotStored::Gap { .. } => Self::new(ProblemKind::BadRequest, error.to_string()),
             NotStored::Store(error) => error.into(),
         }

@@ -27,7 +27,7 @@ const LONGEST: usize = 8 * 1024;
         (status = 200, description = "The host is enrolled", body = EnrolledDocument),
         (status = 400, description = "It is no enrolment, or for another endpoint", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "The token is not good", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "Another host has the name", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "Another host has the name, or it is none that a host may have", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
     )

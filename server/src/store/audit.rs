@@ -1,6 +1,7 @@
 //! The hosts' audit: taken in order and once, and [searched](trail) together with the log of what administrators did.
 
 mod gaps;
+mod series;
 mod trail;
 mod usage;
 
@@ -11,7 +12,7 @@ use super::admins::{Act, log};
 use super::db::{Tx, Value, values};
 use super::{Store, StoreError, micros};
 use curfew_protocol::grant_set::HostId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
@@ -24,6 +25,10 @@ const COLUMNS: usize = 9;
 
 /// The most records that a host may have lost at a time.
 const LONGEST_GAP: i64 = 1_000_000_000;
+
+/// How far ahead of this endpoint a host's clock may be. A record that is further ahead has its place by when it came: no host puts its own behind everybody
+/// else's for ever.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// A record as it is stored: what is searched for beside the whole.
 #[derive(Clone, Debug)]
@@ -58,6 +63,12 @@ pub(crate) enum NotStored {
         "the host has written {most} bytes of audit today, the most that it may (audit_daily_mib); it keeps the rest, and ships it tomorrow"
     )]
     TooMuch { most: i64 },
+    /// The host has begun enough series today.
+    #[error(
+        "the host has begun {} new series of audit today (UTC), the most that it may; it keeps the rest, and ships it tomorrow",
+        series::MOST_A_DAY
+    )]
+    Series,
     /// It skips more than any host loses.
     #[error("records {from} to {to} are missing before the batch, and {LONGEST_GAP} are the most that may be")]
     Gap { from: i64, to: i64 },
@@ -95,7 +106,7 @@ impl Store {
         }
         let mut bytes = 0;
         if stored == 0 {
-            began(&mut tx, batch, act).await?;
+            series::began(&mut tx, batch, act).await?;
             bytes += usage::ROW;
         }
         if first.seq > next {
@@ -153,16 +164,6 @@ async fn state(tx: &mut Tx<'_>, batch: &Batch<'_>) -> Result<(i64, i64), StoreEr
     Ok((row.int("spool")?, row.int("stored_to")?))
 }
 
-/// Says that a host which shipped another series before has begun a new one: its spool was lost.
-async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> Result<(), StoreError> {
-    let sql = "SELECT series FROM audit_state WHERE host = $1 AND series <> $2 AND stored_to > 0 LIMIT 1";
-    let host = batch.host.as_str();
-    if tx.one(sql, &values![host, batch.series]).await?.is_some() {
-        log(tx, act, "audit.series_began", [Some(host), None, None], json!({"series": batch.series})).await?;
-    }
-    Ok(())
-}
-
 /// What is there of a batch.
 #[derive(Debug, Default)]
 struct Compared {
@@ -204,6 +205,7 @@ async fn compare(
 fn insertion(batch: &Batch<'_>, spool: i64, rows: &[&AuditEntry], now: Timestamp) -> (String, Vec<Value>) {
     let columns = "spool, host, seq, time, event, user_name, grant_id, record, received_at";
     let mut sql = format!("INSERT INTO audit ({columns}) VALUES ");
+    let latest = micros(now.saturating_add(AHEAD).unwrap_or(now));
     let (host, now) = (batch.host.as_str(), micros(now));
     let mut values = Vec::with_capacity(rows.len() * COLUMNS);
     for (index, entry) in rows.iter().enumerate() {
@@ -212,7 +214,7 @@ fn insertion(batch: &Batch<'_>, spool: i64, rows: &[&AuditEntry], now: Timestamp
         sql.push_str(&place.join(", "));
         sql.push(')');
         let (user, grant) = (entry.user.as_deref(), entry.grant.as_deref());
-        let time = micros(entry.time);
+        let time = Some(micros(entry.time)).filter(|time| *time <= latest).unwrap_or(now);
         values.extend(values![spool, host, entry.seq, time, &entry.event, user, grant, &entry.record, now]);
     }
     (sql, values)

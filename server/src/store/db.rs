@@ -20,7 +20,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -47,6 +47,11 @@ pub(crate) enum OpenError {
     /// The URL is none.
     #[error("database {url}: {source}")]
     Url { url: String, source: sqlx::Error },
+    /// There is no such file.
+    #[error(
+        "{path}: there is no database; name the one that there is as database in server.toml, or make a new endpoint with: curfew-server init"
+    )]
+    Missing { path: PathBuf },
     /// It is not there, or is another's.
     #[error("database {url}: {source}. Is it there, and may this user use it?")]
     Connect { url: String, source: sqlx::Error },
@@ -63,6 +68,15 @@ pub(crate) enum OpenError {
     Lock { path: PathBuf, source: std::io::Error },
 }
 
+/// Refuses an SQLite database that is not there: nothing is made for it, that would be in the way of the next one.
+fn is_there(file: &Path) -> Result<(), OpenError> {
+    match std::fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(OpenError::Missing { path: file.into() }),
+        // Whatever else is amiss, the database says better.
+        _ => Ok(()),
+    }
+}
+
 /// The one server on an SQLite file holds this.
 #[derive(Debug)]
 pub(crate) struct Lock(#[allow(dead_code)] Option<File>);
@@ -71,6 +85,7 @@ impl Lock {
     /// Takes it; on PostgreSQL there is nothing to take.
     pub(crate) fn take(url: &str) -> Result<Self, OpenError> {
         let Some(file) = config::sqlite_file(url) else { return Ok(Self(None)) };
+        is_there(file)?;
         let mut path = file.as_os_str().to_owned();
         path.push(".server");
         let path = PathBuf::from(path);
@@ -140,6 +155,7 @@ impl Db {
         let failed = |source| OpenError::Connect { url: shown.clone(), source };
         let migrate = |source| OpenError::Migrate { url: shown.clone(), source };
         let db = if let Some(file) = config::sqlite_file(url) {
+            is_there(file)?;
             let options = SqliteConnectOptions::new()
                 .filename(file)
                 .journal_mode(SqliteJournalMode::Wal)

@@ -3,7 +3,7 @@
 use super::admins::{Act, log};
 use super::db::{Row, Tx, values};
 use super::grants::Known;
-use super::hosts::{decode_labels, encode, insert};
+use super::hosts::{decode_labels, encode, insert, not_an_id};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
 use crate::host_name::HostName;
 use crate::labels::Labels;
@@ -61,6 +61,9 @@ impl Store {
     /// Keeps a new token.
     pub(crate) async fn add_token(&self, token: &NewToken, act: Act<'_>) -> Result<TokenRow, ChangeError> {
         let mut tx = self.db.begin_change().await?;
+        if let Some(name) = &token.host_name {
+            not_an_id(&mut tx, name).await?;
+        }
         let id = new_id();
         let name = token.host_name.as_ref().map(HostName::as_str);
         let sql = "INSERT INTO enrolment_tokens (id, hash, host_name, labels, created_at, created_by, expires_at)

@@ -54,7 +54,7 @@ pub(crate) struct HostFilter {
 impl Store {
     /// The host of this id, or the present one of this name.
     pub(crate) async fn find_host(&self, id_or_name: &str) -> Result<Host, ChangeError> {
-        // An id wins: a host that calls itself by another one's id gains nothing.
+        // An id wins, also of a host that was removed: one that calls itself by another one's id gains nothing.
         let sql = format!(
             "SELECT {COLUMNS} FROM hosts WHERE id = $1 OR (name = $1 AND removed_at IS NULL)
              ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1"
@@ -209,6 +209,7 @@ pub(super) async fn insert(
     key: Option<&PublicKey>,
     now: Timestamp,
 ) -> Result<Host, ChangeError> {
+    not_an_id(tx, name).await?;
     let taken = "SELECT id FROM hosts WHERE name = $1 AND removed_at IS NULL";
     if let Some(row) = tx.one(taken, &values![name.as_str()]).await? {
         let id = row.text("id")?;
@@ -243,15 +244,23 @@ async fn insert_labels(tx: &mut Tx<'_>, id: &str, labels: &Labels) -> Result<(),
     Ok(())
 }
 
-/// The host of this id or name, if it was not removed.
+/// Refuses a name that is the id of a host, be it there or removed.
+pub(super) async fn not_an_id(tx: &mut Tx<'_>, name: &HostName) -> Result<(), ChangeError> {
+    match tx.one("SELECT id FROM hosts WHERE id = $1", &values![name.as_str()]).await? {
+        Some(_) => Err(ChangeError::Conflict(format!("{name} is the id of a host; take another name"))),
+        None => Ok(()),
+    }
+}
+
+/// The host of this id or name, if it was not removed. An id wins, as in [`Store::find_host`].
 pub(super) async fn present(tx: &mut Tx<'_>, id_or_name: &str) -> Result<Host, ChangeError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM hosts WHERE (id = $1 OR name = $1) AND removed_at IS NULL
+        "SELECT {COLUMNS} FROM hosts WHERE id = $1 OR (name = $1 AND removed_at IS NULL)
          ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1"
     );
-    match tx.one(&sql, &values![id_or_name]).await? {
-        Some(row) => Ok(host(&row)?),
-        None => Err(no_host(id_or_name)),
+    match tx.one(&sql, &values![id_or_name]).await?.map(|row| host(&row)).transpose()? {
+        Some(host) if host.removed_at.is_none() => Ok(host),
+        _ => Err(no_host(id_or_name)),
     }
 }
 

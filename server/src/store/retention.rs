@@ -22,6 +22,29 @@ const REST: u32 = 2;
 const LEAST_REST: Duration = Duration::from_millis(2);
 
 impl Store {
+    /// How many records of the audit came before this, and how many since, if the first are more. Of the others only so many are counted: a look costs no
+    /// more than the deletion.
+    pub(crate) async fn most_is_before(&self, keep_since: Timestamp) -> Result<Option<(i64, i64)>, StoreError> {
+        let since = micros(keep_since);
+        let (mut old, mut kept) = (0, 0);
+        for (table, key) in [("audit", "received_at"), ("admin_log", "time")] {
+            let sql = format!("SELECT COUNT(*) AS number FROM {table} WHERE {key} < $1");
+            old += self.count(&sql, &values![since]).await?;
+        }
+        for (table, key) in [("audit", "received_at"), ("admin_log", "time")] {
+            let sql = format!(
+                "SELECT COUNT(*) AS number FROM (SELECT 1 AS one FROM {table} WHERE {key} >= $1 LIMIT $2) AS those"
+            );
+            kept += self.count(&sql, &values![since, old]).await?;
+        }
+        Ok((old > kept).then_some((old, kept)))
+    }
+
+    async fn count(&self, sql: &str, values: &[Value]) -> Result<i64, StoreError> {
+        let row = self.db.one(sql, values).await?.ok_or_else(|| StoreError::Corrupt("a count".into()))?;
+        row.int("number")
+    }
+
     /// Deletes what happened before `keep_since`, and tokens that can't be used any more. Returns how many rows went.
     pub(crate) async fn prune(&self, keep_since: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let before = |age: SignedDuration| micros(now.saturating_sub(age).unwrap_or(now));
@@ -145,6 +168,9 @@ mod tests {
             let at = if index < 19 { now - 2.hour() } else { now };
             store.add_audit(&batch, at).await.unwrap();
         }
+        let admin_log = 1;
+        assert_eq!(store.most_is_before(now - 1.hour()).await.unwrap(), Some((9500, 500 + admin_log)));
+        assert_eq!(store.most_is_before(now - 3.hour()).await.unwrap(), None);
         let store = std::sync::Arc::new(store);
         let pruning = tokio::spawn({
             let store = store.clone();

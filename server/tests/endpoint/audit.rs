@@ -18,6 +18,7 @@ on_each_database!(
     a_message_of_any_length_is_printed,
     a_series_that_once_jumped_ahead_is_not_silenced,
     a_host_writes_so_much_a_day_and_is_told_of_first,
+    a_host_begins_so_many_series_a_day,
     who_says_it_is_in_every_row,
 );
 
@@ -241,6 +242,28 @@ async fn a_host_writes_so_much_a_day_and_is_told_of_first(mut server: Server) {
     assert_eq!(host.send(&server, &path, &json!({"series": "s", "oldest": 1, "records": [big(1)]})).await.status, 200);
     assert_eq!(other.ship(&server, "s", 1, &[big(1)]).await, 1);
     assert_eq!(host.poll(&server, None, None).await.status, 200);
+}
+
+async fn a_host_begins_so_many_series_a_day(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let path = format!("/v1/hosts/{}/audit", host.id);
+    for n in 0..=10 {
+        assert_eq!(host.ship(&server, &format!("s{n}"), 1, &records(1, 1)).await, 1, "{n}");
+    }
+    for n in 11..15 {
+        let body = json!({"series": format!("s{n}"), "oldest": 1, "records": records(1, 1)});
+        let problem = host.send(&server, &path, &body).await.problem();
+        assert_eq!(problem.kind, ProblemKind::TooMany);
+        assert!(problem.detail.contains("10 new series"), "{problem:?}");
+    }
+    let began = audit(&server, "event=audit.series_began&source=endpoint").await;
+    assert_eq!(began.len(), 10);
+    assert_eq!(began[9]["record"], json!({"series": "s10", "most_a_day": 10}));
+    // Those that there are go on, and another host has its own.
+    assert_eq!(host.ship(&server, "s3", 1, &records(2, 3)).await, 3);
+    let other = server.host("web-2", json!({})).await;
+    other.ship(&server, "a", 1, &records(1, 1)).await;
+    other.ship(&server, "b", 1, &records(1, 1)).await;
 }
 
 async fn who_says_it_is_in_every_row(server: Server) {

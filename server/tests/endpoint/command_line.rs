@@ -57,6 +57,8 @@ async fn mistakes_are_named_and_told_apart_by_the_exit_code(server: Server) {
         (&["host", "list", "--token-file", "/nowhere"], 1, "/nowhere"),
         (&["host", "list", "--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1"),
         (&["serve", "--config", "/nowhere"], 1, "/nowhere"),
+        (&["export", "/nowhere", "--lifetime", "0s"], 2, "0s: a set is fresh for 30s to 30d"),
+        (&["export", "/nowhere", "--lifetime", "9999d"], 2, "9999d: a set is fresh for 30s to 30d"),
     ] {
         let output = server.cli(arguments);
         let error = String::from_utf8_lossy(&output.stderr);
@@ -168,6 +170,16 @@ async fn files_are_for_web_servers_to_read_whatever_the_umask() {
         let kind = std::fs::symlink_metadata(folder.join(&name)).unwrap();
         assert!(kind.is_file() && kind.permissions().mode() & 0o777 == 0o644, "{name}");
     }
+    // So is a folder that is made, and each on the way to it; one that is there stays as it is.
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o750)).unwrap();
+    let new = folder.join("new/er");
+    let mut shell = std::process::Command::new("sh");
+    shell.env("CURFEW_SERVER_CONFIG", server.config());
+    assert!(shell.args(["-c", script, env!("CARGO_BIN_EXE_curfew-server")]).arg(&new).status().unwrap().success());
+    for (path, mode) in [(&folder, 0o750), (&folder.join("new"), 0o755), (&new, 0o755)] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{path:?}");
+    }
+    assert_eq!(std::fs::metadata(new.join("keys.json")).unwrap().permissions().mode() & 0o777, 0o644);
 }
 
 #[tokio::test]
@@ -239,6 +251,46 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
     symlink(&precious, data.join("c %41.db")).unwrap();
     assert_eq!(token("third").status.code(), Some(1));
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn what_would_do_harm_does_not_start() {
+    let mut server = Server::sqlite().await;
+    server.stop();
+    let kept = std::fs::read_to_string(server.config()).unwrap();
+    for (value, says) in [
+        ("audit_keep = \"12m\"", "audit_keep is 12m (m is minutes)"),
+        ("set_lifetime = \"1s\"", "set_lifetime is 1s"),
+        ("max_connections = 32", "max_connections is 32; at least 64"),
+        ("max_connections = 101", "max_connections is 101, and this process may have 100 files open (RLIMIT_NOFILE)"),
+    ] {
+        std::fs::write(server.config(), format!("{kept}{value}\n")).unwrap();
+        let mut command = std::process::Command::new("prlimit");
+        command.args(["--nofile=100", env!("CARGO_BIN_EXE_curfew-server"), "serve", "--config"]).arg(server.config());
+        let refused = command.output().unwrap();
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_told_and_nothing_is_made() {
+    let mut server = Server::sqlite().await;
+    server.stop();
+    let data = server.folder.path().join("data");
+    for file in ["curfew.db", "curfew.db.server"] {
+        std::fs::remove_file(data.join(file)).unwrap();
+    }
+    let files = || std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let before = files();
+    for command in [&["serve"][..], &["admin-token", "create", "second"]] {
+        let refused = server.cli(command);
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{error}");
+        assert!(error.contains("/curfew.db: there is no database") && error.contains("curfew-server init"), "{error}");
+        assert_eq!(files(), before);
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ on_each_database!(
     a_token_that_is_too_old_revoked_or_unknown_enrols_nobody,
     a_used_token_answers_its_key_even_when_it_is_too_old,
     a_name_belongs_to_one_host_and_a_refusal_leaves_the_token_good,
+    no_host_is_called_by_the_id_of_another_one,
     the_token_says_what_the_host_is_called_and_labelled,
     what_is_no_enrolment_is_refused,
 );
@@ -75,6 +76,33 @@ async fn a_name_belongs_to_one_host_and_a_refusal_leaves_the_token_good(server: 
     assert_eq!(server.enrol(&token, "web-1", &key).await.problem().kind, ProblemKind::Conflict);
     assert_eq!(server.enrol(&token, "web/\u{1b}[2J", &key).await.problem().kind, ProblemKind::Conflict);
     assert_eq!(server.enrol(&token, "web-2", &key).await.status, 200);
+}
+
+async fn no_host_is_called_by_the_id_of_another_one(server: Server) {
+    let (live, gone) = (server.host("web-1", json!({})).await, server.host("web-2", json!({})).await);
+    server.done(Method::DELETE, "/v1/admin/hosts/web-2", Value::Null).await;
+    // As ids are, as they once may have been, and as they would look.
+    let old = "older-id";
+    let file = server.post("/v1/admin/hosts", json!({"name": "files-1"})).await["id"].as_str().unwrap().to_owned();
+    crate::postgres::change(&server.database, &format!("UPDATE hosts SET id = '{old}' WHERE id = '{file}'")).await;
+    let (token, key) = (server.enrolment_token(json!({})).await, SigningKey::generate().unwrap());
+    let never = "01KANJC0000000000000000000";
+    for name in [live.id.as_str(), gone.id.as_str(), old, never, &gone.id.as_str().to_lowercase()] {
+        let problem = server.enrol(&token, name, &key).await.problem();
+        assert_eq!(problem.kind, ProblemKind::Conflict, "{name}");
+        assert!(problem.detail.contains("take another name"), "{problem:?}");
+        for path in ["/v1/admin/hosts", "/v1/admin/tokens"] {
+            let answer = server.admin(Method::POST, path, Some(json!({"name": name}))).await;
+            assert!([400, 409].contains(&answer.status), "{path} {name}: {answer:?}");
+        }
+    }
+    // Nor does one that was called so before get what is meant for a host that was removed.
+    assert_eq!(server.enrol(&token, "web-3", &key).await.status, 200);
+    let sql = format!("UPDATE hosts SET name = '{}' WHERE name = 'web-3'", gone.id);
+    crate::postgres::change(&server.database, &sql).await;
+    let body = json!({"host": gone.id, "user": "alice", "seconds": 60, "login": {}, "reason": "r"});
+    let answer = server.admin(Method::POST, "/v1/admin/grants", Some(body)).await;
+    assert!((400..500).contains(&answer.status), "{answer:?}");
 }
 
 async fn the_token_says_what_the_host_is_called_and_labelled(server: Server) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 on_each_database!(
     the_last_ones_and_those_since_a_while_are_asked_for_as_people_write_it,
     what_comes_is_followed_whatever_its_clock_says,
+    a_clock_that_is_ahead_puts_nothing_behind_everybody_elses,
     what_no_index_answers_comes_page_by_page_in_both_directions,
 );
 
@@ -52,7 +53,7 @@ async fn what_comes_is_followed_whatever_its_clock_says(server: Server) {
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
     let mut next = || seqs(&lines.next().unwrap().unwrap())[0];
     let seen = tokio::task::block_in_place(&mut next);
-    assert_eq!(seen, 1, "the last by time");
+    assert_eq!(seen, 1, "the last by time, of which the first is as when it came");
     ship(&server, &host, 3, years(-2)).await;
     assert_eq!(tokio::task::block_in_place(&mut next), 3);
     ship(&server, &host, 4, years(2)).await;
@@ -61,6 +62,29 @@ async fn what_comes_is_followed_whatever_its_clock_says(server: Server) {
     assert_eq!(tokio::task::block_in_place(&mut next), 5);
     following.kill().unwrap();
     following.wait().unwrap();
+}
+
+async fn a_clock_that_is_ahead_puts_nothing_behind_everybody_elses(server: Server) {
+    let (bad, good) = (server.host("web-1", json!({})).await, server.host("web-2", json!({})).await);
+    let far = "9998-12-31T00:00:00Z".parse().unwrap();
+    let minutes = |minutes: i64| crate::harness::now() + jiff::SignedDuration::from_mins(minutes);
+    bad.ship(&server, "s", 1, &[record(1, far, "e"), record(2, minutes(6), "e")]).await;
+    ship(&server, &good, 1, minutes(0)).await;
+    bad.ship(&server, "s", 1, &[record(3, minutes(4), "e")]).await;
+    let asked = |more: &[&str]| server.says(&[&["audit", "--json", "--event", "e"][..], more].concat());
+    let others = ["audit", "--json", "--event", "login.permitted", "--last", "1"];
+    assert_eq!(seqs(&server.says(&others)), [1]);
+    assert_eq!(seqs(&server.says(&["audit", "--json", "--last", "2", "--user", "alice"])), [1, 3]);
+    // By when it came: since a while ago, and not from tomorrow on. What a clock may be ahead is believed.
+    assert_eq!(seqs(&asked(&["--since", "1h"])), [1, 2, 3]);
+    assert_eq!(seqs(&asked(&["--since", &minutes(1).to_string()])), [3]);
+    // The host's own word is shown as it is.
+    let first: Value = serde_json::from_str(asked(&[]).lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (first["time"].as_str(), first["record"]["time"].as_str()),
+        (Some("9998-12-31T00:00:00Z"), Some("9998-12-31T00:00:00Z"))
+    );
+    assert!(first["received_at"].as_str().unwrap().starts_with("20"));
 }
 
 async fn ship(server: &Server, host: &Host, seq: u64, time: jiff::Timestamp) {

@@ -8,6 +8,7 @@ use super::super::{Store, StoreError, from_micros, micros};
 use super::readable;
 use curfew_protocol::grant_set::HostId;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::str::FromStr;
 
@@ -25,7 +26,7 @@ pub(crate) struct Place {
 /// In which order.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Order {
-    /// By when it happened, as its host says.
+    /// By when it happened, as its host says; by when it came, where the host dates it more than five minutes ahead.
     #[default]
     Time,
     /// The same backwards.
@@ -296,9 +297,13 @@ fn terms(question: &mut Question, filter: &TrailFilter, source: Source, end: Opt
 fn trail(row: &Row) -> Result<TrailRow, StoreError> {
     let place = Place { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? };
     let name = row.maybe_text("host_name")?;
+    let (time, received_at) = (nearest(row.int("time")?), nearest(row.int("received_at")?));
+    let record = readable(row.text("record")?);
+    // Where it has its place by when it came, the host says another time.
+    let said = if place.spool != 0 && time == received_at { said(&record) } else { None };
     Ok(TrailRow {
-        time: nearest(row.int("time")?),
-        received_at: nearest(row.int("received_at")?),
+        time: said.unwrap_or(time),
+        received_at,
         seq: place.seq,
         series: row.maybe_text("series")?,
         by_host: place.spool != 0,
@@ -308,8 +313,17 @@ fn trail(row: &Row) -> Result<TrailRow, StoreError> {
         admin: row.maybe_text("admin")?,
         user: row.maybe_text("user_name")?,
         grant: row.maybe_text("grant_id")?,
-        record: readable(row.text("record")?),
+        record,
     })
+}
+
+/// The time that a record itself says.
+fn said(record: &RawValue) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Said {
+        time: Timestamp,
+    }
+    serde_json::from_str(record.get()).ok().map(|Said { time }| time)
 }
 
 /// The time, or the first or last one that there is.

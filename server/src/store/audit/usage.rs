@@ -42,6 +42,11 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
     Ok(())
 }
 
+/// When today began, as the tables have it.
+pub(super) fn start_of_today(act: Act<'_>) -> i64 {
+    today(act) * DAY_S * 1_000_000
+}
+
 fn today(act: Act<'_>) -> i64 {
     act.now.as_second().div_euclid(DAY_S)
 }
