@@ -44,10 +44,10 @@ impl Client {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut http =
             reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
-        if let Some(path) = ca {
-            http = http.tls_certs_only(certificates(&path)?);
+        if let Some(path) = &ca {
+            http = http.tls_certs_only(certificates(path)?);
         }
-        let http = http.build().map_err(|error| CliError::Failed(format!("no HTTPS: {error}")))?;
+        let http = http.build().map_err(|error| no_https(&error, ca.is_none()))?;
         match token(global)? {
             Some(token) => Ok(Self { http, url, token: Some(token) }),
             None => Err(CliError::Usage(
@@ -62,7 +62,8 @@ impl Client {
     fn local(socket: &Path) -> Result<Self, CliError> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
-        let http = http.build().map_err(|error| CliError::Failed(format!("no HTTP: {error}")))?;
+        // Nothing is encrypted there, so that it works on a machine without any authority's certificate.
+        let http = http.tls_certs_only([]).build().map_err(|error| no_https(&error, false))?;
         Ok(Self { http, url: "http://localhost".into(), token: None })
     }
 
@@ -113,6 +114,18 @@ impl Client {
             Err(_) => format!("{}{path}: {status}, and no word why; is it a curfew-server?", self.url),
         }))
     }
+}
+
+/// Why nobody can be asked; most likely it is the certificates of this machine's authorities, where those are the ones to trust.
+fn no_https(error: &reqwest::Error, by_system: bool) -> CliError {
+    // reqwest's own text says only that this is about the building of a client.
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), chain);
+    CliError::Failed(match by_system {
+        true => format!(
+            "no certificates of authorities could be read ({cause}); give --ca FILE, e.g. DATA/tls/ca.pem, or install ca-certificates"
+        ),
+        false => format!("no HTTPS: {cause}"),
+    })
 }
 
 /// An error with its causes: reqwest's own text leaves them out.

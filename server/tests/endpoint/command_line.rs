@@ -249,3 +249,22 @@ async fn an_sqlite_file_serves_one_server() {
     assert_eq!(second.status.code(), Some(1));
     assert!(error.contains("another curfew-server"), "{error}");
 }
+
+#[tokio::test]
+async fn the_local_socket_needs_no_certificates_of_authorities_and_without_them_the_next_step_is_told() {
+    let server = Server::sqlite().await;
+    let run = |arguments: &[&str]| {
+        let mut command = server.command();
+        command.env("SSL_CERT_FILE", "/nowhere/ca.crt").env("SSL_CERT_DIR", "/nowhere/certs").args(arguments);
+        command
+    };
+    let local = run(&["host", "list"]).env_remove("CURFEW_SERVER_TOKEN").output().unwrap();
+    assert!(local.status.success(), "{local:?}");
+    let away = run(&["host", "list", "--url", "https://curfew.example.org:8443"]).output().unwrap();
+    let error = String::from_utf8_lossy(&away.stderr);
+    assert_eq!(away.status.code(), Some(1), "{error}");
+    assert!(error.contains("no certificates of authorities could be read (") && error.contains("--ca FILE"), "{error}");
+    assert!(!error.contains("builder error"), "{error}");
+    // The server's own CA is enough where it is known.
+    assert!(run(&["host", "list"]).output().unwrap().status.success());
+}
