@@ -185,13 +185,14 @@ fn reach(entry: &GrantEntry, grant: &GrantDocument) -> String {
              To see the labels of hosts: curfew-server host list; to take it back: curfew-server grant revoke {}",
             grant.id
         ),
-        (Some(labels), Some(hosts)) => format!("on {} with {labels}, until {end}", counted(hosts)),
+        (Some(labels), Some(hosts)) => format!("on {} with {labels}, until {end}", counted(hosts, "host")),
         _ => format!("on {}, until {end}", entry.host_name.as_deref().unwrap_or("one host")),
     }
 }
 
-fn counted(hosts: usize) -> String {
-    if hosts == 1 { "1 host".into() } else { format!("{hosts} hosts") }
+/// So many of these: `1 host`, `2 hosts`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Every page.
@@ -233,7 +234,8 @@ pub(super) fn document(entry: &GrantEntry) -> Result<GrantDocument, CliError> {
     serde_json::from_str(entry.grant.get()).map_err(|error| CliError::Failed(format!("a grant can't be read: {error}")))
 }
 
-fn table(entries: &[GrantEntry]) -> Result<String, CliError> {
+/// Grants in lines.
+pub(super) fn table(entries: &[GrantEntry]) -> Result<String, CliError> {
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         let grant = document(entry)?;
