@@ -103,6 +103,14 @@ pub(crate) enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// Whether the database's disk is full: what SQLite (SQLITE_FULL) or PostgreSQL (disk_full) says then.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| ["13", "53100"].contains(&code.as_ref()))
+    }
+}
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
