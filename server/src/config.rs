@@ -119,7 +119,7 @@ pub(crate) fn key_folder_in(data: &Path) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// It can't be read.
-    #[error("{path}: {source}. Make one with: curfew-server init")]
+    #[error("{path}: {source}. {}", next(source, path))]
     Read { path: PathBuf, source: io::Error },
     /// It is not TOML, or has a key or a value that means nothing.
     #[error("{path}, line {line}: {problem}")]
@@ -188,6 +188,18 @@ impl Config {
     }
 }
 
+/// What to do where a configuration can't be read.
+fn next(error: &io::Error, path: &Path) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "Say it as root, or let the server's user read it: chown root:curfew-server {0}; chmod 0640 {0}",
+            path.display()
+        ),
+        io::ErrorKind::NotFound => "Make one with: curfew-server init".into(),
+        _ => "It has to be a file in TOML".into(),
+    }
+}
+
 /// The file of an SQLite database, whatever characters its name has.
 pub(crate) fn sqlite_file(database: &str) -> Option<&Path> {
     database.strip_prefix("sqlite://").map(Path::new)
@@ -234,6 +246,18 @@ mod tests {
             });
         assert_eq!(parse(&bare).unwrap(), Config::default());
         assert_eq!(bare.lines().count(), 17, "{bare}");
+    }
+
+    #[test]
+    fn only_one_that_is_not_there_is_to_be_made() {
+        for (kind, says, silent) in [
+            (io::ErrorKind::NotFound, "curfew-server init", "chown"),
+            (io::ErrorKind::PermissionDenied, "chown root:curfew-server a.toml; chmod 0640 a.toml", "init"),
+            (io::ErrorKind::IsADirectory, "a file", "init"),
+        ] {
+            let error = ConfigError::Read { path: "a.toml".into(), source: kind.into() }.to_string();
+            assert!(error.contains(says) && !error.contains(silent), "{error}");
+        }
     }
 
     #[test]

@@ -242,6 +242,30 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_run_is_to_be_started() {
+    let mut server = Server::sqlite().await;
+    let list = |server: &Server| {
+        let output = server.command().env_remove("CURFEW_SERVER_TOKEN").args(["host", "list"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(if nix::unistd::geteuid().is_root() { 1 } else { 2 }), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let socket = server.folder.path().join("data/admin.sock");
+    // Killed, it leaves its socket.
+    server.kill();
+    assert!(socket.exists());
+    let output = server.command().env_remove("CURFEW_SERVER_TOKEN").args(["host", "list"]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let next = format!("curfew-server serve --config {}", server.config().display());
+    assert!(error.contains("does not run") && error.contains(&next), "{error}");
+    std::fs::remove_file(&socket).unwrap();
+    let error = list(&server);
+    match nix::unistd::geteuid().is_root() {
+        true => assert!(error.contains("does not run") && error.contains(&next), "{error}"),
+        false => assert!(error.contains("admin-token create"), "{error}"),
+    }
+}
+
+#[tokio::test]
 async fn an_sqlite_file_serves_one_server() {
     let server = Server::sqlite().await;
     let second = server.cli(&["serve"]);
