@@ -109,7 +109,37 @@ async fn init_writes_a_configuration_that_serves_and_overwrites_nothing() {
     assert!(said.contains("curfew_admin_") && said.contains("server.toml"), "{said}");
     let again = init();
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("nothing is overwritten"));
+    let error = String::from_utf8_lossy(&again.stderr);
+    let next = format!("curfew-server serve --config {}", data.join("server.toml").display());
+    for part in ["there is an endpoint already", "nothing was changed", next.as_str()] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("remove") && !error.contains("nothing is left"), "{error}");
+    // The data is left, and a configuration that names no origin is new, as after a package was purged and installed.
+    let config = folder.path().join("server.toml");
+    let paths = format!(
+        "database = {:?}\nkey_folder = {:?}\n",
+        format!("sqlite://{}", data.join("curfew.db").display()),
+        data.join("keys")
+    );
+    std::fs::write(&config, &paths).unwrap();
+    let with = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_curfew-server"));
+        let output = command.args(["init", "--config"]).arg(&config).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&[][..], &["--origin", "https://localhost:8443"]] {
+        let (code, error) = with(arguments);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains("there is an endpoint already") && error.contains("origins = ["), "{error}");
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), paths);
+    }
+    // Without one, the origin is what is missing.
+    std::fs::write(&config, paths.replace(data.to_str().unwrap(), folder.path().join("new").to_str().unwrap()))
+        .unwrap();
+    let (code, error) = with(&["--data", folder.path().join("new").to_str().unwrap()]);
+    let expected = "--origin is missing: the URL by which hosts will reach this endpoint, like --origin https://";
+    assert!(code == Some(2) && error.contains(expected), "{error}");
 }
 
 #[tokio::test]
@@ -234,6 +264,11 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
         command.args(["admin-token", "create", name, "--config"]).arg(&config).output().unwrap()
     };
     assert!(token("second").status.success());
+    // A second time, they say that it is there, and nobody says that nothing is left of it.
+    let again = init(&["--config", config.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(1), "{error}");
+    assert!(error.contains("there is an endpoint already") && !error.contains("nothing is left"), "{error}");
     // Nor is the database of another user opened by root.
     std::fs::rename(data.join("c %41.db"), data.join("away")).unwrap();
     symlink(&precious, data.join("c %41.db")).unwrap();
