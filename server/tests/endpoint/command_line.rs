@@ -50,7 +50,13 @@ async fn what_the_calls_do_the_command_line_does(server: Server) {
 async fn mistakes_are_named_and_told_apart_by_the_exit_code(server: Server) {
     for (arguments, code, says) in [
         (&["grant", "create", "alice", "--host", "nobody", "--for", "1h", "--reason", "r"][..], 1, "nobody"),
-        (&["grant", "create", "alice", "--host", "a", "--reason", "r"], 2, "--for"),
+        (&["grant", "create", "alice", "--host", "a", "--reason", "r"], 2, "--for <DURATION>|--until <TIME>"),
+        (&["grant", "create", "alice", "--for", "1h", "--reason", "r"], 2, "--host <HOST>|--label <LABEL>"),
+        (
+            &["grant", "create", "alice", "--host", "a", "--label", "b=c", "--for", "1h", "--reason", "r"],
+            2,
+            "cannot be",
+        ),
         (&["grant", "create", "alice", "--host", "a", "--for", "soon", "--reason", "r"], 2, "soon"),
         (&["host", "label", "a", "env"], 2, "env=prod"),
         (&["host", "list", "--ca", "/nowhere"], 1, "/nowhere"),
