@@ -94,6 +94,9 @@ enum CliError {
     /// It was tried, and failed.
     #[error("{0}")]
     Failed(String),
+    /// The same program, run as somebody else for this, has told why, and ended with this code.
+    #[error("")]
+    Told(u8),
     /// No new endpoint.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough: `curfew-server audit | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CliError::Told(code)) => ExitCode::from(code),
         Err(error) => {
             let text = error.to_string();
             if json {
@@ -136,7 +140,8 @@ pub fn run() -> ExitCode {
             } else {
                 eprintln!("curfew-server: {}", output::printable(&text))
             }
-            ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
+            let wrongly = matches!(error, CliError::Usage(_) | CliError::Init(InitError::NoOrigin(_)));
+            ExitCode::from(if wrongly { 2 } else { 1 })
         }
     }
 }

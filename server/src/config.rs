@@ -217,6 +217,20 @@ mod tests {
     }
 
     #[test]
+    fn only_one_that_is_not_there_is_to_be_made() {
+        use std::io;
+
+        for (kind, says, silent) in [
+            (io::ErrorKind::NotFound, "curfew-server init", "chown"),
+            (io::ErrorKind::PermissionDenied, "chown root:curfew-server a.toml; chmod 0640 a.toml", "init"),
+            (io::ErrorKind::IsADirectory, "a file", "init"),
+        ] {
+            let error = ConfigError::Read { path: "a.toml".into(), source: kind.into() }.to_string();
+            assert!(error.contains(says) && !error.contains(silent), "{error}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_named_with_its_line_and_value() {
         for (text, says) in [
             ("listen = \"[::]:1\"\ncolour = 1\n", "server.toml, line 2: unknown field `colour`"),

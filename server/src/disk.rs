@@ -27,6 +27,11 @@ impl Disk {
         disk
     }
 
+    /// The folder of the database, where it is on a disk of this machine.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// Whether there is no room but the reserve.
     pub(crate) fn is_low(&self) -> bool {
         self.low.load(Ordering::Relaxed)

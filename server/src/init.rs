@@ -2,8 +2,12 @@
 //!
 //! Root works in nobody else's folder here: see [`owner`](crate::owner).
 
+mod second;
 mod undo;
 
+pub(crate) use self::second::{refuse_second, start};
+
+use self::second::existing;
 use self::undo::Undo;
 
 use crate::config::{self, Config, ConfigError};
@@ -35,10 +39,18 @@ const YEARS: i32 = 10;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InitError {
     /// Something is there.
-    #[error(
-        "{0} is there already; nothing is overwritten. Take another --data, or remove it if nothing needs it any more"
-    )]
+    #[error("{0} is there already; nothing is overwritten, and nothing was changed. Take another --data")]
     There(PathBuf),
+    /// There is an endpoint.
+    #[error(
+        "there is an endpoint already: {place} is there. All of it is as it was; nothing was changed. To go on with it: {next}. For another one beside it, take another --data and --config"
+    )]
+    Endpoint { place: PathBuf, next: String },
+    /// The configuration that is there names no origin, and nobody else does.
+    #[error(
+        "--origin is missing: the URL by which hosts will reach this endpoint, like --origin https://curfew.example.org:8443; {0} has no origins yet"
+    )]
+    NoOrigin(PathBuf),
     /// A file or folder can't be made.
     #[error("{path}: {source}")]
     File { path: PathBuf, source: io::Error },
@@ -50,7 +62,7 @@ pub(crate) enum InitError {
     /// The origin is none.
     #[error("--origin: {0}")]
     Origin(String),
-    /// The configuration that is there names no origin, or another one.
+    /// The configuration that is there names another origin.
     #[error(
         "{0} is there, and its origins are not what is asked for; write the URL by which hosts reach it there, like origins = [\"https://curfew.example.org:8443\"], and leave --origin out"
     )]
@@ -105,7 +117,7 @@ pub(crate) async fn run(data: &Path, origins: Vec<String>, config_file: Option<P
     let database = config::sqlite_file(&config.database).map(PathBuf::from);
     let files = [Some(config.key_folder.clone()), database.clone()];
     if let Some(there) = files.into_iter().flatten().find(|path| path.symlink_metadata().is_ok()) {
-        return Err(InitError::There(there));
+        return Err(existing(&config_file, &config, true).unwrap_or(InitError::There(there)));
     }
     if let Some(path) = &database {
         make_file(path, b"", &mut undo)?;
@@ -215,7 +227,10 @@ fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<(Conf
             let text = with_origins(&text, &origins);
             return Ok((Config::parse(file, &text)?, Some(text)));
         }
-        if config.origins.is_empty() || !(origins.is_empty() || origins == config.origins) {
+        if config.origins.is_empty() {
+            return Err(InitError::NoOrigin(file.into()));
+        }
+        if !(origins.is_empty() || origins == config.origins) {
             return Err(InitError::OtherOrigin(file.into()));
         }
         return Ok((config, None));
@@ -401,7 +416,11 @@ mod tests {
             fs::write(&file, text).unwrap();
             let origins = if asked.is_empty() { vec![] } else { vec![asked.to_owned()] };
             let refused = run(&data, origins, Some(file.clone())).await;
-            assert!(matches!(refused, Err(InitError::OtherOrigin(_))), "{text} {asked}: {refused:?}");
+            let expected = match asked {
+                "" => matches!(refused, Err(InitError::NoOrigin(_))),
+                _ => matches!(refused, Err(InitError::OtherOrigin(_))),
+            };
+            assert!(expected, "{text} {asked}: {refused:?}");
         }
         assert!(!data.exists(), "it is as if nothing had been tried");
         // One that names none gets the one that is asked for, and stays as it is otherwise.
@@ -469,6 +488,6 @@ mod tests {
         let key = made.config.key_folder.join(format!("{}.pem", made.kid));
         assert_eq!(fs::metadata(key).unwrap().mode() & 0o777, 0o600);
         assert_eq!(Config::load(&made.config_file).unwrap(), made.config);
-        assert!(matches!(run(&data, vec![], None).await, Err(InitError::There(_))));
+        assert!(matches!(run(&data, vec![], None).await, Err(InitError::Endpoint { .. })));
     }
 }

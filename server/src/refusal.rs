@@ -7,13 +7,19 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use curfew_protocol::host_api::{PROBLEM_TYPE, Problem, ProblemKind};
 use jiff::Timestamp;
+use std::path::Path;
 
 /// A call that is not answered as it was meant.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     kind: ProblemKind,
     detail: String,
+    full_disk: bool,
 }
+
+/// Marks an answer that says that the database's disk is full.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FullDisk;
 
 /// Refuses a call.
 pub(crate) fn refuse<T>(kind: ProblemKind, detail: impl Into<String>) -> Result<T, Refusal> {
@@ -23,7 +29,17 @@ pub(crate) fn refuse<T>(kind: ProblemKind, detail: impl Into<String>) -> Result<
 impl Refusal {
     /// A refusal of this kind.
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        Self { kind, detail: detail.into(), full_disk: false }
+    }
+
+    /// That the disk is full: for an administrator, who may know where that is and who can do something.
+    pub(crate) fn full_disk(folder: Option<&Path>) -> Self {
+        let place = folder.map_or_else(|| "the one of its database".into(), |folder| folder.display().to_string());
+        let detail = format!(
+            "nothing was changed: the server's disk is full ({place}). Make room there, and try again; \
+             to revoke a grant meanwhile, on the host itself: curfew revoke ID"
+        );
+        Self { full_disk: true, ..Self::new(ProblemKind::Unavailable, detail) }
     }
 }
 
@@ -33,6 +49,9 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, body).into_response();
+        if self.full_disk {
+            response.extensions_mut().insert(FullDisk);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -54,7 +73,13 @@ fn soon() -> u32 {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the database did not answer");
-        Self::new(ProblemKind::Unavailable, "the database does not answer; try again")
+        let full_disk = error.is_full_disk();
+        // Whoever it is: where the disk is full is not for everybody to know.
+        let detail = match full_disk {
+            true => "nothing was changed: the server's disk is full; whoever runs the server has to make room",
+            false => "the database does not answer; try again",
+        };
+        Self { full_disk, ..Self::new(ProblemKind::Unavailable, detail) }
     }
 }
 

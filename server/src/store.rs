@@ -103,11 +103,19 @@ pub(crate) enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// Whether the database's disk is full: what SQLite (SQLITE_FULL) or PostgreSQL (disk_full) says then.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| ["13", "53100"].contains(&code.as_ref()))
+    }
+}
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
     /// There is nothing of this name.
-    #[error("there is no {what} {name:?}")]
+    #[error("there is no {what} {name:?}{}", where_to_look(what))]
     NotFound { what: &'static str, name: String },
     /// It contradicts what is there.
     #[error("{0}")]
@@ -118,6 +126,19 @@ pub(crate) enum ChangeError {
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The command that lists what there is of a kind. Only administrators name things.
+fn where_to_look(what: &str) -> String {
+    let command = match what {
+        "host" => "host list",
+        "grant" => "grant list",
+        "request" => "request list --all",
+        "enrolment token" => "token list",
+        "signing key" => "key list",
+        _ => "admin-token list",
+    };
+    format!("; to see what there is: curfew-server {command}")
 }
 
 impl From<sqlx::Error> for ChangeError {

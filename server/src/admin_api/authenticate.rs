@@ -31,7 +31,7 @@ impl FromRequestParts<Arc<Endpoint>> for Admin {
     async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
         let admin = signed_in(parts, endpoint).await?;
         if let Some(who) = parts.extensions.get::<WhoCalls>() {
-            who.is(&admin.0);
+            who.is(&admin.0, endpoint.disk.folder());
         }
         Ok(admin)
     }

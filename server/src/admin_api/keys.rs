@@ -137,6 +137,8 @@ pub(super) async fn use_key(
     body: Body,
 ) -> Result<Json<KeyList>, Refusal> {
     let KeyUse { force } = body::json(body).await?;
+    // Before anything is said of hosts or files: a name that is no key's has neither.
+    endpoint.store.usable_key(&kid).await?;
     // What was heard a moment ago counts.
     endpoint.heard.write(&endpoint.store).await;
     let lagging = endpoint.store.hosts_without_newest_key(NAMED).await?;

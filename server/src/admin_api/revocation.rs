@@ -42,11 +42,20 @@ pub(crate) struct WaitingHost {
     pub seen_at: Option<Timestamp>,
     /// It is served from static files, and never acknowledges anything.
     pub from_files: bool,
+    /// It was removed since: if it is gone for good, it never acknowledges.
+    #[serde(default)]
+    pub removed: bool,
 }
 
 impl From<Waiting> for WaitingHost {
     fn from(host: Waiting) -> Self {
-        Self { id: host.id.to_string(), name: host.name, seen_at: host.seen_at, from_files: host.by_files }
+        Self {
+            id: host.id.to_string(),
+            name: host.name,
+            seen_at: host.seen_at,
+            from_files: host.by_files,
+            removed: host.removed,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Asks a server over HTTPS, as an administrator.
 
 use super::{CliError, Global, local};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::owner;
 use curfew_protocol::host_api::Problem;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method};
@@ -19,6 +20,8 @@ pub(super) struct Client {
     url: String,
     /// None: on this machine, by the local socket.
     token: Option<String>,
+    /// The local socket, where that is the way, and the configuration that names it.
+    socket: Option<(PathBuf, PathBuf)>,
 }
 
 impl Client {
@@ -29,9 +32,17 @@ impl Client {
         let named = global.url.is_some() || variable("CURFEW_SERVER_URL").is_some();
         if let (false, None, Ok(config)) = (named, token(global)?, &config)
             && !config.socket.as_os_str().is_empty()
-            && config.socket.exists()
         {
-            return Self::local(&config.socket);
+            if config.socket.exists() {
+                return Self::local(&config.socket, &local::config_path(global));
+            }
+            // Root would see it: nobody serves, and a token would not help.
+            if owner::is_root() {
+                return Err(not_running(
+                    &local::config_path(global),
+                    &format!("there is no {}", config.socket.display()),
+                ));
+            }
         }
         let url = match global.url.clone().or_else(|| variable("CURFEW_SERVER_URL")) {
             Some(url) => url,
@@ -44,12 +55,12 @@ impl Client {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut http =
             reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
-        if let Some(path) = ca {
-            http = http.tls_certs_only(certificates(&path)?);
+        if let Some(path) = &ca {
+            http = http.tls_certs_only(certificates(path)?);
         }
-        let http = http.build().map_err(|error| CliError::Failed(format!("no HTTPS: {error}")))?;
+        let http = http.build().map_err(|error| no_https(&error, ca.is_none()))?;
         match token(global)? {
-            Some(token) => Ok(Self { http, url, token: Some(token) }),
+            Some(token) => Ok(Self { http, url, token: Some(token), socket: None }),
             None => Err(CliError::Usage(
                 "name the file with your administrator's token: --token-file FILE, or CURFEW_SERVER_TOKEN_FILE; \
                  to make one, on the server: curfew-server admin-token create NAME"
@@ -59,11 +70,12 @@ impl Client {
     }
 
     /// The server on this machine, by its local socket: it knows who asks.
-    fn local(socket: &Path) -> Result<Self, CliError> {
+    fn local(socket: &Path, config: &Path) -> Result<Self, CliError> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
-        let http = http.build().map_err(|error| CliError::Failed(format!("no HTTP: {error}")))?;
-        Ok(Self { http, url: "http://localhost".into(), token: None })
+        // Nothing is encrypted there, so that it works on a machine without any authority's certificate.
+        let http = http.tls_certs_only([]).build().map_err(|error| no_https(&error, false))?;
+        Ok(Self { http, url: "http://localhost".into(), token: None, socket: Some((socket.into(), config.into())) })
     }
 
     /// Asks, without anything to send.
@@ -93,7 +105,13 @@ impl Client {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<R, CliError> {
-        let failed = |error: reqwest::Error| CliError::Failed(format!("{}: {}", self.url, chain(&error)));
+        let failed = |error: reqwest::Error| match &self.socket {
+            // One that a server left which is not there any more.
+            Some((socket, config)) if error.is_connect() => {
+                not_running(config, &format!("{}: {}", socket.display(), chain(&error)))
+            }
+            _ => CliError::Failed(format!("{}: {}", self.url, chain(&error))),
+        };
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -113,6 +131,27 @@ impl Client {
             Err(_) => format!("{}{path}: {status}, and no word why; is it a curfew-server?", self.url),
         }))
     }
+}
+
+/// Why nobody can be asked; most likely it is the certificates of this machine's authorities, where those are the ones to trust.
+fn no_https(error: &reqwest::Error, by_system: bool) -> CliError {
+    // reqwest's own text says only that this is about the building of a client.
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), chain);
+    CliError::Failed(match by_system {
+        true => format!(
+            "no certificates of authorities could be read ({cause}); give --ca FILE, e.g. DATA/tls/ca.pem, or install ca-certificates"
+        ),
+        false => format!("no HTTPS: {cause}"),
+    })
+}
+
+/// That there is nobody to ask at the local socket, and how to start them.
+fn not_running(file: &Path, problem: &str) -> CliError {
+    let start = match file == Path::new(config::PATH) {
+        true => "systemctl start curfew-server".into(),
+        false => format!("curfew-server serve --config {}", file.display()),
+    };
+    CliError::Failed(format!("curfew-server does not run on this machine ({problem}); to start it: {start}"))
 }
 
 /// An error with its causes: reqwest's own text leaves them out.

@@ -44,7 +44,7 @@ pub(super) enum Grant {
         #[arg(long, value_name = "TEXT")]
         reason: Option<Text>,
         /// Wait until every host that had the grant has acknowledged, for at most so long [default: 1m], and name those that have not: exit 0 if all
-        /// have, and 1 if not. For a grant that is revoked already, too.
+        /// have, and 1 if not. Hosts that fetch files, or were removed since, are not waited for. For a grant that is revoked already, too.
         #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "1m", value_parser = duration::parse)]
         wait: Option<Duration>,
     },
@@ -55,17 +55,19 @@ pub(super) enum Grant {
 /// A grant by labels holds on the hosts that have them now, and on those that get them while it lasts: a host that enrols or is labelled later gets it, too.
 /// Without --login and --sudo it grants the login.
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["host", "labels"])))]
+#[command(group(clap::ArgGroup::new("end").required(true).args(["length", "until"])))]
 pub(super) struct Create {
     /// The login name on the hosts.
     user: String,
     /// The host, by id or name.
-    #[arg(long, required_unless_present = "labels", conflicts_with = "labels")]
+    #[arg(long)]
     host: Option<String>,
     /// The hosts that have this label: env=prod. Can be given again, or as env=prod,role=web: those that have all of them.
     #[arg(long = "label", alias = "labels", value_name = "LABEL")]
     labels: Vec<String>,
     /// How long it holds: 90s, 30m, 8h, 2d.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, required_unless_present = "until", conflicts_with = "until")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     length: Option<Duration>,
     /// When it ends: 2026-11-21T20:30:00Z, or a date or time in your zone.
     #[arg(long, value_name = "TIME", value_parser = duration::coming)]
@@ -185,13 +187,14 @@ fn reach(entry: &GrantEntry, grant: &GrantDocument) -> String {
              To see the labels of hosts: curfew-server host list; to take it back: curfew-server grant revoke {}",
             grant.id
         ),
-        (Some(labels), Some(hosts)) => format!("on {} with {labels}, until {end}", counted(hosts)),
+        (Some(labels), Some(hosts)) => format!("on {} with {labels}, until {end}", counted(hosts, "host")),
         _ => format!("on {}, until {end}", entry.host_name.as_deref().unwrap_or("one host")),
     }
 }
 
-fn counted(hosts: usize) -> String {
-    if hosts == 1 { "1 host".into() } else { format!("{hosts} hosts") }
+/// So many of these: `1 host`, `2 hosts`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Every page.
@@ -233,7 +236,8 @@ pub(super) fn document(entry: &GrantEntry) -> Result<GrantDocument, CliError> {
     serde_json::from_str(entry.grant.get()).map_err(|error| CliError::Failed(format!("a grant can't be read: {error}")))
 }
 
-fn table(entries: &[GrantEntry]) -> Result<String, CliError> {
+/// Grants in lines.
+pub(super) fn table(entries: &[GrantEntry]) -> Result<String, CliError> {
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         let grant = document(entry)?;

@@ -30,13 +30,14 @@ impl Init {
             (None, Some(_)) => None,
             (None, None) => Some(config::PATH.into()),
         };
+        let data = self.data.unwrap_or_else(|| config::DATA.into());
+        init::refuse_second(&data, config.as_deref())?;
         let there = config.as_ref().is_some_and(|file| file.exists());
         if self.origins.is_empty() && !there {
             return Err(CliError::Usage(
                 "name the URL by which hosts will reach it: --origin https://NAME:8443".into(),
             ));
         }
-        let data = self.data.unwrap_or_else(|| config::DATA.into());
         let folders = match init::whose(&data)? {
             Whose::Theirs(owner) => return as_owner(owner, global, &data, &self.origins, config),
             Whose::Own(folders) => folders,
@@ -54,10 +55,11 @@ impl Init {
             format!(
                 "Made a new endpoint.\n\n  configuration  {file}\n  signing key    {}\n  CA for hosts   {}\n  admin token    {}\n\n\
                  The token is shown this once: put it into a file that you alone can read.\n\
-                 Next: curfew-server serve --config {file}\n",
+                 Next: {}\n",
                 made.kid,
                 made.config.ca.display(),
-                made.token.reveal()
+                made.token.reveal(),
+                init::start(&made.config_file)
             )
         })
     }
@@ -96,6 +98,9 @@ fn as_owner(
     }
     if let (Some(before), Some(file)) = (before, &config) {
         init::restore(file, before)?;
+    }
+    if let Some(code @ (1 | 2)) = done.code().and_then(|code| u8::try_from(code).ok()) {
+        return Err(CliError::Told(code));
     }
     Err(CliError::Failed(format!(
         "{} could not make the endpoint in {}; nothing is left of it",

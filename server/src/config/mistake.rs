@@ -1,7 +1,8 @@
 //! What is wrong with a configuration, with the line that it is in.
 
 use super::Wrong;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// What serde calls a number, and what people do.
 const NUMBERS: [&str; 2] = ["expected u32", "expected usize"];
@@ -10,14 +11,26 @@ const NUMBERS: [&str; 2] = ["expected u32", "expected usize"];
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// It can't be read.
-    #[error("{path}: {source}. Make one with: curfew-server init")]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {source}. {}", next(source, path))]
+    Read { path: PathBuf, source: io::Error },
     /// It is not TOML, or has a key or a value that means nothing.
     #[error("{path}, line {line}: {problem}")]
     Parse { path: PathBuf, line: usize, problem: String },
     /// A value is out of bounds.
     #[error("{path}{}: {problem}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
     Value { path: PathBuf, line: Option<usize>, problem: String },
+}
+
+/// What to do where a configuration can't be read.
+fn next(error: &io::Error, path: &Path) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "Say it as root, or let the server's user read it: chown root:curfew-server {0}; chmod 0640 {0}",
+            path.display()
+        ),
+        io::ErrorKind::NotFound => "Make one with: curfew-server init".into(),
+        _ => "It has to be a file in TOML".into(),
+    }
 }
 
 /// What the parser says, with the line and the key that it says it of.

@@ -85,16 +85,17 @@ impl Store {
         rows.iter().map(|row| Ok((row.text("id")?, row.text("name")?))).collect()
     }
 
+    /// Refuses a name that no key has, or one that is retired.
+    pub(crate) async fn usable_key(&self, kid: &str) -> Result<(), ChangeError> {
+        let row = self.db.one("SELECT state FROM signing_keys WHERE kid = $1", &values![kid]).await?;
+        usable(kid, row.as_ref())
+    }
+
     /// Signs with this key from now on. The one before stays announced.
     pub(crate) async fn use_key(&self, kid: &str, act: Act<'_>) -> Result<(), ChangeError> {
         let mut tx = self.db.begin_change().await?;
-        match tx.one("SELECT state FROM signing_keys WHERE kid = $1", &values![kid]).await? {
-            None => return Err(no_key(kid)),
-            Some(row) if row.text("state")? == KeyState::Retired.name() => {
-                return Err(ChangeError::Conflict(format!("key {kid} is retired; hosts don't take it. Add a new one")));
-            }
-            Some(_) => {}
-        }
+        let row = tx.one("SELECT state FROM signing_keys WHERE kid = $1", &values![kid]).await?;
+        usable(kid, row.as_ref())?;
         tx.run("UPDATE signing_keys SET state = 'announced' WHERE state = 'active'", &[]).await?;
         let sql = "UPDATE signing_keys SET state = 'active', used_at = $2 WHERE kid = $1";
         tx.run(sql, &values![kid, micros(act.now)]).await?;
@@ -148,6 +149,18 @@ async fn changed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     tx.run("UPDATE counters SET value = value + 1 WHERE name = 'keys'", &[]).await?;
     tx.tells();
     Ok(())
+}
+
+/// Whether a key of which this is the row may sign.
+fn usable(kid: &str, row: Option<&Row>) -> Result<(), ChangeError> {
+    match row {
+        None => Err(no_key(kid)),
+        Some(row) if row.text("state")? == KeyState::Retired.name() => {
+            let problem = format!("key {kid} is retired; hosts don't take it. Add a new one: curfew-server key add");
+            Err(ChangeError::Conflict(problem))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 fn no_key(kid: &str) -> ChangeError {

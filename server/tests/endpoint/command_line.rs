@@ -50,7 +50,13 @@ async fn what_the_calls_do_the_command_line_does(server: Server) {
 async fn mistakes_are_named_and_told_apart_by_the_exit_code(server: Server) {
     for (arguments, code, says) in [
         (&["grant", "create", "alice", "--host", "nobody", "--for", "1h", "--reason", "r"][..], 1, "nobody"),
-        (&["grant", "create", "alice", "--host", "a", "--reason", "r"], 2, "--for"),
+        (&["grant", "create", "alice", "--host", "a", "--reason", "r"], 2, "--for <DURATION>|--until <TIME>"),
+        (&["grant", "create", "alice", "--for", "1h", "--reason", "r"], 2, "--host <HOST>|--label <LABEL>"),
+        (
+            &["grant", "create", "alice", "--host", "a", "--label", "b=c", "--for", "1h", "--reason", "r"],
+            2,
+            "cannot be",
+        ),
         (&["grant", "create", "alice", "--host", "a", "--for", "soon", "--reason", "r"], 2, "soon"),
         (&["host", "label", "a", "env"], 2, "env=prod"),
         (&["host", "list", "--ca", "/nowhere"], 1, "/nowhere"),
@@ -111,7 +117,37 @@ async fn init_writes_a_configuration_that_serves_and_overwrites_nothing() {
     assert!(said.contains("curfew_admin_") && said.contains("server.toml"), "{said}");
     let again = init();
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("nothing is overwritten"));
+    let error = String::from_utf8_lossy(&again.stderr);
+    let next = format!("curfew-server serve --config {}", data.join("server.toml").display());
+    for part in ["there is an endpoint already", "nothing was changed", next.as_str()] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("remove") && !error.contains("nothing is left"), "{error}");
+    // The data is left, and a configuration that names no origin is new, as after a package was purged and installed.
+    let config = folder.path().join("server.toml");
+    let paths = format!(
+        "database = {:?}\nkey_folder = {:?}\n",
+        format!("sqlite://{}", data.join("curfew.db").display()),
+        data.join("keys")
+    );
+    std::fs::write(&config, &paths).unwrap();
+    let with = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_curfew-server"));
+        let output = command.args(["init", "--config"]).arg(&config).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&[][..], &["--origin", "https://localhost:8443"]] {
+        let (code, error) = with(arguments);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains("there is an endpoint already") && error.contains("origins = ["), "{error}");
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), paths);
+    }
+    // Without one, the origin is what is missing.
+    std::fs::write(&config, paths.replace(data.to_str().unwrap(), folder.path().join("new").to_str().unwrap()))
+        .unwrap();
+    let (code, error) = with(&["--data", folder.path().join("new").to_str().unwrap()]);
+    let expected = "--origin is missing: the URL by which hosts will reach this endpoint, like --origin https://";
+    assert!(code == Some(2) && error.contains(expected), "{error}");
 }
 
 #[tokio::test]
@@ -246,6 +282,11 @@ async fn root_makes_the_endpoint_of_another_user_as_they() {
         command.args(["admin-token", "create", name, "--config"]).arg(&config).output().unwrap()
     };
     assert!(token("second").status.success());
+    // A second time, they say that it is there, and nobody says that nothing is left of it.
+    let again = init(&["--config", config.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(1), "{error}");
+    assert!(error.contains("there is an endpoint already") && !error.contains("nothing is left"), "{error}");
     // Nor is the database of another user opened by root.
     std::fs::rename(data.join("c %41.db"), data.join("away")).unwrap();
     symlink(&precious, data.join("c %41.db")).unwrap();
@@ -294,10 +335,53 @@ async fn a_database_that_is_not_there_is_told_and_nothing_is_made() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_run_is_to_be_started() {
+    let mut server = Server::sqlite().await;
+    let list = |server: &Server| {
+        let output = server.command().env_remove("CURFEW_SERVER_TOKEN").args(["host", "list"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(if nix::unistd::geteuid().is_root() { 1 } else { 2 }), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let socket = server.folder.path().join("data/admin.sock");
+    // Killed, it leaves its socket.
+    server.kill();
+    assert!(socket.exists());
+    let output = server.command().env_remove("CURFEW_SERVER_TOKEN").args(["host", "list"]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let next = format!("curfew-server serve --config {}", server.config().display());
+    assert!(error.contains("does not run") && error.contains(&next), "{error}");
+    std::fs::remove_file(&socket).unwrap();
+    let error = list(&server);
+    match nix::unistd::geteuid().is_root() {
+        true => assert!(error.contains("does not run") && error.contains(&next), "{error}"),
+        false => assert!(error.contains("admin-token create"), "{error}"),
+    }
+}
+
+#[tokio::test]
 async fn an_sqlite_file_serves_one_server() {
     let server = Server::sqlite().await;
     let second = server.cli(&["serve"]);
     let error = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(1));
     assert!(error.contains("another curfew-server"), "{error}");
+}
+
+#[tokio::test]
+async fn the_local_socket_needs_no_certificates_of_authorities_and_without_them_the_next_step_is_told() {
+    let server = Server::sqlite().await;
+    let run = |arguments: &[&str]| {
+        let mut command = server.command();
+        command.env("SSL_CERT_FILE", "/nowhere/ca.crt").env("SSL_CERT_DIR", "/nowhere/certs").args(arguments);
+        command
+    };
+    let local = run(&["host", "list"]).env_remove("CURFEW_SERVER_TOKEN").output().unwrap();
+    assert!(local.status.success(), "{local:?}");
+    let away = run(&["host", "list", "--url", "https://curfew.example.org:8443"]).output().unwrap();
+    let error = String::from_utf8_lossy(&away.stderr);
+    assert_eq!(away.status.code(), Some(1), "{error}");
+    assert!(error.contains("no certificates of authorities could be read (") && error.contains("--ca FILE"), "{error}");
+    assert!(!error.contains("builder error"), "{error}");
+    // The server's own CA is enough where it is known.
+    assert!(run(&["host", "list"]).output().unwrap().status.success());
 }

@@ -49,6 +49,18 @@ async fn a_full_disk_is_told_and_forgotten_when_there_is_room_again() {
         for _ in 0..20 {
             assert_eq!(grant(&server).await, 503);
         }
+        // An administrator is told what is amiss, where, and what to do meanwhile; a host only that it is.
+        let refused = server.cli(&["grant", "revoke", &id]);
+        let error = String::from_utf8_lossy(&refused.stderr);
+        let data = server.folder.path().join("data").display().to_string();
+        assert_eq!(refused.status.code(), Some(1), "{error}");
+        for part in ["the server's disk is full", data.as_str(), "curfew revoke ID"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let order = json!({"user": "bob", "seconds": 60, "login": {}, "reason": "r"});
+        let answer = host.send(&server, &format!("/v1/hosts/{}/requests", host.id), &order).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.body.contains("disk is full") && !answer.body.contains(&data), "{answer:?}");
         // What was there is served all the while.
         assert_eq!(host.poll(&server, None, None).await.status, 200);
         drop(file);

@@ -42,6 +42,15 @@ async fn a_key_changes_with_an_overlap(server: Server) {
     let tag = apply(&server, &mut host).await;
     assert_eq!(host.pinned[0].kid(), new);
     server.done(Method::POST, &format!("/v1/admin/keys/{old}/retire"), Value::Null).await;
+    // It can't sign any more, whatever else there is to say.
+    let lagging = server.host("web-3", json!({})).await;
+    let refused = server.cli(&["key", "use", &old]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(error.contains("is retired") && error.contains("curfew-server key add"), "{error}");
+    let refused = server.cli(&["key", "use", "nope"]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(error.contains("no signing key \"nope\"") && error.contains("curfew-server key list"), "{error}");
+    drop(lagging);
     let answer = host.poll(&server, Some(&tag), Some(20)).await;
     assert_eq!(host.verify(&answer).keys.len(), 1);
     // A host that heard of none of it believes nothing any more.

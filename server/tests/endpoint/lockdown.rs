@@ -44,20 +44,39 @@ async fn what_a_person_has_is_revoked_everywhere_at_once(server: Server) {
 
 async fn nothing_is_revoked_without_a_yes_and_a_name(server: Server) {
     let host = server.host("web-1", json!({"env": "prod"})).await;
+    server.host("db-1", json!({"env": "test"})).await;
     let id = server.grant("alice", json!({"labels": {"env": "prod"}})).await;
     for arguments in [&["revoke", "--label", "env=prod"][..], &["revoke", "--host", "web-1"]] {
         let output = server.cli(arguments);
         let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(1));
-        assert!(said.contains("1 grants of alice would be revoked, on 1 hosts") && said.contains(&id), "{said}");
-        assert!(error.contains("--yes"), "{error}");
+        assert!(said.contains("1 grant of alice on 1 host would be revoked; nothing is yet"), "{said}");
+        // Who decides sees what it is about, not only its id.
+        let line = said.lines().find(|line| line.contains(&id)).unwrap();
+        for part in ["alice", "env=prod", "login", "a test"] {
+            assert!(line.contains(part), "{part}: {said}");
+        }
+        assert!(error.contains("nothing is revoked yet") && error.contains("--yes"), "{error}");
     }
     assert_eq!(server.cli(&["revoke", "--yes"]).status.code(), Some(2));
     let answer = server.admin(Method::POST, "/v1/admin/revocations", Some(json!({}))).await;
     assert_eq!(answer.problem().kind, ProblemKind::BadRequest);
     assert_eq!(host.grants(&server).await, [id]);
     assert_eq!(server.get("/v1/admin/audit?event=grants.revoked").await["records"], json!([]));
-    assert_eq!(server.cli(&["revoke", "--user", "nobody"]).status.code(), Some(0));
-    server.says(&["revoke", "--label", "env=prod", "--yes"]);
+    // A name that was mistyped in an emergency is no success.
+    for (arguments, says) in [
+        (&["--user", "nosuch"][..], "no live grant is for user nosuch; nothing is revoked"),
+        (&["--user", "nosuch", "--yes"], "curfew-server grant list --user nosuch"),
+        (&["--host", "db-1", "--yes"], "no live grant is on host db-1; nothing is revoked"),
+        (&["--label", "env=rpod", "--yes"], "no live grant is for hosts with env=rpod; nothing is revoked"),
+        (&["--user", "nosuch", "--yes", "--json"], "nothing is revoked"),
+    ] {
+        let output = server.cli(&[&["revoke"], arguments].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
+    }
+    let done = server.says(&["revoke", "--label", "env=prod", "--yes"]);
+    assert!(done.starts_with("1 grant of alice on 1 host revoked\n"), "{done}");
     assert!(host.grants(&server).await.is_empty());
 }

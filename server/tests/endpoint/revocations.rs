@@ -10,6 +10,7 @@ on_each_database!(
     a_version_that_is_not_there_yet_acknowledges_nothing,
     a_grant_that_hosts_would_refuse_is_not_made,
     a_host_that_is_removed_acknowledges_by_its_last_set,
+    nobody_waits_for_hosts_that_never_acknowledge,
 );
 
 async fn revocation(server: &Server, id: &str) -> Value {
@@ -107,4 +108,21 @@ async fn a_host_that_is_removed_acknowledges_by_its_last_set(server: Server) {
     let tag = host.poll(&server, None, None).await.tag().to_owned();
     assert_eq!(host.poll(&server, Some(&tag), None).await.status, 401);
     assert_eq!(revocation(&server, &id).await["acknowledged"], 1);
+}
+
+async fn nobody_waits_for_hosts_that_never_acknowledge(server: Server) {
+    let web = json!({"role": "web"});
+    server.says(&["host", "add", "files-1", "--label", "role=web"]);
+    server.host("gone-1", web.clone()).await;
+    let one = server.grant("alice", json!({"labels": web})).await;
+    let begun = std::time::Instant::now();
+    let output = server.cli(&["grant", "revoke", &one, "--wait=1s"]);
+    assert!(begun.elapsed().as_secs() >= 1, "the host that calls is waited for");
+    assert_eq!(output.status.code(), Some(1));
+    server.says(&["host", "remove", "gone-1"]);
+    let output = server.cli(&["grant", "revoke", &one, "--wait=10m"]);
+    let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(said.contains("gone-1, which was removed") && said.contains("files-1, which fetches files"), "{said}");
+    assert!(error.contains("2 of 2 hosts fetch files or were removed") && error.contains("not waited for"), "{error}");
 }

@@ -31,10 +31,15 @@ fn the_servers_package_starts_nothing_until_an_endpoint_is_made(release: Release
     assert_eq!(host.ok("stat -c '%U:%G %a' /etc/curfew/server.toml"), "root:curfew-server 640");
     assert_eq!(host.ok("stat -c '%U:%G %a' /var/lib/curfew-server"), "curfew-server:curfew-server 700");
     let refused = host.run("curfew-server init --config /etc/curfew/server.toml");
-    assert!(refused.stderr.contains("origins"), "{refused:?}");
+    assert!(refused.stderr.contains("--origin is missing"), "{refused:?}");
 
     // What root makes, the service reads.
-    host.ok("curfew-server init --origin https://127.0.0.1:8443");
+    let made = host.ok("curfew-server init --origin https://127.0.0.1:8443");
+    assert!(made.contains("Next: systemctl enable --now curfew-server"), "{made}");
+    let again = host.run("curfew-server init --origin https://127.0.0.1:8443");
+    assert!(again.stderr.contains("there is an endpoint already"), "{again:?}");
+    let asked = host.run("curfew-server host list");
+    assert!(asked.stderr.contains("to start it: systemctl start curfew-server"), "{asked:?}");
     assert_eq!(host.ok(STRANGERS), "");
     assert_eq!(host.ok("stat -c '%U:%G %a' /etc/curfew/server.toml"), "root:curfew-server 640");
     assert_eq!(host.ok("grep -c '^origins = ' /etc/curfew/server.toml"), "1");
@@ -94,5 +99,14 @@ fn the_servers_package_starts_nothing_until_an_endpoint_is_made(release: Release
     assert!(said.contains("rm -r /var/lib/curfew-server"), "{said}");
     assert!(host.has("/var/lib/curfew-server/curfew.db") && host.has("/etc/curfew/agent.toml"));
     assert!(!host.has("/etc/curfew/server.toml"));
+    // Installed again, it says how to go on with them, and makes nothing in their place.
+    let said = host.ok(&format!("dpkg --install {DEB}"));
+    assert!(said.contains("as it was left"), "{said}");
+    let refused = host.run("curfew-server init --origin https://127.0.0.1:8443");
+    assert!(
+        refused.stderr.contains("there is an endpoint already") && refused.stderr.contains("origins = ["),
+        "{refused:?}"
+    );
+    host.ok("dpkg --purge curfew-server");
     host.ok("curfew status");
 }

@@ -2,6 +2,7 @@
 
 use super::super::client::{Client, segment};
 use super::super::{CliError, Global, output};
+use super::counted;
 use crate::admin_api::grants::{GrantEntry, Revocation};
 use crate::admin_api::revocation::{RevocationState, WaitingHost};
 use curfew_protocol::grant::Text;
@@ -27,7 +28,7 @@ pub(super) async fn run(
     let until = wait.map(|wait| Instant::now() + wait);
     let state = loop {
         let state: RevocationState = client.ask(Method::GET, &path("revocation")).await?;
-        if state.is_done() || until.is_none_or(|until| Instant::now() >= until) {
+        if state.is_done() || state.is_in_vain() || until.is_none_or(|until| Instant::now() >= until) {
             break state;
         }
         tokio::time::sleep(PAUSE).await;
@@ -40,15 +41,29 @@ pub(super) async fn run(
         return Ok(());
     }
     let missing = state.hosts.saturating_sub(state.acknowledged);
-    Err(CliError::Failed(format!(
-        "{missing} of {} hosts have not acknowledged; sessions may go on there. A host that is away ends them by itself when its set is too old",
-        state.hosts
-    )))
+    let hosts = counted(state.hosts, "host");
+    Err(CliError::Failed(if state.is_in_vain() {
+        format!(
+            "{missing} of {hosts} fetch files or were removed, and may never acknowledge; not waited for. \
+             Sessions may go on there: export, and look at those hosts"
+        )
+    } else {
+        format!(
+            "{missing} of {hosts} have not acknowledged; sessions may go on there. \
+             A host that is away ends them by itself when its set is too old"
+        )
+    }))
 }
 
 impl RevocationState {
     fn is_done(&self) -> bool {
         self.acknowledged >= self.hosts
+    }
+
+    /// Whether nobody is left of whom an acknowledgement can be expected: who fetches files never says so, and who was removed may be gone.
+    fn is_in_vain(&self) -> bool {
+        let all = self.waiting.len() >= self.hosts.saturating_sub(self.acknowledged);
+        !self.is_done() && all && self.waiting.iter().all(|host| host.from_files || host.removed)
     }
 }
 
@@ -56,7 +71,7 @@ fn said(state: &RevocationState) -> String {
     let RevocationState { grant, hosts, acknowledged, waiting } = state;
     let mut text = match hosts {
         0 => format!("grant {grant} is revoked; no host had it\n"),
-        _ => format!("grant {grant} is revoked; {acknowledged} of {hosts} hosts have acknowledged\n"),
+        _ => format!("grant {grant} is revoked; {acknowledged} of {} acknowledged\n", have(*hosts)),
     };
     for host in waiting.iter().take(NAMED) {
         text.push_str(&format!("  not yet: {}, {}\n", output::printable(&host.name), seen(host)));
@@ -65,14 +80,19 @@ fn said(state: &RevocationState) -> String {
         0 => {}
         more => text.push_str(&format!("  and {more} more\n")),
     }
-    if !state.is_done() {
+    if !state.is_done() && !state.is_in_vain() {
         text.push_str(&format!("To wait for them: curfew-server grant revoke {grant} --wait\n"));
     }
     text
 }
 
+fn have(hosts: usize) -> String {
+    format!("{} {}", counted(hosts, "host"), if hosts == 1 { "has" } else { "have" })
+}
+
 fn seen(host: &WaitingHost) -> String {
     match (host.from_files, host.seen_at) {
+        _ if host.removed => "which was removed: it may be gone for good; look at the host".into(),
         (true, _) => "which fetches files: it never says so; export, and look at the host".into(),
         (false, Some(at)) => format!("last seen {}", output::time(at)),
         (false, None) => "never seen".into(),

@@ -25,6 +25,8 @@ pub(crate) struct Waiting {
     pub seen_at: Option<Timestamp>,
     /// It fetches files, and acknowledges nothing.
     pub by_files: bool,
+    /// It was removed, and may be gone for good.
+    pub removed: bool,
     /// What it has to apply: an epoch and a version.
     needs: (i64, i64),
 }
@@ -46,7 +48,7 @@ impl Store {
             return Err(ChangeError::Conflict(problem));
         }
         let hosts = usize::try_from(row.int("hosts")?).unwrap_or_default();
-        let sql = "SELECT r.host, r.epoch, r.ver, h.name, h.seen_at, h.key_x, h.removed_key_x FROM revocations r JOIN hosts h ON h.id = r.host
+        let sql = "SELECT r.host, r.epoch, r.ver, h.name, h.seen_at, h.removed_at, h.key_x, h.removed_key_x FROM revocations r JOIN hosts h ON h.id = r.host
                    WHERE r.grant_id = $1
                    AND NOT (h.applied_epoch > r.epoch OR (h.applied_epoch = r.epoch AND h.applied_ver >= r.ver)) ORDER BY h.name, h.id";
         let rows = self.db.all(sql, &values![id]).await?;
@@ -57,6 +59,7 @@ impl Store {
                 name: row.text("name")?,
                 seen_at: maybe_from_micros(row.maybe_int("seen_at")?)?,
                 by_files: keyless,
+                removed: row.maybe_int("removed_at")?.is_some(),
                 needs: (row.int("epoch")?, row.int("ver")?),
             })
         });
