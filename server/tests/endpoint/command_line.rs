@@ -10,6 +10,7 @@ on_each_database!(
     mistakes_are_named_and_told_apart_by_the_exit_code,
     exported_files_are_sets_that_hosts_believe,
     after_a_bump_of_the_epoch_every_set_is_newer,
+    a_label_that_is_not_there_is_not_unset,
 );
 
 fn json(text: &str) -> Value {
@@ -91,6 +92,20 @@ async fn exported_files_are_sets_that_hosts_believe(server: Server) {
     server.says(&["export", folder]);
     assert!(set().grants.is_empty());
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 2);
+}
+
+async fn a_label_that_is_not_there_is_not_unset(server: Server) {
+    server.host("web-1", json!({"env": "prod", "role": "web"})).await;
+    let before = server.get("/v1/admin/hosts/web-1").await;
+    for (unset, says) in [("ROLE=Web", "it has env=prod,role=web"), ("role=web", "by its name alone: role")] {
+        let output = server.cli(&["host", "label", "web-1", "a=b", "--unset", unset]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(says) && error.contains("nothing was changed"), "{error}");
+    }
+    let after = server.get("/v1/admin/hosts/web-1").await;
+    assert_eq!((&after["labels"], &after["version"]), (&before["labels"], &before["version"]));
+    assert!(!server.says(&["host", "label", "web-1", "--unset", "role"]).contains("role"));
 }
 
 async fn after_a_bump_of_the_epoch_every_set_is_newer(server: Server) {
