@@ -32,8 +32,18 @@ impl Labels {
         self.0.iter().all(|(name, value)| others.0.get(name) == Some(value))
     }
 
-    /// These with others set and some unset.
+    /// These with others set and some unset, each of which has to be there.
     pub(crate) fn changed(&self, set: &Self, unset: &[String]) -> Result<Self, String> {
+        if let Some(name) = unset.iter().find(|name| !self.0.contains_key(*name)) {
+            let (there, value) = match self.is_empty() {
+                true => ("it has none".into(), None),
+                false => {
+                    (format!("it has {self}"), name.split_once('=').filter(|(name, _)| self.0.contains_key(*name)))
+                }
+            };
+            let next = value.map_or(String::new(), |(name, _)| format!("; a label is unset by its name alone: {name}"));
+            return Err(format!("nothing was changed: there is no label {name:?} on the host, {there}{next}"));
+        }
         let mut all = self.0.clone();
         all.extend(set.0.clone());
         all.retain(|name, _| !unset.contains(name));
@@ -102,6 +112,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Labels>(&json).unwrap(), labels);
         let changed = labels.changed(&"env=test".parse().unwrap(), &["role".into()]).unwrap();
         assert_eq!(changed.to_string(), "env=test");
+        for (unset, says) in [
+            ("role=web", "it has env=prod,role=web; a label is unset by its name alone: role"),
+            ("Role", "no label \"Role\" on the host, it has env=prod,role=web"),
+        ] {
+            let error = labels.changed(&Labels::default(), &[unset.into()]).unwrap_err();
+            assert!(error.ends_with(says), "{error}");
+        }
     }
 
     #[test]

@@ -86,7 +86,9 @@ impl From<StoreError> for Refusal {
 impl From<ChangeError> for Refusal {
     fn from(error: ChangeError) -> Self {
         match error {
-            ChangeError::NotFound { .. } => Self::new(ProblemKind::NotFound, error.to_string()),
+            ChangeError::NotFound { .. } | ChangeError::NoHost { .. } => {
+                Self::new(ProblemKind::NotFound, error.to_string())
+            }
             ChangeError::Conflict(problem) => Self::new(ProblemKind::Conflict, problem),
             ChangeError::Invalid(problem) => Self::new(ProblemKind::BadRequest, problem),
             ChangeError::Store(error) => error.into(),

@@ -117,6 +117,9 @@ pub(crate) enum ChangeError {
     /// There is nothing of this name.
     #[error("there is no {what} {name:?}{}", where_to_look(what))]
     NotFound { what: &'static str, name: String },
+    /// There is no host of this name, but perhaps some of nearly this one.
+    #[error("there is no host {name:?}{}", meant(near))]
+    NoHost { name: String, near: Vec<String> },
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
@@ -126,6 +129,12 @@ pub(crate) enum ChangeError {
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What names may have been meant, and where all are.
+fn meant(near: &[String]) -> String {
+    let ask = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
+    format!("{ask}{}", where_to_look("host"))
 }
 
 /// The command that lists what there is of a kind. Only administrators name things.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// The longest that a grant may hold, in seconds: ten years.
-pub(super) const LONGEST_S: u64 = 10 * 366 * 24 * 60 * 60;
+pub(crate) const LONGEST_S: u64 = 10 * 366 * 24 * 60 * 60;
 
 /// A grant to make, for one host or for those with some labels. The window is `not_before` (now, if left out) to `not_after`, or `seconds` from its beginning.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]

@@ -109,7 +109,7 @@ pub(crate) struct LabelChange {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, String>)]
     pub set: Labels,
-    /// Unset these.
+    /// Unset these, by name: each has to be there.
     #[serde(default)]
     #[schema(max_items = 32)]
     pub unset: Vec<String>,

@@ -35,10 +35,10 @@ pub(super) struct Audit {
     #[arg(long, value_name = "TIME", value_parser = duration::past)]
     until: Option<Timestamp>,
     /// The first so many.
-    #[arg(long, value_name = "N", conflicts_with = "last")]
+    #[arg(long, value_name = "N", conflicts_with = "last", value_parser = some)]
     limit: Option<usize>,
     /// The last so many. With --follow, 10 unless given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = some)]
     last: Option<usize>,
     /// Print the last ones, and then what comes, in the order of its coming, until it is interrupted.
     #[arg(long, conflicts_with_all = ["until", "limit"])]
@@ -56,6 +56,15 @@ enum Format {
 }
 
 const COLUMNS: [&str; 9] = ["TIME", "SOURCE", "HOST", "EVENT", "USER", "GRANT", "BY", "SEQ", "WHAT"];
+
+/// How many: none would be none of anything.
+fn some(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("a number is expected, at least 1".into()),
+    }
+}
 
 fn source(text: &str) -> Result<Source, String> {
     match text {
@@ -75,13 +84,22 @@ fn source_name(source: Source) -> String {
 
 impl Audit {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since >= until
+        {
+            let (since, until) = (output::time(since), output::time(until));
+            return Err(CliError::Usage(format!("--since {since} is not before --until {until}")));
+        }
         let client = Client::new(global)?;
         let format = if global.json { Format::Json } else { self.format };
         if self.follow {
             return follow::run(&self, &client, format).await;
         }
         if let Some(last) = self.last {
-            return output::text(&print(format, &self.last(&client, last).await?, true)?);
+            let items = self.last(&client, last).await?;
+            output::text(&print(format, &items, true)?)?;
+            note_none(format, items.len());
+            return Ok(());
         }
         let most = self.limit.unwrap_or(usize::MAX);
         let (mut after, mut printed, mut first) = (None, 0, true);
@@ -96,6 +114,7 @@ impl Audit {
                 None => break,
             }
         }
+        note_none(format, printed);
         Ok(())
     }
 
@@ -135,6 +154,13 @@ impl Audit {
         parameters.extend(times.map(|(name, time)| (name, time.map(|time| time.to_string()))));
         parameters.extend(which);
         client.ask(Method::GET, &format!("/v1/admin/audit{}", query(&parameters))).await
+    }
+}
+
+/// Says to people that an empty table is no mistake.
+fn note_none(format: Format, records: usize) {
+    if format == Format::Table && records == 0 {
+        eprintln!("curfew-server: no records");
     }
 }
 

@@ -48,7 +48,7 @@ impl Client {
             Some(url) => url,
             None => own_url(&config)?,
         };
-        let url = url.trim_end_matches('/').to_owned();
+        let url = secure(&url)?;
         let ca = global.ca.clone().or_else(|| variable("CURFEW_SERVER_CA").map(PathBuf::from));
         let ca = ca.or_else(|| own_ca(config.as_ref().ok(), &url));
         // One provider for the process; it is set already where this is the second client.
@@ -199,14 +199,29 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, CliError> {
 
 fn token(global: &Global) -> Result<Option<String>, CliError> {
     let file = global.token_file.clone().or_else(|| variable("CURFEW_SERVER_TOKEN_FILE").map(PathBuf::from));
-    let token = match (file, variable("CURFEW_SERVER_TOKEN")) {
+    let (token, place) = match (file, variable("CURFEW_SERVER_TOKEN")) {
         (Some(file), _) => {
-            std::fs::read_to_string(&file).map_err(|error| CliError::Failed(format!("{}: {error}", file.display())))?
+            let place = file.display().to_string();
+            let token = std::fs::read_to_string(&file);
+            (token.map_err(|error| CliError::Failed(format!("{place}: {error}")))?, place)
         }
-        (None, Some(token)) => token,
+        (None, Some(token)) => (token, "CURFEW_SERVER_TOKEN".into()),
         (None, None) => return Ok(None),
     };
-    Ok(Some(token.trim().to_owned()))
+    match token.trim() {
+        "" => Err(CliError::Failed(format!("{place} is empty; it has to have an administrator's token"))),
+        token => Ok(Some(token.to_owned())),
+    }
+}
+
+/// A server's URL as calls begin: a token goes nowhere but over HTTPS.
+fn secure(url: &str) -> Result<String, CliError> {
+    let problem = match url.split_once("://") {
+        Some(("https", _)) => return Ok(url.trim_end_matches('/').to_owned()),
+        Some((_, name)) => format!("https:// is needed, like https://{name}"),
+        None => format!("https:// is missing, like https://{url}"),
+    };
+    Err(CliError::Usage(format!("{url} can't be asked: {problem}")))
 }
 
 /// A name as part of a path (RFC 3986).

@@ -5,7 +5,7 @@ mod revocation;
 use super::client::{Client, query, segment};
 use super::host::joined;
 use super::{CliError, Global, output};
-use crate::admin_api::grants::{GrantEntry, GrantList, NewGrant, State4};
+use crate::admin_api::grants::{GrantEntry, GrantList, LONGEST_S, NewGrant, State4};
 use crate::documents::{GrantDocument, LoginDocument, SudoDocument};
 use crate::duration;
 use clap::{Args, Subcommand};
@@ -158,6 +158,7 @@ impl Create {
         if narrowed && !login {
             return Err(CliError::Usage("--from and --service narrow logins; add --login".into()));
         }
+        let length = self.length.map(|length| duration::within("--for", length, LONGEST_S)).transpose();
         let commands = if self.commands.is_empty() { vec!["ALL".into()] } else { self.commands };
         let run_as = if self.run_as.is_empty() { vec!["root".into()] } else { self.run_as };
         Ok(NewGrant {
@@ -167,7 +168,7 @@ impl Create {
             user: self.user,
             not_before: self.from_time,
             not_after: self.until,
-            seconds: self.length.map(|length| length.as_secs()),
+            seconds: length.map_err(CliError::Usage)?,
             login: login.then_some(LoginDocument { services: self.services, from: self.from }),
             sudo: self.sudo.then_some(SudoDocument { run_as, commands }),
             reason: self.reason,

@@ -40,7 +40,7 @@ pub(super) enum Host {
         /// Labels to set: env=prod
         #[arg(value_name = "LABEL", required_unless_present = "unset")]
         set: Vec<String>,
-        /// A label to unset. Can be given again.
+        /// A label to unset, by its name alone: env. Can be given again. It has to be there.
         #[arg(long, value_name = "NAME")]
         unset: Vec<String>,
     },

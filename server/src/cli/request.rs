@@ -2,7 +2,7 @@
 
 use super::client::{Client, query, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::grants::GrantEntry;
+use crate::admin_api::grants::{GrantEntry, LONGEST_S};
 use crate::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use crate::duration;
 use clap::Subcommand;
@@ -64,7 +64,8 @@ impl Request {
                 output::print(global, &entry, shown)
             }
             Self::Approve { id, length } => {
-                let approval = Approval { seconds: length.map(|length| length.as_secs()) };
+                let seconds = length.map(|length| duration::within("--for", length, LONGEST_S)).transpose();
+                let approval = Approval { seconds: seconds.map_err(CliError::Usage)? };
                 let entry: GrantEntry = client.post(&path(&id, "approve"), &approval).await?;
                 let grant = super::grant::document(&entry)?;
                 output::print(global, &entry, |_| format!("{}\n", grant.id))
@@ -116,9 +117,15 @@ fn access(asked: &AccessRequest) -> String {
 
 fn table(requests: &[RequestEntry]) -> String {
     let rows = requests.iter().map(|entry| {
-        let (user, what, length, reason) = asked(entry).map_or_else(unreadable, |asked| {
+        let (user, what, length, reason, ticket) = asked(entry).map_or_else(unreadable, |asked| {
             let length = duration::typed(Duration::from_secs(asked.seconds));
-            (asked.user.to_string(), access(&asked), length, asked.reason.to_string())
+            (
+                asked.user.to_string(),
+                access(&asked),
+                length,
+                asked.reason.to_string(),
+                asked.ticket.as_ref().map(ToString::to_string),
+            )
         });
         [
             entry.id.clone(),
@@ -129,13 +136,14 @@ fn table(requests: &[RequestEntry]) -> String {
             output::time(entry.created_at),
             what,
             reason,
+            ticket.unwrap_or_else(|| "-".into()),
         ]
     });
-    output::table(["ID", "HOST", "USER", "FOR", "STATE", "MADE", "WHAT", "REASON"], rows)
+    output::table(["ID", "HOST", "USER", "FOR", "STATE", "MADE", "WHAT", "REASON", "TICKET"], rows)
 }
 
-fn unreadable() -> (String, String, String, String) {
-    ("?".into(), "can't be read; deny it".into(), "?".into(), String::new())
+fn unreadable() -> (String, String, String, String, Option<String>) {
+    ("?".into(), "can't be read; deny it".into(), "?".into(), String::new(), None)
 }
 
 /// A request line by line, each command on a line of its own.

@@ -7,6 +7,7 @@ use crate::admin_api::tokens::{EnrolmentToken, EnrolmentTokenList, NewEnrolmentT
 use crate::duration;
 use crate::host_name::HostName;
 use clap::Subcommand;
+use curfew_protocol::host_api::TOKEN_LIFETIME_S;
 use jiff::Timestamp;
 use reqwest::Method;
 use std::time::Duration;
@@ -41,7 +42,10 @@ impl Token {
         match self {
             Self::Create { name, labels, length } => {
                 let labels = joined(&labels)?;
-                let new = NewEnrolmentToken { name, labels, seconds: length.map(duration::seconds) };
+                let most = TOKEN_LIFETIME_S.unsigned_abs();
+                let seconds = length.map(|length| duration::within("--for", length, most)).transpose();
+                let seconds = seconds.map_err(CliError::Usage)?.and_then(|seconds| i64::try_from(seconds).ok());
+                let new = NewEnrolmentToken { name, labels, seconds };
                 let token: EnrolmentToken = client.post("/v1/admin/tokens", &new).await?;
                 output::print(global, &token, |token| format!("{}\n", token.token.as_deref().unwrap_or_default()))?;
                 if !global.json {

@@ -19,6 +19,15 @@ const COLUMNS: &str = "id, name, labels, key_x, ver, applied_ver, seen_at, creat
 /// How many hosts are written down at a time.
 const AT_A_TIME: usize = 100;
 
+/// Among these is the name that may have been meant: as many as are quickly compared.
+const NAMES: &str = "SELECT name FROM hosts WHERE removed_at IS NULL ORDER BY name LIMIT 5000";
+
+/// How many letters of a name may be wrong for it to be near.
+const FAR: usize = 2;
+
+/// How many near names are told.
+const NEAR: usize = 3;
+
 /// A host.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -61,7 +70,7 @@ impl Store {
         );
         match self.db.one(&sql, &values![id_or_name]).await? {
             Some(row) => Ok(host(&row)?),
-            None => Err(no_host(id_or_name)),
+            None => Err(no_host(id_or_name, &self.db.all(NAMES, &[]).await?)),
         }
     }
 
@@ -260,12 +269,25 @@ pub(super) async fn present(tx: &mut Tx<'_>, id_or_name: &str) -> Result<Host, C
     );
     match tx.one(&sql, &values![id_or_name]).await?.map(|row| host(&row)).transpose()? {
         Some(host) if host.removed_at.is_none() => Ok(host),
-        _ => Err(no_host(id_or_name)),
+        _ => Err(no_host(id_or_name, &tx.all(NAMES, &[]).await?)),
     }
 }
 
-fn no_host(name: &str) -> ChangeError {
-    ChangeError::NotFound { what: "host", name: name.into() }
+/// That there is no host of this name, with those of the others that are nearly so.
+fn no_host(name: &str, others: &[Row]) -> ChangeError {
+    let (asked, mut near) = (name.to_lowercase(), Vec::new());
+    for other in others.iter().filter_map(|row| row.text("name").ok()) {
+        let known = other.to_lowercase();
+        // As typed, or with what usually follows a name: a number or a domain.
+        let first = known.split(['.', '-']).next().unwrap_or(&known);
+        let distance = [known.as_str(), first].map(|known| strsim::osa_distance(&asked, known)).into_iter().min();
+        if distance.is_some_and(|distance| distance <= FAR.min(asked.chars().count() / 2)) {
+            near.push((distance, other));
+        }
+    }
+    near.sort();
+    let near = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
+    ChangeError::NoHost { name: name.into(), near }
 }
 
 pub(super) fn encode(labels: &Labels) -> Result<String, StoreError> {

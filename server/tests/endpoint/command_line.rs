@@ -10,6 +10,7 @@ on_each_database!(
     mistakes_are_named_and_told_apart_by_the_exit_code,
     exported_files_are_sets_that_hosts_believe,
     after_a_bump_of_the_epoch_every_set_is_newer,
+    a_label_that_is_not_there_is_not_unset,
 );
 
 fn json(text: &str) -> Value {
@@ -28,10 +29,11 @@ async fn what_the_calls_do_the_command_line_does(server: Server) {
     server.says(&["grant", "revoke", id.trim(), "--reason", "done"]);
     assert!(host.grants(&server).await.is_empty());
     assert!(server.says(&["grant", "show", id.trim()]).contains("\"revoked\""));
-    let order = json!({"user": "bob", "seconds": 60, "login": {}, "reason": "r"});
+    let order = json!({"user": "bob", "seconds": 60, "login": {}, "reason": "r", "ticket": "INC-77"});
     let path = format!("/v1/hosts/{}/requests", host.id);
     let request = host.send(&server, &path, &order).await.json()["request"].as_str().unwrap().to_owned();
-    assert!(server.says(&["request", "list"]).contains("bob"));
+    let waiting = server.says(&["request", "list"]);
+    assert!(waiting.contains("bob") && waiting.contains("INC-77"), "{waiting}");
     let grant = server.says(&["request", "approve", &request]);
     assert_eq!(host.grants(&server).await, [grant.trim()]);
     let csv = server.says(&["audit", "--grant", id.trim(), "--format", "csv"]);
@@ -48,6 +50,7 @@ async fn what_the_calls_do_the_command_line_does(server: Server) {
 }
 
 async fn mistakes_are_named_and_told_apart_by_the_exit_code(server: Server) {
+    server.host("trixie-1", json!({})).await;
     for (arguments, code, says) in [
         (&["grant", "create", "alice", "--host", "nobody", "--for", "1h", "--reason", "r"][..], 1, "nobody"),
         (&["grant", "create", "alice", "--host", "a", "--reason", "r"], 2, "--for <DURATION>|--until <TIME>"),
@@ -61,7 +64,18 @@ async fn mistakes_are_named_and_told_apart_by_the_exit_code(server: Server) {
         (&["host", "label", "a", "env"], 2, "env=prod"),
         (&["host", "list", "--ca", "/nowhere"], 1, "/nowhere"),
         (&["host", "list", "--token-file", "/nowhere"], 1, "/nowhere"),
-        (&["host", "list", "--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1"),
+        (&["host", "list", "--url", "http://127.0.0.1:1"], 2, "https:// is needed, like https://127.0.0.1:1"),
+        (&["host", "list", "--url", "127.0.0.1:8443"], 2, "https:// is missing, like https://127.0.0.1:8443"),
+        (&["host", "list", "--token-file", "/dev/null"], 1, "/dev/null is empty"),
+        (&["token", "create", "--for", "1h"], 2, "--for is 1h; at most 15m"),
+        (&["grant", "create", "a", "--host", "a", "--for", "0s", "--reason", "r"], 2, "--for is 0s; at least 1s"),
+        (&["request", "approve", "a", "--for", "9999d"], 2, "--for is 9999d; at most 3660d"),
+        (&["audit", "--since", "1h", "--until", "2h"], 2, "is not before --until"),
+        (&["audit", "--last", "0"], 2, "at least 1"),
+        (&["audit", "--user", "nosuch"], 0, "no records"),
+        (&["audit", "--user", "nosuch", "--last", "5"], 0, "no records"),
+        (&["request", "list", "--host", "trixy"], 1, "there is no host \"trixy\"; did you mean trixie-1?"),
+        (&["grant", "create", "a", "--host", "b", "--for", "1h", "--reason", "r"], 1, "curfew-server host list"),
         (&["serve", "--config", "/nowhere"], 1, "/nowhere"),
         (&["export", "/nowhere", "--lifetime", "0s"], 2, "0s: a set is fresh for 30s to 30d"),
         (&["export", "/nowhere", "--lifetime", "9999d"], 2, "9999d: a set is fresh for 30s to 30d"),
@@ -93,6 +107,20 @@ async fn exported_files_are_sets_that_hosts_believe(server: Server) {
     server.says(&["export", folder]);
     assert!(set().grants.is_empty());
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 2);
+}
+
+async fn a_label_that_is_not_there_is_not_unset(server: Server) {
+    server.host("web-1", json!({"env": "prod", "role": "web"})).await;
+    let before = server.get("/v1/admin/hosts/web-1").await;
+    for (unset, says) in [("ROLE=Web", "it has env=prod,role=web"), ("role=web", "by its name alone: role")] {
+        let output = server.cli(&["host", "label", "web-1", "a=b", "--unset", unset]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(says) && error.contains("nothing was changed"), "{error}");
+    }
+    let after = server.get("/v1/admin/hosts/web-1").await;
+    assert_eq!((&after["labels"], &after["version"]), (&before["labels"], &before["version"]));
+    assert!(!server.says(&["host", "label", "web-1", "--unset", "role"]).contains("role"));
 }
 
 async fn after_a_bump_of_the_epoch_every_set_is_newer(server: Server) {
