@@ -4,7 +4,7 @@
 //! person leaves behind when their last grant ends), `sudoers` (drop-ins, for the sudo that `sudo_flavour`
 //! tells and `sudo_watch` watches, and `noninteractive` has ask PAM under `-n`, too; `sudo_view` has sudo say what they give; `host_sudoers` is what else it reads), `notice` (warnings and
 //! `last_words` on `terminals`, HUP and TERM, which `hung_up` remembers) and `residue` (what sudo left
-//! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `exempt_list` (whether anybody is exempt), `ending` (killing, with proof), `processes` and their `credentials`, the `table` of them, `scope` and `logind`.
+//! for later). Those stand on `sessions` and `run` (what the grants opened), `accounts` (whose each grant is on this host), `rules_in_place`, `adoption` (logins that no hook told of), `since` and `wired` (whether Curfew is in force, and where), `exempt_list` (whether anybody is exempt), `ending` (killing, with proof), `processes`, their `threads` and the `credentials` of these, the `table` of them, `scope` and `logind`.
 
 pub mod accounts;
 pub mod adoption;
@@ -38,4 +38,5 @@ pub mod sudo_watch;
 pub mod sudoers;
 pub mod table;
 pub mod terminals;
+pub mod threads;
 pub mod wired;

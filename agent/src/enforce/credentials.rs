@@ -4,13 +4,14 @@
 //! A process that has root's rights anywhere, be it in a saved id that it can take back, is elevated. One that owes its rights to a setuid
 //! program of the host's own, or has them in a user namespace of the person's alone, is not: sudo had no part in it.
 
-use super::processes::Process;
+use super::processes::{Process, read_of};
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io;
 use std::path::Path;
 
-/// The ids, groups and capabilities of a process, as proc_pid_status(5) shows them.
+/// The ids, groups and capabilities of a process, or of one of its threads, as proc_pid_status(5) shows them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Credentials {
     /// Real, effective, saved and file system user id.
@@ -24,8 +25,24 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Reads them from a file of the process `pid`; none where that is gone.
+    ///
+    /// # Errors
+    ///
+    /// That /proc can't be read, or makes no sense.
+    pub(super) fn of(pid: i32, file: &str) -> io::Result<Option<Self>> {
+        let Some(status) = read_of(pid, file)? else { return Ok(None) };
+        let status = String::from_utf8_lossy(&status);
+        let read = Self::parse(&status);
+        read.map(Some).ok_or_else(|| io::Error::other(format!("/proc/{pid}/{file} makes no sense: {status:?}")))
+    }
+
+    /// All rights that there are: those of what can't be told.
+    pub(super) fn all() -> Self {
+        Self { permitted: u64::MAX, ..Self::default() }
+    }
     /// Reads them; none where the text makes no sense.
-    pub(super) fn parse(status: &str) -> Option<Self> {
+    fn parse(status: &str) -> Option<Self> {
         let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let numbers = |text: &str| text.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<u32>, _>>().ok();
         let four = |name: &str| <[u32; 4]>::try_from(numbers(line(name)?)?).ok();
@@ -54,8 +71,12 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Whether these rights go beyond the person's.
-    pub fn is_exceeded_by(&self, rights: &Credentials) -> bool {
+    /// Whether the rights of any of its threads go beyond the person's.
+    pub fn is_exceeded_by(&self, process: &Process) -> bool {
+        process.rights().any(|rights| self.is_exceeded(rights))
+    }
+
+    fn is_exceeded(&self, rights: &Credentials) -> bool {
         let foreign = |gid: &u32| !self.gids.is_empty() && !self.gids.contains(gid);
         rights.uids.iter().any(|&uid| uid != self.uid)
             || rights.gids.iter().any(foreign)
@@ -63,13 +84,15 @@ impl Plain {
             || rights.permitted != 0
     }
 
-    /// Whether `process` is elevated: it has rights beyond the person's, and neither a program that had them to give before `since` (seconds
+    /// Whether `process` is elevated: one of its threads has rights beyond the person's, and neither a program that had them to give before `since` (seconds
     /// since 1970) nor a user namespace of the person's own explains them. This reads the host's own files alone: no file system
     /// of the person's is asked for anything.
     pub fn is_elevated(&self, process: &Process, since: i64) -> bool {
-        self.is_exceeded_by(&process.credentials)
-            && !self.is_explained_by_program(process, since)
-            && !self.is_explained_by_namespace(process)
+        process.rights().any(|rights| {
+            self.is_exceeded(rights)
+                && !self.is_explained_by_program(process, rights, since)
+                && !self.is_explained_by_namespace(process, rights)
+        })
     }
 
     /// Whether `process` is in a user namespace that reaches beyond what is the person's: nobody but root can have written its map, whenever that was,
@@ -92,8 +115,8 @@ impl Plain {
 
     /// As ping(8) and ssh-agent(1) have theirs: by set ids or capabilities of a file on the host's own file systems that is older than the
     /// elevation, run by the person themselves.
-    fn is_explained_by_program(&self, process: &Process, since: i64) -> bool {
-        let Credentials { uids: uids @ [real_uid, ..], gids, groups, permitted } = &process.credentials;
+    fn is_explained_by_program(&self, process: &Process, rights: &Credentials, since: i64) -> bool {
+        let Credentials { uids: uids @ [real_uid, ..], gids, groups, permitted } = rights;
         let exe = format!("/proc/{}/exe", process.id.pid);
         let Some(program) = stat(Path::new(&exe)) else { return false };
         // As PID 1 sees them: the agent has mounts of its own.
@@ -120,8 +143,8 @@ impl Plain {
 
     /// As a rootless container has them: in a user namespace (user_namespaces(7)) in which nothing stands for anybody but the person and
     /// the ids that subuid(5) and subgid(5) lend them.
-    fn is_explained_by_namespace(&self, process: &Process) -> bool {
-        let Credentials { uids, gids, .. } = &process.credentials;
+    fn is_explained_by_namespace(&self, process: &Process, rights: &Credentials) -> bool {
+        let Credentials { uids, gids, .. } = rights;
         let [(uid_map, lent_uids), (gid_map, lent_gids)] = self.maps(process);
         stands_for(&uid_map, uids, &lent_uids) && stands_for(&gid_map, gids, &lent_gids)
     }
@@ -204,19 +227,19 @@ mod tests {
     fn any_right_beyond_the_persons_counts_wherever_it_is_kept() {
         let alice = Plain { uid: 1001, gids: vec![1001, 27] };
         let own = Credentials { uids: [1001; 4], gids: [1001; 4], groups: vec![27], permitted: 0 };
-        assert!(!alice.is_exceeded_by(&own));
+        assert!(!alice.is_exceeded(&own));
         for place in 0..4 {
             let mut one = own.clone();
             one.uids[place] = 0;
-            assert!(alice.is_exceeded_by(&one), "user id {place}");
+            assert!(alice.is_exceeded(&one), "user id {place}");
             let mut one = own.clone();
             one.gids[place] = 42;
-            assert!(alice.is_exceeded_by(&one), "group id {place}");
+            assert!(alice.is_exceeded(&one), "group id {place}");
         }
-        assert!(alice.is_exceeded_by(&Credentials { groups: vec![27, 42], ..own.clone() }));
-        assert!(alice.is_exceeded_by(&Credentials { permitted: 1 << 21, ..own.clone() }));
+        assert!(alice.is_exceeded(&Credentials { groups: vec![27, 42], ..own.clone() }));
+        assert!(alice.is_exceeded(&Credentials { permitted: 1 << 21, ..own.clone() }));
         // Where her groups are not known, none counts.
-        assert!(!Plain { uid: 1001, gids: Vec::new() }.is_exceeded_by(&Credentials { groups: vec![42], ..own }));
+        assert!(!Plain { uid: 1001, gids: Vec::new() }.is_exceeded(&Credentials { groups: vec![42], ..own }));
     }
 
     #[test]

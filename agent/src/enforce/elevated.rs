@@ -1,7 +1,7 @@
 //! What of a run of sudo or su is found at its end: what it started, wherever that went, and what of rights beyond the person's it left in any
 //! of their logins; and what is spared: the logins themselves, other runs, and what the host's own programs do for the person.
 
-use super::credentials::Plain;
+use super::credentials::{Credentials, Plain};
 use super::ending::Covered;
 use super::processes::{Process, ProcessId};
 use super::run::Elevation;
@@ -38,7 +38,7 @@ pub fn find(
     // A program that let somebody in has the person's own processes below it, and they may adopt what a dead run leaves (prctl(2),
     // PR_SET_CHILD_SUBREAPER): that hides nothing.
     let own: HashSet<ProcessId> =
-        table.iter().filter(|it| Some(it.credentials.euid()) == ended.uid).map(|it| it.id).collect();
+        table.iter().filter(|it| it.rights().any(|it| Some(it.euid()) == ended.uid)).map(|it| it.id).collect();
     let older = |process: &&Process| {
         process.id.start < ended.root.start && look.is_elevated(process) && !look.has_anothers_namespace(process)
     };
@@ -134,7 +134,7 @@ impl Look<'_> {
             if self.leaders.contains(&at.id) {
                 return true;
             }
-            if !plain.is_exceeded_by(&at.credentials) {
+            if !plain.is_exceeded_by(at) {
                 return false;
             }
             match self.table.parent(at) {
@@ -163,9 +163,9 @@ impl Look<'_> {
 
 /// Whether it has the rights of whoever logged in, and no more, where it was somebody else who ran sudo: they came by su.
 fn is_own_of_another_login(process: &Process, invoker: Option<u32>) -> bool {
-    let rights = &process.credentials;
     process.login_uid.is_some_and(|login| {
-        Some(login) != invoker && rights.uids.iter().all(|&uid| uid == login) && rights.permitted == 0
+        let is_own = |rights: &Credentials| rights.uids.iter().all(|&uid| uid == login) && rights.permitted == 0;
+        Some(login) != invoker && process.rights().all(is_own)
     })
 }
 
@@ -173,7 +173,6 @@ fn is_own_of_another_login(process: &Process, invoker: Option<u32>) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::enforce::credentials::Credentials;
     use crate::enforce::sudo_command::SudoCommand;
 
     /// In these tables, a process started when its number says.
@@ -184,7 +183,9 @@ mod tests {
     fn process(pid: i32, parent: i32, euid: u32, session: u32) -> Process {
         let (name, audit_session) = (format!("p{pid}"), Some(session));
         let credentials = Credentials { uids: [euid; 4], ..Credentials::default() };
-        Process { id: id(pid), parent, name, state: 'S', credentials, tty: 0, audit_session, login_uid: Some(1001) }
+        let (id, login_uid) = (id(pid), Some(1001));
+        let (others, has_threads) = (Vec::new(), false);
+        Process { id, parent, name, state: 'S', credentials, others, has_threads, tty: 0, audit_session, login_uid }
     }
 
     fn elevation(root: i32) -> Elevation {
@@ -317,6 +318,22 @@ mod tests {
         table.push(kept(43, alices));
         let gone = Elevation { root: ProcessId { pid: 99, start: 18 }, gids: vec![1001], ..elevation(99) };
         assert_eq!(doomed_of(table, &gone, &[id(13), id(17)]), [40, 41, 42]);
+    }
+
+    #[test]
+    fn rights_of_any_thread_are_rights() {
+        // The first thread of 40 is alice's, and another is root's; all of 41 are hers; of bob's 42, who logged in there, one is root's.
+        let mut table = table();
+        let with = |process: Process, uids: &[u32]| {
+            let others = uids.iter().map(|&uid| Credentials { uids: [uid; 4], ..Credentials::default() }).collect();
+            Process { others, has_threads: true, ..process }
+        };
+        table.push(with(process(40, 1, 1001, 5), &[1001, 0]));
+        table.push(with(process(41, 1, 1001, 5), &[1001]));
+        table.push(with(Process { login_uid: Some(1002), ..process(42, 1, 1002, 5) }, &[0]));
+        table.push(Process { login_uid: Some(1002), ..process(43, 1, 1002, 5) });
+        let gone = Elevation { root: ProcessId { pid: 99, start: 18 }, ..elevation(99) };
+        assert_eq!(doomed_of(table, &gone, &[id(13), id(17)]), [40, 42]);
     }
 
     #[test]

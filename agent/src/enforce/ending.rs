@@ -437,7 +437,8 @@ mod tests {
     fn process(pid: i32, state: char) -> Process {
         let id = ProcessId { pid, start: 1 };
         let (name, credentials) = (format!("p{pid}"), Credentials::default());
-        Process { id, parent: 1, name, state, credentials, tty: 0, audit_session: Some(5), login_uid: Some(1001) }
+        let (others, has_threads, audit_session, login_uid) = (Vec::new(), false, Some(5), Some(1001));
+        Process { id, parent: 1, name, state, credentials, others, has_threads, tty: 0, audit_session, login_uid }
     }
 
     #[test]

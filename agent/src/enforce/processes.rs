@@ -4,6 +4,7 @@
 //! checked against it.
 
 use super::credentials::Credentials;
+use super::threads;
 use crate::human;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
@@ -33,8 +34,12 @@ pub struct Process {
     pub name: String,
     /// What it does, as proc_pid_stat(5) writes it: `R`, `S`, `D` …
     pub state: char,
-    /// Its ids and capabilities.
+    /// The ids and capabilities of its first thread.
     pub credentials: Credentials,
+    /// Those of its other threads that differ, where they were [read](Self::read_threads).
+    pub others: Vec<Credentials>,
+    /// Whether it has more than one thread.
+    pub has_threads: bool,
     /// The device number of its controlling terminal; 0 for none.
     pub tty: i32,
     /// The kernel's audit session, inherited through sudo, setsid and nohup; none for what PID 1 started.
@@ -59,13 +64,30 @@ impl Process {
     ///
     /// That /proc can't be read, which says nothing about the process.
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
-        let (Some(stat), Some(status)) = (Stat::read(pid)?, read_of(pid, "status")?) else { return Ok(None) };
-        let status = String::from_utf8_lossy(&status);
-        let credentials = Credentials::parse(&status)
-            .ok_or_else(|| io::Error::other(format!("/proc/{pid}/status makes no sense: {status:?}")))?;
+        let (Some(stat), Some(credentials)) = (Stat::read(pid)?, Credentials::of(pid, "status")?) else {
+            return Ok(None);
+        };
         let (audit_session, login_uid) = (audit_session(pid)?, number(pid, "loginuid")?);
-        let Stat { id, parent, name, state, tty } = stat;
-        Ok(Some(Self { id, parent, name, state, credentials, tty, audit_session, login_uid }))
+        let Stat { id, parent, name, state, tty, has_threads } = stat;
+        let others = Vec::new();
+        Ok(Some(Self { id, parent, name, state, credentials, others, has_threads, tty, audit_session, login_uid }))
+    }
+
+    /// Reads the rights of its other threads, where there are any.
+    ///
+    /// # Errors
+    ///
+    /// That /proc can't be read, which says nothing about them.
+    pub fn read_threads(&mut self) -> io::Result<()> {
+        if self.has_threads {
+            self.others = threads::other_rights(self)?;
+        }
+        Ok(())
+    }
+
+    /// The rights that it has: its first thread's, and those of the others as far as they were read.
+    pub fn rights(&self) -> impl Iterator<Item = &Credentials> {
+        std::iter::once(&self.credentials).chain(&self.others)
     }
 
     /// Sends it a signal; `false` if it is gone.
@@ -99,6 +121,7 @@ pub(super) struct Stat {
     name: String,
     state: char,
     tty: i32,
+    has_threads: bool,
 }
 
 impl Stat {
@@ -126,6 +149,7 @@ impl Stat {
             name,
             state: fields.first()?.chars().next()?,
             tty: fields.get(4)?.parse().ok()?,
+            has_threads: threads > 1,
         }))
     }
 }
@@ -140,7 +164,7 @@ pub(super) fn audit_session(pid: i32) -> io::Result<Option<u32>> {
 }
 
 /// A file of a process; none if the process is gone. /proc gives a short file whole in one read(2), and every process is read at an end.
-fn read_of(pid: i32, file: &str) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_of(pid: i32, file: &str) -> io::Result<Option<Vec<u8>>> {
     let read = || {
         let mut file = File::open(format!("/proc/{pid}/{file}"))?;
         let mut bytes = vec![0; ONE_READ];

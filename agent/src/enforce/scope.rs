@@ -6,7 +6,10 @@
 
 use super::processes::{Process, ProcessId, Stat, is_gone, own_pid};
 use super::table::descendants;
+use super::threads;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -344,6 +347,14 @@ fn collect(group: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
     let gone = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound) || error.raw_os_error() == Some(19);
     match fs::read_to_string(group.join("cgroup.procs")) {
         Ok(procs) => pids.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok())),
+        // Root may have made it a threaded one, which lists no processes: that hides nothing.
+        Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
+            match fs::read_to_string(group.join("cgroup.threads")) {
+                Ok(threads) => pids.extend(processes_of(&threads)?),
+                Err(error) if gone(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
         // ENOENT, or ENODEV while it goes.
         Err(error) if gone(&error) => return Ok(()),
         Err(error) => return Err(error),
@@ -360,6 +371,15 @@ fn collect(group: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The processes that the threads of a listing belong to.
+fn processes_of(threads: &str) -> io::Result<BTreeSet<i32>> {
+    let mut processes = BTreeSet::new();
+    for thread in threads.lines().filter_map(|line| line.parse::<i32>().ok()) {
+        processes.extend(threads::process_of(thread)?);
+    }
+    Ok(processes)
 }
 
 #[cfg(test)]

@@ -31,13 +31,13 @@ pub struct Wanted {
 }
 
 impl Table {
-    /// Reads every process that runs now.
+    /// Reads every process that runs now, with the rights of its first thread.
     ///
     /// # Errors
     ///
     /// That /proc can't be read. An empty table would say that nothing is there.
     pub fn read() -> io::Result<Self> {
-        Self::of(pids()?)
+        Self::of(pids()?, &Wanted::default())
     }
 
     /// Reads what is wanted, and no more.
@@ -47,7 +47,7 @@ impl Table {
     /// As [`read`](Self::read).
     pub fn look(wanted: &Wanted) -> io::Result<Self> {
         if !wanted.trees.is_empty() && !tells_children() {
-            return Self::read();
+            return Self::of(pids()?, wanted);
         }
         let mut found = BTreeSet::new();
         for group in &wanted.groups {
@@ -64,13 +64,20 @@ impl Table {
                 }
             }
         }
-        Self::of(found)
+        Self::of(found, wanted)
     }
 
-    fn of(pids: impl IntoIterator<Item = i32>) -> io::Result<Self> {
+    /// Threads are read where rights count, in wanted audit sessions and of wanted people: elsewhere a program may have thousands.
+    fn of(pids: impl IntoIterator<Item = i32>, wanted: &Wanted) -> io::Result<Self> {
         let mut found = Vec::new();
         for pid in pids {
-            found.extend(Process::read(pid)?);
+            let Some(mut process) = Process::read(pid)? else { continue };
+            if is_marked(&wanted.audit_sessions, process.audit_session)
+                || is_marked(&wanted.login_uids, process.login_uid)
+            {
+                process.read_threads()?;
+            }
+            found.push(process);
         }
         Ok(found.into_iter().collect())
     }
@@ -130,10 +137,13 @@ impl Table {
 
 impl Wanted {
     fn marks(&self, pid: i32) -> io::Result<bool> {
-        let marked = |wanted: &HashSet<u32>, number: Option<u32>| number.is_some_and(|it| wanted.contains(&it));
-        Ok((!self.audit_sessions.is_empty() && marked(&self.audit_sessions, audit_session(pid)?))
-            || (!self.login_uids.is_empty() && marked(&self.login_uids, number(pid, "loginuid")?)))
+        Ok((!self.audit_sessions.is_empty() && is_marked(&self.audit_sessions, audit_session(pid)?))
+            || (!self.login_uids.is_empty() && is_marked(&self.login_uids, number(pid, "loginuid")?)))
     }
+}
+
+fn is_marked(wanted: &HashSet<u32>, number: Option<u32>) -> bool {
+    number.is_some_and(|it| wanted.contains(&it))
 }
 
 impl Extend<Wanted> for Wanted {

@@ -108,6 +108,8 @@ mod tests {
             name: String::new(),
             state: 'S',
             credentials: Credentials { uids: [1001; 4], ..Credentials::default() },
+            others: Vec::new(),
+            has_threads: false,
             tty: terminal.map_or(0, |number| 136 << 8 | number),
             audit_session: None,
             login_uid: Some(1001),

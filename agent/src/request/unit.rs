@@ -52,7 +52,8 @@ mod tests {
     fn process(parent: i32, uids: [u32; 4], login_uid: Option<u32>) -> Process {
         let credentials = Credentials { uids, ..Credentials::default() };
         let (name, id) = ("(login)".into(), ProcessId { pid: 7, start: 1 });
-        Process { id, parent, name, state: 'S', credentials, tty: 0, audit_session: None, login_uid }
+        let (others, has_threads, audit_session) = (Vec::new(), false, None);
+        Process { id, parent, name, state: 'S', credentials, others, has_threads, tty: 0, audit_session, login_uid }
     }
 
     #[test]

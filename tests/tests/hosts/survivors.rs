@@ -7,6 +7,8 @@ use serde_json::Value;
 
 on_every_release! {
     rights_that_are_kept_aside_end_with_sudo_also_outside_of_its_group,
+    rights_that_a_thread_keeps_end_with_sudo,
+    threaded_groups_hide_nothing,
     what_sudo_left_ends_though_its_child_runs_sudo_by_another_grant,
     a_run_goes_on_by_a_grant_for_its_own_file_alone,
     a_run_is_watched_though_no_session_of_pams_opens,
@@ -77,6 +79,52 @@ fn rights_that_are_kept_aside_end_with_sudo_also_outside_of_its_group(release: R
     end_with(&host, &sudo, &all);
     wait_for("all of them to be dead", SOON, || (!all.iter().any(|it| runs(&host, it))).then_some(()));
     assert_eq!(host.ssh("alice", "id -un").expect_ok("her login"), "alice");
+}
+
+fn rights_that_a_thread_keeps_end_with_sudo(release: Release) {
+    let host = host(release);
+    host.compile("threads.c", "/usr/local/bin/threads", &["-pthread"]);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 12s --sudo --command ALL");
+    host.drop_in();
+    // Which thread stays root's: none, as alice herself may have it, another, and the first.
+    for kind in ["none", "other", "first"] {
+        let run = format!("sudo -n threads {kind} </dev/null >/dev/null 2>&1");
+        host.ssh("alice", &run).expect_ok(kind);
+    }
+    let (kept, own) = (["threads other", "threads first"], "threads none");
+    wait_for_start(&host, &kept);
+    wait_for_start(&host, &[own]);
+    let first = host.processes().into_iter().find(|process| process.command.ends_with("threads other"));
+    let first = first.expect("it runs");
+    assert!(!first.cgroup.contains("/curfew-run-"), "{first:?}");
+    end_with(&host, &sudo, &kept);
+    host.audited("sudo.terminated", |record| {
+        record["survivors"] == "0" && record["killed"].to_string().contains("threads(/usr/local/bin/threads):2")
+    });
+    wait_for("both of them to be dead", SOON, || (!kept.iter().any(|it| runs(&host, it))).then_some(()));
+    assert!(runs(&host, own), "no thread of it has any right that is not alice's");
+}
+
+fn threaded_groups_hide_nothing(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 12s --sudo --command ALL");
+    host.drop_in();
+    // What runs in a threaded group below the run's own, and what left both.
+    host.write(
+        "/tmp/threaded",
+        "own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)\n\
+         mkdir $own/threaded && echo threaded > $own/threaded/cgroup.type || exit 1\n\
+         setsid sleep 817 </dev/null >/dev/null 2>&1 &\n\
+         echo $! > $own/threaded/cgroup.threads || exit 1\n\
+         echo $$ > ${own%/curfew-run*}/cgroup.procs; exec setsid -f sleep 818 </dev/null >/dev/null 2>&1\n",
+    );
+    host.ssh("alice", "sudo -n sh /tmp/threaded").expect_ok("a threaded group");
+    let all = ["sleep 817", "sleep 818"];
+    wait_for_start(&host, &all);
+    end_with(&host, &sudo, &all);
+    wait_for("both of them to be dead", SOON, || (!all.iter().any(|it| runs(&host, it))).then_some(()));
 }
 
 fn what_sudo_left_ends_though_its_child_runs_sudo_by_another_grant(release: Release) {
