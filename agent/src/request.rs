@@ -1,6 +1,6 @@
 //! Requests: what PAM asks and what people ask, who they are, and what is answered.
 //!
-//! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `pam`, `admin`, `endpoint`,
+//! `accept`, `pam_socket` and `server` take connections and bound them, `peer` says who is at the other end, `person` which person that is, `pam`, `admin`, `endpoint`,
 //! `anybody` and `service` answer, `client` is root's way to all of that, and `decision` is the pure heart: a request and the grants and a time in, a verdict out. `watch` hands what opens over to enforcement,
 //! `unit` tells what PID 1 opens from people's logins, `again`, `uncovered` and `rehearsed` say which of PAM's questions are no record of their own, or get one later,
 //! `confirmed` has the audit hear of `curfew confirm`, `program_check`, `interpreter` and `starts_shell` say what a command that root grants leads to,
@@ -21,6 +21,7 @@ pub mod no_effect;
 pub mod pam;
 pub mod pam_socket;
 pub mod peer;
+pub mod person;
 pub mod program_check;
 pub mod rehearsed;
 pub mod server;

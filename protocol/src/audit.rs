@@ -374,14 +374,20 @@ fn sentence(entry: &Entry) -> String {
         Event::SessionOpened => format!("A session of {user} opened{service}{from}{grant}{until}."),
         Event::SessionClosed => format!("A session of {user} closed{service}{grant}."),
         Event::SessionTerminated => {
-            format!("{} was ended{}{killed}.", ending::login(entry, &user), ending::since(entry))
+            format!(
+                "{} was ended{}{killed}{}.",
+                ending::login(entry, &user),
+                ending::since(entry),
+                ending::live_on(entry)
+            )
         }
         Event::SudoPermitted => format!("{user}{login} was permitted{command}{grant}{approved}."),
         Event::SudoDenied => format!("{user}{login} {would} refused{command}{because}."),
         Event::SudoTerminated => {
             let run = text(Field::Command).map_or(String::new(), |it| format!(", of `{}`,", shortened(&it)));
             let around = says(" (", Field::Reason, ")");
-            format!("Elevated processes of {user}{login}{run} were ended{}{around}{killed}.", ending::since(entry))
+            let (since, left) = (ending::since(entry), ending::live_on(entry));
+            format!("Elevated processes of {user}{login}{run} were ended{since}{around}{killed}{left}.")
         }
         Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
         Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),

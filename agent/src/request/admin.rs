@@ -11,7 +11,7 @@ use super::pam::runs_anything;
 use super::peer::Peer;
 use super::program_check::{self, Findings};
 use super::server::{ErrorReply, RawCall, parameters};
-use super::{confirmed, no_effect, peer, rehearsed, service, wording};
+use super::{confirmed, no_effect, peer, person, rehearsed, service, wording};
 use crate::agent::Agent;
 use crate::audit::{self, query};
 use crate::config::Mode;
@@ -404,6 +404,8 @@ fn others_may_permit<'r>(request: &Request<'r>, grants: &[HeldGrant], at: Timest
 }
 
 async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
+    // The person behind root's shell is who asks and who approves.
+    let person = person::behind(agent, peer).await;
     match accounts::look_up(agent, order.user.as_str()).await {
         Ok(Some(_)) => {}
         Ok(None) => {
@@ -419,8 +421,6 @@ async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted,
     if !problems.is_empty() && !order.unchecked {
         return Err(ErrorReply::bad_parameter("command", &refused_commands(&problems)));
     }
-    // The person behind root's shell is who asks and who approves.
-    let person = peer.person().await.unwrap_or_else(|| "root".into());
     let reading = agent.tell_the_time();
     if let Some(problem) = agent.clock.problem(reading) {
         return Err(ErrorReply::failed(&problem));
@@ -511,7 +511,7 @@ fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 }
 
 async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
-    let person = peer.person_at_once().await;
+    let person = person::behind_at_once(agent, peer).await;
     let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
     let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
@@ -542,7 +542,7 @@ fn clock(agent: &Agent) -> ShownClock {
 }
 
 async fn accept_clock(agent: &Agent, peer: &Peer, order: AcceptClock) -> Result<ShownClock, ErrorReply> {
-    let person = peer.person().await.unwrap_or_else(|| "root".into());
+    let person = person::behind(agent, peer).await;
     agent.accept_the_clock(&person, order.reason.as_ref().map(Text::as_str));
     Ok(clock(agent))
 }

@@ -1,16 +1,12 @@
 //! Who is at the other end of a socket, by the kernel's word (unix(7), `SO_PEERCRED`).
 
-use crate::enforce::processes::{self, Process, ProcessId};
+use crate::enforce::processes::{Process, ProcessId};
 use crate::user_database::{self, Unanswered, ask};
 use nix::unistd::{Group, Uid, User};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Groups whose members may read the audit.
 const AUDITORS: [&str; 2] = ["systemd-journal", "adm"];
-
-/// How long an end may wait for the name of who ends it.
-const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The process at the other end, as it was when it connected.
 #[derive(Clone, Debug)]
@@ -54,25 +50,6 @@ impl Peer {
     pub async fn user(&self) -> Option<String> {
         user_name(self.uid).await
     }
-
-    /// Who logged in at the beginning of it all, whatever they became since: the person behind a root shell.
-    pub async fn person(&self) -> Option<String> {
-        match processes::login_uid(self.pid) {
-            Some(uid) => user_name(uid).await,
-            None => self.user().await,
-        }
-    }
-
-    /// The same for what waits for no directory: a local name, or one that is known at once, or else the number.
-    pub async fn person_at_once(&self) -> String {
-        let uid = processes::login_uid(self.pid).unwrap_or(self.uid);
-        let local = user_database::local(2, &uid.to_string()).and_then(|line| line.into_iter().next());
-        let name = match local {
-            Some(name) => Some(name),
-            None => tokio::time::timeout(AT_ONCE, user_name(uid)).await.ok().flatten(),
-        };
-        name.unwrap_or_else(|| format!("uid {uid}"))
-    }
 }
 
 /// Whether a member of these groups may read the audit. It asks the group database, which may take its time.
@@ -109,20 +86,5 @@ pub async fn home(name: &str) -> Result<Option<PathBuf>, String> {
             Ok(line.get(5).map(PathBuf::from))
         }
         Err(late) => Err(late.to_string()),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_has_no_name_is_told_by_number() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // A process that is not there has no login: its own user counts.
-        let peer = |uid| Peer::new(i32::MAX, uid);
-        assert_eq!(runtime.block_on(peer(0).person_at_once()), "root");
-        assert_eq!(runtime.block_on(peer(4_000_000_001).person_at_once()), "uid 4000000001");
     }
 }

@@ -1,6 +1,7 @@
 //! Which runs of other people's a run of sudo or su begins within, and whose login that is.
 
 use super::peer::Peer;
+use super::person;
 use crate::agent::Agent;
 use crate::enforce::outer::Outer;
 use crate::enforce::processes::{self, Process, ProcessId};
@@ -38,9 +39,12 @@ impl<'a> Origin<'a> {
         Ok(Self { agent, process, user })
     }
 
-    /// Who logged in, where that is another person than who asks. Those who share a user id can't be told apart by it.
+    /// Whose run or login it is in, or who logged in, where that is another person than who asks. Those who share a user id can't be told apart by it.
     pub fn actor(&self) -> Option<String> {
         let sessions = self.agent.sessions.borrow();
+        if let Some(person) = person::known(&sessions, &self.process) {
+            return (!self.is_same_person(&person)).then_some(person);
+        }
         let of_login = |session: Option<u32>| session.is_some() && session == self.process.audit_session;
         let session = sessions.sessions().iter().find(|session| of_login(session.audit_session));
         let login_uid = self.process.login_uid?;
@@ -61,9 +65,7 @@ impl<'a> Origin<'a> {
         if runs.is_empty() {
             return Ok(Vec::new());
         }
-        // sudo may turn into what it runs, and that be sudo: then one process is two runs.
-        let known = runs.iter().find(|run| run.root == self.process.id && !run.gone);
-        let found = known.map_or_else(|| self.nearest(runs), |known| vec![known]);
+        let found = around(&self.process, runs);
         let mut within = outers_of(&found, |run| self.is_of_same_person(run));
         if found.is_empty() && self.actor().is_some() {
             add(&mut within, self.any_of_login(runs, now));
@@ -72,13 +74,6 @@ impl<'a> Origin<'a> {
             return Err(io::Error::other(format!("it is within more than {MOST_OUTER} runs of other people's")));
         }
         Ok(within)
-    }
-
-    /// The run in whose control group it is, and the one of its nearest parent; mostly they are the same.
-    fn nearest<'r>(&self, runs: &'r [Elevation]) -> Vec<&'r Elevation> {
-        let above = processes::line(self.process.parent, MOST_ABOVE).into_iter();
-        let above = above.flat_map(|it| [Some(it), Scope::run_with(it.pid)]).flatten();
-        nearest(Scope::run_with(self.process.id.pid), above, runs)
     }
 
     /// What stands for all runs of its login: it goes on while all grants do that others have used there.
@@ -110,10 +105,25 @@ impl<'a> Origin<'a> {
     }
 
     fn is_of_same_person(&self, run: &Elevation) -> bool {
+        self.is_same_person(&run.user)
+    }
+
+    fn is_same_person(&self, name: &str) -> bool {
         let grants = self.agent.grants.borrow();
         let own = uid_of(&grants, self.user);
-        run.user == self.user || (own.is_some() && own == uid_of(&grants, &run.user))
+        name == self.user || (own.is_some() && own == uid_of(&grants, name))
     }
+}
+
+/// The run whose first process it is; or else the one in whose control group it is, and the one of its nearest parent: mostly they are the same.
+pub fn around<'r>(process: &Process, runs: &'r [Elevation]) -> Vec<&'r Elevation> {
+    // sudo may turn into what it runs, and that be sudo: then one process is two runs.
+    if let Some(known) = runs.iter().find(|run| run.root == process.id && !run.gone) {
+        return vec![known];
+    }
+    let above = processes::line(process.parent, MOST_ABOVE).into_iter();
+    let above = above.flat_map(|it| [Some(it), Scope::run_with(it.pid)]).flatten();
+    nearest(Scope::run_with(process.id.pid), above, runs)
 }
 
 /// The run of `own`, and the first run of those that are `above`. This is one pass, however many of both there are.

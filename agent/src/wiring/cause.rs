@@ -4,6 +4,8 @@
 use crate::clock;
 use crate::durable;
 use crate::enforce::processes::{self, Process, ProcessId};
+use crate::enforce::sessions::{self, Sessions};
+use crate::request::person;
 use crate::user_database;
 use curfew_protocol::audit::{Entry, Field};
 use serde::{Deserialize, Serialize};
@@ -69,10 +71,12 @@ impl Drop for Noted {
 }
 
 impl Cause {
-    /// What the calling process does for the person behind it: whoever logged in, or root.
+    /// What the calling process does for the person behind it: as the agent has noted it, or else whoever logged in, or root.
     pub fn own(deed: Deed, reason: Option<String>) -> Self {
-        let login = processes::login_uid(own_pid()).map(name_of);
-        Self { actor: Some(login.unwrap_or_else(|| "root".into())), ..Self::of_nobody(deed, reason) }
+        let process = Process::read(own_pid()).ok().flatten();
+        let known = process.and_then(|process| person::known(&Sessions::open(Path::new(sessions::FOLDER)), &process));
+        let person = known.or_else(|| processes::login_uid(own_pid()).map(name_of));
+        Self { actor: Some(person.unwrap_or_else(|| "root".into())), ..Self::of_nobody(deed, reason) }
     }
 
     /// What the calling process does by itself, as PID 1 was told to have it done.

@@ -28,6 +28,17 @@ pub(super) fn since(entry: &Entry) -> String {
     format!(", since {why}")
 }
 
+/// `; 2 live on: bash (waits in the kernel):2`. Nothing where nothing is left.
+pub(super) fn live_on(entry: &Entry) -> String {
+    let Some(left) = entry.text(Field::Survivors).filter(|left| left != "0") else { return String::new() };
+    match left.split_once(": ") {
+        Some(("unknown", why)) => format!("; it is not known what lives on: {why}"),
+        Some(("1", which)) => format!("; 1 lives on: {which}"),
+        Some((count, which)) => format!("; {count} live on: {which}"),
+        None => format!("; {left} live on"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Event;
@@ -66,5 +77,28 @@ mod tests {
         let named =
             "Elevated processes of alice, of `sudo sleep 9`, were ended, since the grant was revoked, killing bash:1.";
         assert_eq!(says(sudo.with(Field::Command, "sudo sleep 9")), named);
+    }
+
+    #[test]
+    fn the_sentence_of_an_end_says_what_lives_on() {
+        let session = Entry::new(Event::SessionTerminated).with(Field::User, "alice").with(Field::ReasonCode, "ended");
+        let sudo = Entry::new(Event::SudoTerminated).with(Field::User, "alice").with(Field::ReasonCode, "ended");
+        for (survivors, end) in [
+            ("0", "killing bash:1."),
+            ("1: bash (waits in the kernel):1", "killing bash:1; 1 lives on: bash (waits in the kernel):1."),
+            (
+                "3: bash (waits in the kernel):2 dd (has not died yet):1",
+                "killing bash:1; 3 live on: bash (waits in the kernel):2 dd (has not died yet):1.",
+            ),
+            (
+                "unknown: the processes can't be listed",
+                "killing bash:1; it is not known what lives on: the processes can't be listed.",
+            ),
+        ] {
+            for entry in [&session, &sudo] {
+                let said = says(entry.clone().with(Field::Survivors, survivors));
+                assert!(said.ends_with(&format!(", since the grant expired, {end}")), "{said}");
+            }
+        }
     }
 }

@@ -21,13 +21,18 @@ on_one_release! {
 /// How soon a grantee must be refused when the agent does not answer.
 const REFUSED_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long a refusal takes. One of three is in time, however busy the machine is otherwise.
+/// How long a refusal takes. One of ten is in time, however busy the machine is otherwise.
 fn refused_in_time(attempt: impl Fn() -> Output) -> Duration {
-    let mut tries = std::iter::repeat_with(attempt).take(3).map(|refusal| {
+    let mut tries = std::iter::repeat_with(attempt).take(10).map(|refusal| {
         assert_refused(&refusal);
         refusal.took
     });
-    tries.find(|took| *took < REFUSED_WITHIN).expect("a refusal in time")
+    let mut late = Vec::new();
+    let in_time = tries.find(|took| {
+        late.push(*took);
+        *took < REFUSED_WITHIN
+    });
+    in_time.unwrap_or_else(|| panic!("no refusal in time: {late:?}"))
 }
 
 /// Grantees wait at most two seconds for their refusal, exempt users get in.

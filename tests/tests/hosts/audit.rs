@@ -7,6 +7,7 @@ use curfew_tests::{Host, Release, assert_refused};
 on_every_release! {
     the_journal_and_the_spool_tell_the_same_story_without_a_gap,
     curfew_audit_prints_a_table_json_and_csv_and_filters,
+    what_root_does_within_a_run_of_sudo_is_its_persons_whatever_the_login_uid_says,
 }
 
 /// A host on which a bit of everything happened, the agent's restart included.
@@ -125,4 +126,34 @@ fn curfew_audit_prints_a_table_json_and_csv_and_filters(release: Release) {
     assert!(!host.run_as("carol", "curfew audit").success());
     host.ok("usermod --append --groups adm carol");
     assert!(host.run_as("carol", "curfew audit --json").expect_ok("a member of adm").contains("login.denied"));
+}
+
+fn what_root_does_within_a_run_of_sudo_is_its_persons_whatever_the_login_uid_says(release: Release) {
+    let host = Host::builder(release).exempt(&["ops"]).config("grace = \"0s\"").boot();
+    let _grant = host.grant("alice --for 5m --login --sudo");
+    host.drop_in();
+    let uid = host.ok("id -u ops");
+    let forged = |calls: &str| {
+        host.write("/tmp/forged", format!("echo {uid} >/proc/self/loginuid\n{calls}\n"));
+        host.ssh("alice", "sudo -n bash /tmp/forged").expect_ok(calls);
+    };
+    forged("curfew grant carol --for 1h --login --reason forged");
+    let granted = host.audited("local.granted", |record| record["user"] == "carol");
+    assert_eq!(granted["actor"], "alice", "{granted}");
+    assert_eq!((&granted["requested_by"], &granted["approved_by"][0]), (&"alice".into(), &"alice".into()), "{granted}");
+
+    let id = granted["grant"].as_str().expect("the grant's id");
+    forged(&format!("(setsid curfew revoke {id} --reason forged &) && sleep 2"));
+    let revoked = host.audited("local.revoked", |record| record["grant"] == id);
+    assert_eq!(revoked["actor"], "alice", "{revoked}");
+
+    // Whoever is root by a login of their own is named by that.
+    host.ssh("root", &format!("echo {uid} >/proc/self/loginuid; curfew grant carol --for 1h --login --reason own"))
+        .expect_ok("a grant of root's own");
+    let own = host.audited("local.granted", |record| record["reason"] == "own");
+    assert_eq!(own["actor"], "root", "{own}");
+
+    forged("curfew disable --reason forged");
+    let unwired = host.audited("wiring.changed", |record| record["outcome"] == "disabled");
+    assert_eq!(unwired["actor"], "alice", "{unwired}");
 }

@@ -92,6 +92,21 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("unit /etc/ld.so.conf.d/later.conf", "added access file /etc/ld.so.conf.d/later.conf"),
     ("unit /root/.ssh/rc", "added access file /root/.ssh/rc"),
+    ("echo '# later' >> /etc/hosts.allow", "changed access file /etc/hosts.allow"),
+    ("echo '# later' >> /etc/ssl/openssl.cnf", "changed access file /etc/ssl/openssl.cnf"),
+    (":", "changed access file /usr/lib/ssl/openssl.cnf"),
+    ("unit /etc/cron.allow", "added crontab /etc/cron.allow"),
+    ("unit /etc/mailcap", "changed system hook /etc/mailcap"),
+    // What programs that root starts by hand run.
+    ("unit /var/lib/dpkg/info/later.postinst", "added system hook /var/lib/dpkg/info/later.postinst"),
+    ("unit /etc/perl/later.pm", "added system hook /etc/perl/later.pm"),
+    (
+        "unit /usr/local/lib/python3.11/dist-packages/later.pth",
+        "added system hook /usr/local/lib/python3.11/dist-packages/later.pth",
+    ),
+    ("unit /root/.vimrc", "added profile /root/.vimrc"),
+    ("unit /root/.config/git/config", "added profile /root/.config/git/config"),
+    ("unit /root/.bash_completion", "added profile /root/.bash_completion"),
     // What is added to by packages and extensions of the host.
     ("unit /etc/bash_completion.d/later", "added profile /etc/bash_completion.d/later"),
     ("unit /etc/apt/sources.list.d/later.list", "added system hook /etc/apt/sources.list.d/later.list"),
@@ -120,6 +135,9 @@ fn whatever_starts_code_or_lets_somebody_in_is_named_wherever_it_is(release: Rel
     // What nobody can look at belongs into the report: a path that is too long.
     let deep = "perl -e 'for (1..40) { mkdir \"d\" x 120; chdir \"d\" x 120 or die }'";
     host.run_as("bob", &format!("cd /home/bob && {deep}")).expect_ok("a deep folder");
+    // What some releases bring, and others do not.
+    host.ok("mkdir -p /etc/ssl /usr/lib/ssl && touch /etc/hosts.allow /etc/mailcap /etc/ssl/openssl.cnf");
+    host.ok("ln -sfn /etc/ssl/openssl.cnf /usr/lib/ssl/openssl.cnf");
     let grant = host.grant("alice --for 25s --login --sudo");
     wait_for_first_look(&host, &grant);
     let helpers = "unit() { mkdir -p $(dirname $1) && echo '[Service]' > $1; }\n\

@@ -114,7 +114,7 @@ fn threaded_groups_hide_nothing(release: Release) {
     // What runs in a threaded group below the run's own, and what left both.
     host.write(
         "/tmp/threaded",
-        "own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)\n\
+        "own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)\n\
          mkdir $own/threaded && echo threaded > $own/threaded/cgroup.type || exit 1\n\
          setsid sleep 817 </dev/null >/dev/null 2>&1 &\n\
          echo $! > $own/threaded/cgroup.threads || exit 1\n\

@@ -4,7 +4,7 @@
 use super::file::{Files, Found, Links, Type, sha256};
 use super::lines;
 use super::open_path;
-use super::places::{LISTS_OF_KEYS, OF_A_HOME, OF_A_RUNTIME_FOLDER, OF_THE_HOST};
+use super::places::{BY_ENDS_OF_NAMES, LISTS_OF_KEYS, OF_A_HOME, OF_A_RUNTIME_FOLDER, OF_THE_HOST};
 use super::setuid;
 use super::snapshot::{Fingerprint, Kind, Snapshot, printable};
 use crate::wiring::{SUDOERS_INCLUDE, SUDOERS_LINE};
@@ -23,6 +23,9 @@ const WALK_TAKES: Duration = Duration::from_secs(240);
 
 /// The most files below one place, units and the like.
 const MOST_FILES: usize = 2_000;
+
+/// The most names in a folder of which few are looked at: dpkg has several files for each package.
+const MOST_NAMES: usize = 50_000;
 
 /// How deep they may be.
 const DEEPEST: usize = 6;
@@ -91,6 +94,9 @@ fn lists_of(files: Files, homes_of_people: &Homes) -> Lists {
             let hashed = if place.starts_with("/usr") { HASHED_OF_PACKAGES } else { HASHED };
             look.tree(*kind, None, place, hashed);
         }
+    }
+    for (kind, folder, ends) in BY_ENDS_OF_NAMES {
+        look.by_ends_of_names(*kind, folder, ends);
     }
     open_path::of_the_host(&files, &mut look.snapshot);
     look.runtime_folders();
@@ -259,6 +265,44 @@ impl Look<'_> {
         }
     }
 
+    /// The files in a folder whose names end so. A `*` in its path stands for the rest of a name.
+    fn by_ends_of_names(&mut self, kind: Kind, folder: &str, ends: &[&str]) {
+        let folders = match folder.split_once('*') {
+            None => Ok(vec![PathBuf::from(folder)]),
+            Some((before, after)) => self.folders(Path::new(before), after.trim_start_matches('/')),
+        };
+        let folders = folders.unwrap_or_else(|why| {
+            self.snapshot.not_looked_at(kind, folder, &why);
+            Vec::new()
+        });
+        for folder in folders {
+            if let Err(why) = self.in_folder(kind, &folder, ends) {
+                self.snapshot.not_looked_at(kind, &printed(&folder), &why);
+            }
+        }
+    }
+
+    /// What is at `rest` in each folder whose path begins so.
+    fn folders(&self, beginning: &Path, rest: &str) -> Result<Vec<PathBuf>, String> {
+        let (Some(above), Some(name)) = (beginning.parent(), beginning.file_name()) else { return Ok(Vec::new()) };
+        let names = names(self.files.find(above, Links::Follow)?.as_ref())?;
+        let names = names.into_iter().filter(|it| it.as_os_str().as_bytes().starts_with(name.as_bytes()));
+        Ok(names.map(|it| above.join(it).join(rest)).collect())
+    }
+
+    fn in_folder(&mut self, kind: Kind, folder: &Path, ends: &[&str]) -> Result<(), String> {
+        let found = self.files.find(folder, Links::Follow)?.filter(|found| found.meta.kind() == Type::Folder);
+        let Some(found) = found else { return Ok(()) };
+        let (names, is_all) = found.names(MOST_NAMES)?;
+        for name in names.iter().filter(|name| ends.iter().any(|end| name.as_bytes().ends_with(end.as_bytes()))) {
+            let path = folder.join(name);
+            if let Err(why) = self.file(kind, Some((&found, Path::new(name))), &path, 1, HASHED_OF_PACKAGES) {
+                self.snapshot.not_looked_at(kind, &printed(&path), &why);
+            }
+        }
+        if is_all { Ok(()) } else { Err(format!("more than {MOST_NAMES} files in it")) }
+    }
+
     /// Adds one file, and returns it and what is in it if it is a folder.
     fn file(
         &mut self,
@@ -404,6 +448,30 @@ mod tests {
             snapshot.take_walked(&walk_for(files, patience));
             snapshot
         }
+    }
+
+    #[test]
+    fn what_runs_among_much_else_is_told_by_the_end_of_its_name() {
+        let host = Small::new();
+        (0..MOST_FILES).for_each(|number| host.write(&format!("var/lib/dpkg/info/{number}.list"), ""));
+        host.write("usr/local/lib/python3.11/dist-packages/a.py", "");
+        let before = host.look();
+        host.write("var/lib/dpkg/info/bash.postinst", "");
+        host.write("var/lib/dpkg/info/bash.md5sums", "");
+        host.write("usr/local/lib/python3.11/dist-packages/a.pth", "");
+        host.write("usr/local/lib/python3.11/dist-packages/b.py", "");
+        host.write("usr/lib/python3.11/sitecustomize.py", "");
+        host.write("usr/lib/python2/dist-packages/a.pth", "");
+        let named = difference(&before, &host.look()).into_iter().filter(|it| it.starts_with("added"));
+        let named: Vec<String> = named.collect();
+        assert_eq!(
+            named,
+            [
+                "added system hook /usr/lib/python3.11/sitecustomize.py",
+                "added system hook /usr/local/lib/python3.11/dist-packages/a.pth",
+                "added system hook /var/lib/dpkg/info/bash.postinst",
+            ]
+        );
     }
 
     #[test]

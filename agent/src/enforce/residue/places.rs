@@ -3,10 +3,14 @@
 //! A place is a file, or a folder with all that is in it. What is not in these tables is not looked at, but for set-user-ID files and device
 //! nodes, which are looked for everywhere (`setuid`).
 
+mod homes;
+
+pub use homes::{LISTS_OF_KEYS, OF_A_HOME, OF_A_RUNTIME_FOLDER};
+
 use super::snapshot::Kind;
 
 /// The number of these tables: a snapshot by another says what it could not have seen.
-pub const TABLE: u32 = 2;
+pub const TABLE: u32 = 3;
 
 /// What no look sees. Each report says it.
 pub const NOT_LOOKED_AT: &str = "never looked at: libraries and data of packages; programs outside of the folders of programs; the kernel and what \
@@ -37,9 +41,11 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/cron.monthly",
             "/etc/cron.yearly",
             "/var/spool/cron",
+            "/etc/cron.allow",
+            "/etc/cron.deny",
         ],
     ),
-    (Kind::AtJob, &["/var/spool/cron/atjobs", "/var/spool/at"]),
+    (Kind::AtJob, &["/var/spool/cron/atjobs", "/var/spool/at", "/etc/at.allow", "/etc/at.deny"]),
     // The load path of systemd.unit(5), the transient ones aside, and what a manager runs before any unit (systemd.generator(7)).
     (
         Kind::SystemUnit,
@@ -171,6 +177,18 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/skel",
             "/etc/update-motd.d",
             "/etc/X11/Xsession.d",
+            "/usr/share/bash-completion/bash_completion",
+            "/etc/ksh.kshrc",
+            // What runs commands in programs that people and root start by hand.
+            "/etc/vimrc",
+            "/etc/vim/vimrc",
+            "/etc/vim/vimrc.local",
+            "/etc/gitconfig",
+            "/etc/tmux.conf",
+            "/etc/screenrc",
+            "/etc/gdb/gdbinit",
+            "/etc/gdbinit",
+            "/etc/nanorc",
         ],
     ),
     // What root's own programs start or load when something happens.
@@ -241,6 +259,12 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/rsyslog.conf",
             "/etc/rsyslog.d",
             "/etc/aliases",
+            "/etc/mailcap",
+            // What each Perl program may load instead of what packages bring, and what packages have dpkg run when files change.
+            "/etc/perl",
+            "/usr/local/lib/site_perl",
+            "/usr/local/share/perl",
+            "/var/lib/dpkg/triggers/File",
         ],
     ),
     // What decides who gets in, and what each program loads.
@@ -262,6 +286,10 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/usr/lib/s390x-linux-gnu/security",
             "/etc/ssh",
             "/etc/hosts.equiv",
+            // hosts_options(5): they may run a program for whoever connects.
+            "/etc/hosts.allow",
+            "/etc/hosts.deny",
+            "/etc/nologin",
             "/etc/nsswitch.conf",
             "/etc/userdb",
             "/run/userdb",
@@ -281,6 +309,15 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/usr/local/share/polkit-1",
             "/usr/share/polkit-1",
             "/var/lib/polkit-1",
+            // What each program that speaks TLS, Kerberos or to a smart card may load.
+            "/etc/ssl/openssl.cnf",
+            "/etc/ssl/openssl.cnf.d",
+            "/usr/lib/ssl/openssl.cnf",
+            "/usr/lib/ssl/openssl.cnf.d",
+            "/etc/pki/tls/openssl.cnf",
+            "/etc/pki/tls/openssl.d",
+            "/etc/gss/mech.d",
+            "/etc/pkcs11",
             "/etc/ld.so.preload",
             "/etc/ld.so.conf",
             "/etc/ld.so.conf.d",
@@ -309,81 +346,19 @@ pub const FOLDERS: &[&str] = &[
     "/var/lib/curfew",
 ];
 
-/// Lists of keys in each home.
-pub const LISTS_OF_KEYS: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
-
-/// Places in each home.
-pub const OF_A_HOME: &[(Kind, &[&str])] = &[
-    (
-        Kind::UserUnit,
-        &[
-            ".config/systemd/user",
-            ".config/systemd/user.control",
-            ".config/systemd/user.conf",
-            ".config/systemd/user-generators",
-            ".config/containers/systemd",
-            ".local/share/systemd/user",
-            ".config/autostart",
-        ],
-    ),
-    (
-        Kind::Profile,
-        &[
-            ".profile",
-            ".bashrc",
-            ".bash_profile",
-            ".bash_login",
-            ".bash_logout",
-            ".bash_aliases",
-            ".inputrc",
-            ".zshenv",
-            ".zprofile",
-            ".zshrc",
-            ".zlogin",
-            ".zlogout",
-            ".cshrc",
-            ".tcshrc",
-            ".login",
-            ".kshrc",
-            ".pam_environment",
-            ".config/environment.d",
-            ".config/fish",
-            ".xprofile",
-            ".xsession",
-            ".xsessionrc",
-            ".xinitrc",
-        ],
-    ),
-    (
-        Kind::AccessFile,
-        &[
-            ".ssh/rc",
-            ".ssh/environment",
-            ".ssh/config",
-            ".rhosts",
-            ".shosts",
-            ".k5login",
-            ".k5users",
-            ".forward",
-            ".procmailrc",
-        ],
-    ),
+/// Where there is much else: a folder, whose path may have a `*` in it, and the ends of the names of what is looked at there.
+pub const BY_ENDS_OF_NAMES: &[(Kind, &str, &[&str])] = &[
+    // What packages run as root when they change, dpkg's own triggers (deb-triggers(5)) among it.
+    (Kind::SystemHook, "/var/lib/dpkg/info", &[".postinst", ".preinst", ".prerm", ".postrm", ".triggers"]),
+    // What each Python program runs first (site(3py)).
+    (Kind::SystemHook, "/usr/lib/python3*", PYTHON),
+    (Kind::SystemHook, "/usr/local/lib/python3*/dist-packages", PYTHON),
+    (Kind::SystemHook, "/usr/local/lib/python3*/site-packages", PYTHON),
+    (Kind::SystemHook, "/usr/lib/python3*/dist-packages", PYTHON),
+    (Kind::SystemHook, "/usr/lib/python3*/site-packages", PYTHON),
 ];
 
-/// Places in each `/run/user/UID`.
-pub const OF_A_RUNTIME_FOLDER: &[(Kind, &[&str])] = &[
-    (
-        Kind::UserUnit,
-        &[
-            "systemd/user.control",
-            "systemd/user",
-            "systemd/generator.early",
-            "systemd/generator",
-            "systemd/generator.late",
-        ],
-    ),
-    (Kind::TransientUnit, &["systemd/transient"]),
-];
+const PYTHON: &[&str] = &[".pth", "sitecustomize.py", "usercustomize.py"];
 
 #[cfg(test)]
 mod tests {
@@ -392,6 +367,8 @@ mod tests {
 
     #[test]
     fn no_place_is_looked_at_twice() {
+        let folders: BTreeSet<&str> = BY_ENDS_OF_NAMES.iter().map(|(_, folder, _)| *folder).collect();
+        assert_eq!(folders.len(), BY_ENDS_OF_NAMES.len());
         for table in [OF_THE_HOST, OF_A_HOME, OF_A_RUNTIME_FOLDER] {
             let mut seen = BTreeSet::new();
             for place in table.iter().flat_map(|(_, places)| places.iter()) {
