@@ -99,12 +99,14 @@ impl Plain {
     /// and whoever is in it can take what it stands for.
     pub fn is_in_anothers_namespace(&self, process: &Process) -> bool {
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+        let theirs = namespace(&process.id.pid.to_string());
+        // Nearly all processes: nothing more is read for them.
+        if theirs.is_some() && theirs == namespace("self") {
+            return false;
+        }
         let maps = self.maps(process);
-        let elsewhere = match namespace(&process.id.pid.to_string()) {
-            Some(theirs) => namespace("self").is_none_or(|own| own != theirs),
-            // A link that a security module hides: the host's own namespace stands for all ids there are.
-            None => fs::read_to_string("/proc/self/uid_map").is_ok_and(|own| own != maps[0].0),
-        };
+        // A link that a security module hides: the host's own namespace stands for all ids there are.
+        let elsewhere = theirs.is_some() || fs::read_to_string("/proc/self/uid_map").is_ok_and(|own| own != maps[0].0);
         // One without a map stands for nobody.
         let reaches_beyond =
             |(map, allowed): (String, Vec<(u32, u32)>)| !map.is_empty() && !stands_for(&map, &[], &allowed);
