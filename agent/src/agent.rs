@@ -2,38 +2,40 @@
 
 mod time;
 
-use crate::access_paths::opened::Opened;
-use crate::account;
-use crate::account::directory::Directory;
-use crate::account::lookup::Lookups;
 use crate::audit::{self, Audit};
+use crate::clock::monotonic_us;
 use crate::clock::{Clock, Keep};
+use crate::config::exempt_list::ExemptList;
 use crate::config::{self, Config, ConfigError, Mode};
-use crate::deadline::Deadline;
 use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
-use crate::enforce::exempt_list::ExemptList;
-use crate::enforce::logind::Logind;
+use crate::enforce::deadline::Deadline;
+use crate::enforce::in_force::{self, InForce};
 use crate::enforce::noninteractive::Noninteractive;
-use crate::enforce::processes::ProcessId;
-use crate::enforce::residue::Residue;
 use crate::enforce::rules_in_place::RulesInPlace;
-use crate::enforce::run_groups::RunGroups;
-use crate::enforce::sessions::{self, Sessions};
-use crate::enforce::since::{self, InForce, monotonic_us};
-use crate::enforce::sudo_flavour::{Flavour, HostSudo};
 use crate::enforce::sudo_view::SudoView;
 use crate::enforce::sudoers;
-use crate::enforce::wired::Wired;
-use crate::grant::announced::Announced;
-use crate::grant::endpoint::Places;
-use crate::grant::ends::{self, Ends};
+use crate::enforce::wired_services::Wired;
+use crate::grant::account;
+use crate::grant::account::directory::Directory;
+use crate::grant::account::lookup::Lookups;
+use crate::grant::boot_ends::{self, Ends};
 use crate::grant::held::Grants;
+use crate::grant::lifecycle::Announced;
 use crate::grant::local;
+use crate::grant::signed_set::Places;
 use crate::grant::{Content, State};
-use crate::request::again::Again;
-use crate::request::uncovered::Undecided;
+use crate::host::logind::Logind;
+use crate::host::processes::ProcessId;
+use crate::host::sudo::{Flavour, HostSudo};
+use crate::ipc::pam::again::Again;
+use crate::ipc::pam::uncovered::Undecided;
+use crate::residue::Residue;
+use crate::sessions::run_groups::RunGroups;
+use crate::sessions::table::{self, Sessions};
+use crate::wiring;
+use crate::wiring::access_paths::opened::Opened;
 use crate::wiring::cause::Cause;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
@@ -174,7 +176,7 @@ impl Agent {
             grants: RefCell::new(grants),
             endpoint,
             audit,
-            sessions: RefCell::new(Sessions::open(Path::new(sessions::FOLDER))),
+            sessions: RefCell::new(Sessions::open(Path::new(table::FOLDER))),
             ending: RefCell::default(),
             run_groups: RunGroups::default(),
             again: RefCell::default(),
@@ -195,7 +197,7 @@ impl Agent {
             wired: Wired::default(),
             exempt_list: ExemptList::default(),
             opened: Opened::default(),
-            in_force: RefCell::new(InForce::open(Path::new(since::PATH))),
+            in_force: RefCell::new(InForce::open(Path::new(in_force::PATH))),
             departing: RefCell::default(),
             seen_off: RefCell::default(),
             deadline: Deadline::default(),
@@ -205,7 +207,7 @@ impl Agent {
             settled: Notify::new(),
             openings: Openings::default(),
             announced: RefCell::new(Announced::load()),
-            ends: RefCell::new(Ends::load(Path::new(ends::PATH))),
+            ends: RefCell::new(Ends::load(Path::new(boot_ends::PATH))),
             next_end_by_boot: Cell::default(),
             clock: Clock::default(),
             work: Rc::default(),
@@ -219,8 +221,8 @@ impl Agent {
 
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
-        self.sessions.borrow_mut().take_over(Path::new(sessions::ONE_FILE));
-        sudoers::remove_leftovers(Path::new(sudoers::FOLDER));
+        self.sessions.borrow_mut().take_over(Path::new(table::ONE_FILE));
+        sudoers::remove_leftovers(Path::new(wiring::DROP_IN_FOLDER));
         self.announced.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
         let now = self.now();
         let grants = self.grants.borrow();
@@ -318,7 +320,7 @@ impl Agent {
         let before = in_force.holds();
         self.wired.tell(&self.audit, config.mode, before);
         if let Err(error) = in_force.update(!self.wired.is_empty() && config.mode == Mode::Enforce, monotonic_us()) {
-            tracing::error!(path = since::PATH, "since when Curfew is in force could not be written down: {error}");
+            tracing::error!(path = in_force::PATH, "since when Curfew is in force could not be written down: {error}");
         }
         !before && in_force.holds()
     }

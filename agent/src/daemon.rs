@@ -15,18 +15,23 @@
 //! | audit | records | makes them durable, tells what was counted, lets go of what is too much, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
+mod state_lock;
+pub mod sweep;
+
+use self::state_lock::Ownership;
 use crate::agent::{Agent, StartError};
 use crate::clock::alarm::{Alarm, Alarmed};
 use crate::clock::{self, Keep};
-use crate::endpoint::{ship, sync};
-use crate::enforce::processes::ProcessId;
+use crate::descriptors;
+use crate::endpoint::{poll, ship};
+use crate::enforce::deadline;
 use crate::enforce::reconcile::reconcile;
 use crate::enforce::{accounts, adoption};
 use crate::enforce::{sudo_view, sudo_watch};
-use crate::owner::Ownership;
-use crate::request::pam_socket::PamSocket;
-use crate::request::{server, watch};
-use crate::{deadline, descriptors};
+use crate::host::processes::ProcessId;
+use crate::ipc::pam_socket::PamSocket;
+use crate::ipc::public_socket;
+use crate::sessions::watch;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{AGENT_SOCKET, PAM_SOCKET};
 use sd_notify::NotifyState;
@@ -85,7 +90,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
         let pam = PamSocket::new(sockets.pam).map_err(system("PAM's socket"))?;
-        let desk = server::start(sockets.agent).map_err(system("the public socket"))?;
+        let desk = public_socket::start(sockets.agent).map_err(system("the public socket"))?;
         tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
         let people = tokio::task::spawn_local(desk.serve(Rc::clone(&agent)));
         for task in Task::ALL {
@@ -192,7 +197,7 @@ impl Task {
             Self::Sudo => sudo_watch::follow(&agent).await,
             Self::SudoView => sudo_view::follow(&agent).await,
             Self::Accounts => accounts::watch(&agent).await,
-            Self::Endpoint => sync::follow(&agent).await,
+            Self::Endpoint => poll::follow(&agent).await,
             Self::Ship => ship::follow(&agent).await,
         }
     }

@@ -6,7 +6,7 @@
 //! | `tls`, `client` | one HTTPS exchange, bounded in bytes and time, and the tokens that go with it |
 //! | `failure` | what can go wrong on the way, in words that end with the next step |
 //! | `health`, `backoff` | when a failure is worth a word, and how long to wait after it: pure |
-//! | `sync` | the loop: poll, apply, wait |
+//! | `poll` | the loop: poll, apply, wait |
 //! | `apply` | one set: verified, stored, put in force, audited |
 //! | `ship` | the loop that brings the audit there |
 //! | `enroll`, `rotate` | joining, leaving, a new key |
@@ -20,14 +20,14 @@ pub mod enroll;
 pub mod failure;
 pub mod health;
 pub mod identity;
+pub mod poll;
 pub mod rotate;
 pub mod ship;
-pub mod sync;
 pub mod tls;
 
 use crate::audit::keeper;
-use crate::grant::endpoint::Trust;
-use crate::request::messages::ShownSet;
+use crate::grant::signed_set::Trust;
+use crate::ipc::messages::ShownSet;
 use health::Health;
 use identity::{Identity, IdentityError};
 use jiff::Timestamp;
@@ -190,7 +190,7 @@ impl Endpoint {
     }
 
     /// What `curfew status` shows of it.
-    pub fn show(&self, facts: Option<&crate::grant::endpoint::SetFacts>, now: Timestamp) -> Option<ShownSet> {
+    pub fn show(&self, facts: Option<&crate::grant::signed_set::SetFacts>, now: Timestamp) -> Option<ShownSet> {
         let identity = self.identity()?;
         let health = self.health.borrow();
         let failing = health.failing();

@@ -1,17 +1,21 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `held` is all of them in one list, `local` the file of the ones that root made here, `endpoint` the set that the central endpoint signed,
-//! `announced` what the audit has heard of them, `access` what it hears that they give, `ends` when they end on the clock that nobody can set. A decision sees only [`HeldGrant`]s.
+//! `held` is all of them in one list, `local` the file of the ones that root made here, `signed_set` the set that the central endpoint signed,
+//! `account` whose they are, `lifecycle` what the audit has heard of them, `access` what it hears that they give, `boot_ends` when they end on the clock that nobody can set,
+//! `sudo_command` what a run of sudo asks for, and `decision` the pure heart: a request, the grants and a time in, a verdict out. A decision sees only [`HeldGrant`]s.
 
 mod access;
-pub mod announced;
+pub mod account;
+pub mod boot_ends;
 pub mod cut_off;
-pub mod endpoint;
-pub mod ends;
+pub mod decision;
 pub mod held;
+pub mod lifecycle;
 pub mod local;
+pub mod signed_set;
+pub mod sudo_command;
 
-use crate::account::Holder;
+use self::account::Holder;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::{Grant, Text};
 use jiff::{SignedDuration, Timestamp};
@@ -289,7 +293,7 @@ mod tests {
         let mut held = HeldGrant::new(grant.unwrap(), Source::Local);
         let (within, after) = ("2026-11-21T20:10:00Z".parse().unwrap(), "2026-11-21T20:30:00Z".parse().unwrap());
         assert!(held.covers(within) && !held.covers(after));
-        let account = crate::account::Account { name: "alice".into(), owner: "alice".into(), uid: 1001 };
+        let account = crate::grant::account::Account { name: "alice".into(), owner: "alice".into(), uid: 1001 };
         held.holder = Holder::Gone { account, now: Some(1051) };
         assert!(!held.covers(within));
     }

@@ -8,28 +8,30 @@
 //! |---|---|
 //! | `lines` | a service file's lines, as PAM takes them |
 //! | `marks` | a service file's text, with our lines and without |
-//! | `copy` | copies of files that the distribution keeps elsewhere |
+//! | `vendor_copy` | copies of files that the distribution keeps elsewhere |
 //! | `cause` | whose a change is, for the audit |
-//! | `doors` | services in which PAM does not ask us |
+//! | `unwired` | services in which PAM does not ask us |
 //! | `stack` | reads a service's rules: is our line the first to be asked? |
 //! | `session_order` | reads its session rules: is our line reached? |
 //! | `transaction`, `rehearsal` | real PAM transactions against what is wired |
 //! | `replacement` | what a change writes, file by file, and the way back |
-//! | `turn` | one change at a time |
+//! | `lock` | one change at a time |
 //! | `unconfirmed` | the way back that PID 1 takes, unless a new login confirms |
+//! | `access_paths` | what lets people in beside what is wired |
 
+pub mod access_paths;
 pub mod cause;
-mod copy;
-pub mod doors;
 mod lines;
+pub mod lock;
 pub mod marks;
 pub mod rehearsal;
 pub mod replacement;
 pub mod session_order;
 pub mod stack;
 pub mod transaction;
-pub mod turn;
 pub mod unconfirmed;
+pub mod unwired;
+mod vendor_copy;
 
 use crate::config::Config;
 use std::fs::{self, File};
@@ -48,6 +50,9 @@ pub const SUDOERS_INCLUDE: &str = "/etc/sudoers.d/curfew";
 
 /// What it holds.
 pub const SUDOERS_LINE: &str = "@includedir /run/curfew/sudoers.d\n";
+
+/// Where the drop-ins are.
+pub const DROP_IN_FOLDER: &str = "/run/curfew/sudoers.d";
 
 /// How the names of files begin that are not yet in place. sudo skips names with a dot.
 const NEW_BEGINS: &str = ".curfew-";
@@ -118,7 +123,7 @@ impl ServiceFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(WiringError::at(path)(error)),
         };
-        let theirs = path.is_symlink() || text.as_ref().is_some_and(|text| !copy::is_untouched(text));
+        let theirs = path.is_symlink() || text.as_ref().is_some_and(|text| !vendor_copy::is_untouched(text));
         let vendors = vendor_file(path).filter(|_| !theirs).map(fs::read).transpose().map_err(WiringError::at(path))?;
         Ok(Self { text, vendors })
     }
@@ -131,7 +136,7 @@ impl ServiceFile {
 /// [`WiringError`]: it can't be read.
 pub fn wired(path: &Path, kind: Kind) -> Result<Vec<u8>, WiringError> {
     match ServiceFile::read(path)? {
-        ServiceFile { vendors: Some(vendors), .. } => Ok(copy::of(&vendors, kind)),
+        ServiceFile { vendors: Some(vendors), .. } => Ok(vendor_copy::of(&vendors, kind)),
         ServiceFile { text: Some(text), .. } => Ok(marks::wired(&text, kind)),
         ServiceFile { .. } => Err(WiringError::at(path)(io::ErrorKind::NotFound.into())),
     }
@@ -180,7 +185,7 @@ pub fn unwire_everything() -> (Vec<PathBuf>, Vec<String>) {
 
 /// Whether the text of a service file is that of an untouched copy of the distribution's.
 pub fn is_copy(text: &[u8]) -> bool {
-    copy::is_untouched(text)
+    vendor_copy::is_untouched(text)
 }
 
 /// Whether the text of a service file has a line of ours that denies before anybody is asked for a password.
@@ -308,6 +313,20 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
     new.as_file().sync_all()?;
     new.persist(&path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Makes the drop-ins' folder where it is gone: without it, sudo-rs complains at everybody's sudo.
+///
+/// # Errors
+///
+/// What mkdir(2) says.
+pub fn make_drop_in_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir(folder)?;
+    // Whatever the umask says.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
 }
 
 #[cfg(test)]

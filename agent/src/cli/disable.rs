@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, ask, failed, note, only_root, print};
 use crate::wiring;
 use crate::wiring::cause::{Cause, Deed};
-use crate::wiring::turn::Turn;
+use crate::wiring::lock::Turn;
 use crate::wiring::unconfirmed::Unconfirmed;
 use clap::Args;
 use curfew_protocol::grant::Text;

@@ -1,21 +1,22 @@
 //! `curfew enable`: looks at the host, wires PAM and sudo, tries the wiring, and goes back by itself unless a new login confirms.
 
+mod lockout;
 mod plan;
-mod way_in;
 
+use self::lockout::{exempt_users, nobody_left, whose_shell};
 use self::plan::Plan;
-use self::way_in::{exempt_users, nobody_left, whose_shell};
 use super::{CliError, Outcome, ask, doctor, failed, note, only_root, order, print};
-use crate::access_paths::{self, opened};
 use crate::clock;
 use crate::config::{self, Config, Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
-use crate::request::messages::{self, Status};
+use crate::ipc::messages::{self, Status};
 use crate::wiring;
+use crate::wiring::access_paths;
+use crate::wiring::access_paths::opened;
 use crate::wiring::cause::{Cause, Deed};
+use crate::wiring::lock::Turn;
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::replacement::{self, Replacement};
-use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::{Unconfirmed, UnconfirmedError};
 use clap::Args;
 use jiff::Timestamp;

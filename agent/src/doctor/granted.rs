@@ -1,9 +1,9 @@
 //! What live grants of sudo give, as the host's sudo itself lists it: other rules may come behind ours and win.
 
 use super::{Check, Host};
-use crate::enforce::sudo_flavour::SUDO;
 use crate::enforce::sudo_view;
 use crate::grant::State;
+use crate::host::sudo::SUDO;
 use curfew_protocol::grant::Grant;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -9,7 +9,7 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::enforce::reconcile::settle;
 use crate::enforce::sudoers;
-use crate::grant::endpoint::{NewSet, SetFacts, Taken, Whose, store, store_spare};
+use crate::grant::signed_set::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant, SetError};
 use curfew_protocol::jws::PublicKey;

@@ -4,11 +4,12 @@
 //! database is asked, and what it says is in force and audited. What hangs or fails changes nothing: what was known last holds.
 
 use super::sudoers;
-use crate::account::directory::{self, Resolution};
-use crate::account::{self, Account, Answer, local_file};
 use crate::agent::Agent;
 use crate::descriptors;
 use crate::grant::HeldGrant;
+use crate::grant::account::directory::{self, Resolution};
+use crate::grant::account::local_file;
+use crate::grant::account::{self, Account, Answer};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use futures_util::{StreamExt, stream};

@@ -3,15 +3,16 @@
 //! logind tells of its sessions. Where it knows nothing (it was away when they opened, or is not there), the kernel does: whoever logged in
 //! carries an audit session (loginuid(5) is its owner), and the program that let them in stands at its head.
 
-use super::hung_up::HungUp;
-use super::logind::LogindSession;
-use super::processes::Process;
-use super::scope::Scope;
-use super::sessions::{Session, Told};
-use super::since::monotonic_us;
-use super::table::Table;
 use crate::agent::Agent;
-use crate::request::{peer, watch};
+use crate::clock::monotonic_us;
+use crate::host::cgroup::Scope;
+use crate::host::logind::LogindSession;
+use crate::host::process_table::Table;
+use crate::host::processes::Process;
+use crate::host::users;
+use crate::sessions::hung_up::HungUp;
+use crate::sessions::table::{Session, Told};
+use crate::sessions::watch;
 use curfew_protocol::audit::{Event, Field};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
@@ -142,7 +143,7 @@ pub async fn adopt_unknown(agent: &Rc<Agent>) {
 /// Adopts a login as soon as it is known whose it is, if it lasts until then.
 async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static str) {
     let user = loop {
-        match peer::user_name(uid).await {
+        match users::user_name(uid).await {
             Some(user) => break user,
             None if head.id.lives() => tokio::time::sleep(LOOKED_UP_AGAIN_AFTER).await,
             None => return,

@@ -1,16 +1,16 @@
 //! Departure: a person whose last login grant has ended leaves nothing running behind.
 //!
-//! Their sessions are ended by `over`. What is left then is their own service manager, with user units and lingering, and whatever
+//! Their sessions are ended by `terminate`. What is left then is their own service manager, with user units and lingering, and whatever
 //! still carries their login uid outside of any session. Their lingering ends with their last grant of any kind, so that nothing
 //! of theirs comes back at the next boot.
 
-use super::ending::{self, Ending, Target};
-use super::scope::{Scope, user_manager};
+use super::kill::{self, Ending, Target};
 use crate::agent::Agent;
 use crate::clock;
-use crate::deadline;
+use crate::grant::decision::ReasonCode;
 use crate::grant::{HeldGrant, State};
-use crate::request::decision::ReasonCode;
+use crate::host::cgroup::{Scope, user_manager};
+use crate::host::systemd;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::path::Path;
@@ -72,7 +72,7 @@ async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
             }
         }
         if !endings.is_empty() {
-            ending::strike_groups(&mut endings);
+            kill::strike_groups(&mut endings);
         }
         agent.work_on(follow_up(Rc::clone(&agent), people, endings));
     }
@@ -81,7 +81,7 @@ async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
 /// Follows the kills up, and ends the lingering of those who have departed.
 async fn follow_up(agent: Rc<Agent>, people: Vec<String>, mut endings: Vec<Ending>) {
     if !endings.is_empty() {
-        ending::follow_up(&mut endings).await;
+        kill::follow_up(&mut endings).await;
         for ending in endings.into_iter().filter(Ending::killed_any) {
             let doorman = Rc::clone(&agent);
             agent.work_on(async move { report(&doorman, &ending).await });
@@ -202,7 +202,7 @@ async fn report(agent: &Agent, ending: &Ending) {
         last.map(|held| held.grant.id.to_string())
     };
     agent.write_under(last.as_deref(), ending.report(entry, ended));
-    if let Err(error) = deadline::reset_failed(&manager).await {
+    if let Err(error) = systemd::reset_failed(&manager).await {
         tracing::debug!(unit = %manager, "PID 1 keeps its mark of failure: {error}");
     }
 }

@@ -1,12 +1,12 @@
 //! What of a run of sudo or su is found at its end: what it started, wherever that went, and what of rights beyond the person's it left in any
 //! of their logins; and what is spared: the logins themselves, other runs, and what the host's own programs do for the person.
 
-use super::credentials::{Credentials, Plain};
-use super::ending::Covered;
-use super::processes::{Process, ProcessId};
-use super::run::Elevation;
-use super::scope::{self, Place, Scope};
-use super::table::Table;
+use crate::host::cgroup::{self, Place, Scope};
+use crate::host::credentials::Credentials;
+use crate::host::plain::Plain;
+use crate::host::process_table::Table;
+use crate::host::processes::{Process, ProcessId};
+use crate::sessions::run::Elevation;
 use std::collections::HashSet;
 use std::io;
 
@@ -151,7 +151,7 @@ impl Look<'_> {
     /// units are, but in its audit session, what began that is older.
     fn is_of_pid_1(&self, process: &Process) -> bool {
         match Place::of_process(process.id.pid) {
-            Some(Place::Session(id)) => scope::leader_of(&id) == Some(process.id.pid),
+            Some(Place::Session(id)) => cgroup::leader_of(&id) == Some(process.id.pid),
             Some(Place::System) | None => {
                 let mut session = self.table.iter().filter(|it| it.audit_session == process.audit_session);
                 session.all(|it| it.id.start >= process.id.start)
@@ -169,11 +169,29 @@ fn is_own_of_another_login(process: &Process, invoker: Option<u32>) -> bool {
     })
 }
 
+/// A run of sudo or su that another one's end spares, with what it started.
+#[derive(Clone)]
+pub struct Covered {
+    /// Its first process.
+    pub root: ProcessId,
+    /// Its control group.
+    pub group: Option<Scope>,
+    /// The kernel's audit session that it runs in.
+    pub audit_session: Option<u32>,
+}
+
+impl Covered {
+    /// What is spared of `run`.
+    pub fn of(run: &Elevation) -> Self {
+        Self { root: run.root, group: run.group.clone(), audit_session: run.audit_session }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::enforce::sudo_command::SudoCommand;
+    use crate::grant::sudo_command::SudoCommand;
 
     /// In these tables, a process started when its number says.
     fn id(pid: i32) -> ProcessId {
@@ -206,7 +224,7 @@ mod tests {
             opened_us: 0,
             opened_at: 0,
             hung_up_for: None,
-            hung_up: crate::enforce::hung_up::HungUp::default(),
+            hung_up: crate::sessions::hung_up::HungUp::default(),
             told_end: None,
             pinned: Vec::new(),
             within: Vec::new(),

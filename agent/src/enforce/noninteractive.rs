@@ -7,11 +7,11 @@
 pub mod host;
 
 use self::host::Host;
-use super::sudo_flavour::{Flavour, Identity};
 use super::sudoers;
 use crate::agent::Agent;
 use crate::clock;
 use crate::grant::HeldGrant;
+use crate::host::sudo::{Flavour, Identity};
 use crate::wiring::{self, Kind, stack};
 use curfew_protocol::exempt;
 use jiff::Timestamp;
@@ -162,7 +162,7 @@ fn text(exempt: &[String], uids: &BTreeSet<u32>) -> Option<String> {
 }
 
 fn path() -> PathBuf {
-    Path::new(sudoers::FOLDER).join(NAME)
+    Path::new(wiring::DROP_IN_FOLDER).join(NAME)
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Notice of the end: warnings on people's terminals, and shortly before it the last words, with HUP and TERM for their programs.
 
-use super::ending::Target;
-use super::hung_up::HungUp;
-use super::last_words::{self, Access};
-use super::outer;
-use super::processes::{Process, ProcessId};
-use super::run::Elevation;
-use super::sessions::{Session, Standing};
-use super::table::{Table, Wanted};
-use super::terminals::Said;
+use super::kill::Target;
 use crate::agent::Agent;
-use crate::request::decision::{Elevation as Scoped, Request};
-use crate::{apart, human};
+use crate::grant::decision::{Elevation as Scoped, Request};
+use crate::host::apart;
+use crate::host::process_table::{Table, Wanted};
+use crate::host::processes::{Process, ProcessId};
+use crate::host::terminals::Said;
+use crate::human;
+use crate::sessions::hung_up::HungUp;
+use crate::sessions::last_words::{self, Access};
+use crate::sessions::outer;
+use crate::sessions::run::Elevation;
+use crate::sessions::standing::Standing;
+use crate::sessions::table::Session;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -4,13 +4,16 @@
 //! reload, a start. It never waits: what takes time (visudo, following up a kill, logind) goes on in tasks of its own
 //! and triggers it again.
 
+use super::deadline::End;
 use super::notice::{self, Next};
-use super::{accounts, departure, noninteractive, over, residue, sudoers};
+use super::{accounts, departure, noninteractive, sudoers, terminate};
 use crate::agent::{Agent, Unwritable};
 use crate::clock;
-use crate::deadline::End;
+use crate::grant::held;
 use crate::grant::{HeldGrant, State};
-use crate::selinux;
+use crate::host::selinux;
+use crate::residue;
+use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashSet};
@@ -36,12 +39,12 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     let begins = agent.update_in_force();
     let asked_next = accounts::follow(agent);
     // The end comes first: everything else can wait a moment for it.
-    over::end_uncovered(agent, now);
+    terminate::end_uncovered(agent, now);
     agent.grants.borrow_mut().store_again();
     agent.announce(now);
     sudoers::fit_to_sudo(agent);
     remove_drop_ins(agent, now);
-    over::note_closed(agent);
+    terminate::note_closed(agent);
     departure::start(agent);
     let mut next = Next(next_window(agent, now));
     next_by_boot.into_iter().for_each(|end| next.at(reading.wall_at(end)));
@@ -86,8 +89,8 @@ fn remove_drop_ins(agent: &Agent, now: Timestamp) {
     let grants = agent.grants.borrow();
     let in_force = agent.in_force.borrow().holds();
     let wanted: HashSet<&str> =
-        sudoers::wanted(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
-    for id in sudoers::remove_unwanted(Path::new(sudoers::FOLDER), &wanted) {
+        held::with_rules(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
+    for id in sudoers::remove_unwanted(Path::new(wiring::DROP_IN_FOLDER), &wanted) {
         agent.rules.borrow_mut().note_removed(&id);
         agent.write_under(Some(&id), Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()));
     }
@@ -154,7 +157,7 @@ async fn write_drop_in(agent: &Agent, id: &str) {
     agent.sudo.settled().await;
     let sudo = agent.sudo.identity();
     let uid = sudoers::uid_of(&agent.grants.borrow(), &held);
-    let checked = sudoers::check(&agent.sudo, Path::new(sudoers::FOLDER), &held, uid, password).await;
+    let checked = sudoers::check(&agent.sudo, Path::new(wiring::DROP_IN_FOLDER), &held, uid, password).await;
     residue::first::listed(agent, id).await;
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
     let still_wanted = agent.in_force.borrow().holds()

@@ -7,11 +7,11 @@
 mod listing;
 
 use self::listing::{Listing, Ruling};
-use super::sudo_flavour::SUDO;
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::grant::State;
-use crate::program::{self, Said};
+use crate::host::program::{self, Said};
+use crate::host::sudo::SUDO;
 use crate::{clock, human};
 use curfew_protocol::grant::{Grant, SudoAccess};
 use std::cell::RefCell;

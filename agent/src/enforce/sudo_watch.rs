@@ -1,9 +1,9 @@
 //! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, rules for another sudo go at once.
 
-use super::sudo_flavour::SUDO;
 use super::sudoers;
 use crate::agent::Agent;
 use crate::descriptors;
+use crate::host::sudo::SUDO;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::ffi::OsStr;

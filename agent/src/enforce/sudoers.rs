@@ -3,15 +3,16 @@
 //! A grant is hostile input to a sudoers file. Its values can't hold what sudoers would take for more (see
 //! `curfew_protocol::grant`), users are written by number, and the host's own visudo(8) has to accept the file before it counts.
 //!
-//! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
+//! Rules are written for the sudo that the host runs (see `host::sudo`), and [`fit_to_sudo`] takes them away when it is another.
 
 use super::noninteractive;
-use super::sudo_flavour::{Flavour, HostSudo};
-use crate::account::Holder;
 use crate::agent::Agent;
-use crate::grant::held::Grants;
-use crate::grant::{Content, HeldGrant, State};
-use crate::program;
+use crate::grant::account::Holder;
+use crate::grant::held::{Grants, giving_sudo};
+use crate::grant::{Content, HeldGrant};
+use crate::host::program;
+use crate::host::sudo::{Flavour, HostSudo};
+use crate::wiring::{DROP_IN_FOLDER, make_drop_in_folder};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
@@ -21,9 +22,6 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::sync::Semaphore;
-
-/// Where the drop-ins are.
-pub const FOLDER: &str = "/run/curfew/sudoers.d";
 
 /// The first line of a drop-in tells for which sudo it is.
 const FOR_CLASSIC: &str = ", for classic sudo. ";
@@ -76,22 +74,13 @@ pub enum SudoersError {
     Visudo(String),
 }
 
-/// The grants whose drop-in should be there now: rules are for the account that the user's name stands for, and for none that it may stand for.
-pub fn wanted(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
-    give_sudo(grants, now).filter(|held| matches!(held.holder, Holder::Is(_)))
-}
-
 /// The grants whose drop-in is to be written, where it is not there: those, and the ones of whose account it is said that it can't be found.
 pub fn to_write(grants: &Grants, now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
-    give_sudo(grants.held(), now).filter(|held| match held.holder {
+    giving_sudo(grants.held(), now).filter(|held| match held.holder {
         Holder::Is(_) => true,
         Holder::Unknown => grants.accounts().problem(held.grant.user.as_str()).is_some(),
         Holder::InDoubt { .. } | Holder::Gone { .. } => false,
     })
-}
-
-fn give_sudo(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
-    grants.iter().filter(move |held| held.grant.sudo.is_some() && held.state(now) == State::Live)
 }
 
 /// The user id that the rules of a grant are for.
@@ -141,26 +130,12 @@ pub fn remove_leftovers(folder: &Path) {
     }
 }
 
-/// Makes the drop-ins' folder where it is gone: without it, sudo-rs complains at everybody's sudo.
-///
-/// # Errors
-///
-/// What mkdir(2) says.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir(folder)?;
-    // Whatever the umask says.
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
-}
-
 /// Compares the drop-ins with the sudo that the host runs now, and removes at once those that are for another. What is missing then
 /// is written by the enforcing loop. Looks into the files only when something changed.
 pub fn fit_to_sudo(agent: &Agent) {
-    let folder = Path::new(FOLDER);
-    if let Err(error) = make_folder(folder) {
-        tracing::error!("{FOLDER} is gone and could not be made: {error}");
+    let folder = Path::new(DROP_IN_FOLDER);
+    if let Err(error) = make_drop_in_folder(folder) {
+        tracing::error!("{DROP_IN_FOLDER} is gone and could not be made: {error}");
     }
     let flavour = agent.sudo.flavour().ok();
     if agent.fitted.replace(Some(flavour)) == Some(flavour) {
@@ -208,12 +183,12 @@ pub fn is_current(agent: &Agent, held: &HeldGrant) -> bool {
 
 /// Whether the grant has a drop-in, whatever it was written for.
 pub fn is_in_place(id: &str) -> bool {
-    Path::new(FOLDER).join(id).exists()
+    Path::new(DROP_IN_FOLDER).join(id).exists()
 }
 
 /// Removes the drop-in of a grant that gives other sudo, or none, from now on.
 pub fn withdraw(agent: &Agent, id: &str, why: &str) {
-    for id in remove(Path::new(FOLDER), |name| name == id) {
+    for id in remove(Path::new(DROP_IN_FOLDER), |name| name == id) {
         agent.rules.borrow_mut().note_removed(&id);
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
         agent.write_under(Some(&id), entry.with(Field::Reason, why));
@@ -277,7 +252,7 @@ pub async fn check(
 /// As [`check`].
 pub async fn check_text(sudo: &HostSudo, path: PathBuf, text: &str, flavour: Flavour) -> Result<Checked, SudoersError> {
     let file = |source| SudoersError::File { path: path.clone(), source };
-    let folder = path.parent().unwrap_or(Path::new(FOLDER));
+    let folder = path.parent().unwrap_or(Path::new(DROP_IN_FOLDER));
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
     new.write_all(text.as_bytes()).map_err(file)?;
@@ -454,8 +429,8 @@ mod tests {
     fn the_folder_is_made_again_for_root_and_its_group() {
         let above = tempfile::tempdir().unwrap();
         let folder = above.path().join("sudoers.d");
-        make_folder(&folder).unwrap();
-        make_folder(&folder).unwrap();
+        make_drop_in_folder(&folder).unwrap();
+        make_drop_in_folder(&folder).unwrap();
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 

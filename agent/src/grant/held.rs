@@ -1,10 +1,10 @@
 //! All grants that the host holds, from wherever they came, in one list: what every decision reads.
 
-use super::endpoint::EndpointStore;
+use super::account::directory::{Directory, Resolution};
+use super::account::{Doubt, Holder};
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
-use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source};
-use crate::account::directory::{Directory, Resolution};
-use crate::account::{Doubt, Holder};
+use super::signed_set::EndpointStore;
+use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source, State};
 use curfew_protocol::grant::{Grant, LoginName};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -269,12 +269,21 @@ fn names(held: &[HeldGrant]) -> HashMap<String, u32> {
     names
 }
 
+/// The grants whose drop-in should be there now: rules are for the account that the user's name stands for, and for none that it may stand for.
+pub fn with_rules(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
+    giving_sudo(grants, now).filter(|held| matches!(held.holder, Holder::Is(_)))
+}
+
+/// The grants that give sudo now.
+pub fn giving_sudo(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
+    grants.iter().filter(move |held| held.grant.sudo.is_some() && held.state(now) == State::Live)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
-    use super::super::State;
     use super::*;
-    use crate::account::{Account, Answer};
+    use crate::grant::account::{Account, Answer};
     use serde_json::json;
     use std::fs;
 

@@ -6,7 +6,7 @@
 use super::marks::wired;
 use super::transaction::{Code, Item, Transaction};
 use super::{Kind, PAM_FOLDER};
-use crate::program;
+use crate::host::program;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;

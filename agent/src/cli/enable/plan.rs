@@ -4,7 +4,6 @@ use super::super::{CliError, ask, failed};
 use crate::config::edit::with_mode;
 use crate::config::{self, Config, Mode};
 use crate::doctor::Check;
-use crate::enforce::sudoers;
 use crate::human;
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::replacement::Replacement;
@@ -109,8 +108,8 @@ impl Plan {
     /// Does it, the configuration first.
     pub(super) fn carry_out(&mut self) -> Result<(), CliError> {
         // sudo-rs complains at everybody's sudo about an include of nothing.
-        let folder = Path::new(sudoers::FOLDER);
-        sudoers::make_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+        let folder = Path::new(wiring::DROP_IN_FOLDER);
+        wiring::make_drop_in_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
         for replacement in &self.replacements {
             replacement.make().map_err(failed)?;
             self.done.changed.push(replacement.path().into());

@@ -2,10 +2,10 @@
 //! a fingerprint), another PAM service than those that ask us first, or rules that are not read here. Then nothing is changed for whoever has a grant.
 
 use crate::agent::Agent;
-use crate::apart;
-use crate::enforce::host_sudoers::{self, SUDO_CONF, Sudoers};
-use crate::enforce::sudo_flavour::Flavour;
-use crate::enforce::sudoers;
+use crate::host::apart;
+use crate::host::sudo::Flavour;
+use crate::host::sudoers::{self, SUDO_CONF, Sudoers};
+use crate::wiring;
 use std::cell::Cell;
 use std::fs;
 use std::io;
@@ -66,10 +66,10 @@ pub fn follow(agent: &Rc<Agent>) {
 fn look() -> bool {
     let (Some(nsswitch), Some(sudo_conf)) = (text(NSSWITCH), text(SUDO_CONF)) else { return false };
     has_files_alone(&nsswitch)
-        && host_sudoers::plugin_of_others(&sudo_conf).is_none()
-        && says_nothing(&host_sudoers::read_without(
-            &host_sudoers::main_file(Flavour::Classic),
-            Path::new(sudoers::FOLDER),
+        && sudoers::plugin_of_others(&sudo_conf).is_none()
+        && says_nothing(&sudoers::read_without(
+            &sudoers::main_file(Flavour::Classic),
+            Path::new(wiring::DROP_IN_FOLDER),
         ))
 }
 
@@ -107,7 +107,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let silent = |own: &str| {
             fs::write(at("own"), own).unwrap();
-            says_nothing(&host_sudoers::read_without(&at("sudoers"), &at("ours")))
+            says_nothing(&sudoers::read_without(&at("sudoers"), &at("ours")))
         };
         fs::create_dir(at("ours")).unwrap();
         fs::write(at("ours/curfew+noninteractive"), "Defaults:ALL, !root noninteractive_auth\n").unwrap();

@@ -1,7 +1,7 @@
 //! What `sudo -ll -U USER` prints, for sudo and sudo-rs: the rules that hold for somebody, in the order in which sudo reads them. The last one that
 //! fits decides (sudoers(5)).
 
-use crate::glob::fits;
+use crate::host::glob::fits;
 use curfew_protocol::grant::Command;
 
 /// A rule for one command, as sudo lists it.

@@ -1,15 +1,15 @@
 //! The agent's own code, in this process: on the host's real files, with its visudo, and without a socket in between.
 
 use crate::people::Person;
-use curfew::account::Holder;
-use curfew::account::directory::Resolution;
 use curfew::agent::Agent;
 use curfew::daemon;
 use curfew::enforce::{adoption, reconcile::reconcile};
 use curfew::grant::State;
-use curfew::request::peer::Peer;
-use curfew::request::server::RawCall;
-use curfew::request::{admin, pam};
+use curfew::grant::account::Holder;
+use curfew::grant::account::directory::Resolution;
+use curfew::ipc::peer::Peer;
+use curfew::ipc::varlink::RawCall;
+use curfew::ipc::{methods, pam};
 use curfew_protocol::audit::{Entry, Event};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ impl InProcess {
                 }
             };
             let root = root(own_pid());
-            let answer = admin::answer(&self.agent, &root, &call);
+            let answer = methods::answer(&self.agent, &root, &call);
             tokio::select! {
                 biased;
                 answer = answer => answer,

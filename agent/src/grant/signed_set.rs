@@ -1,0 +1,384 @@
+//! The endpoint's store: the newest set as it was received, how far the endpoint's history is known, and what became of grants that a set
+//! had no more.
+//!
+//! A set walks in four steps. What it has no more is over at once ([`Grants::withdraw`]), and that is stored ([`Grants::prepare`]); then it is made durable
+//! ([`store`]); then it is in force ([`Grants::take`]). One that the disk does not take ends and narrows what is held, and adds nothing: the last set that was stored stays the
+//! one that a reboot finds. What is loaded is verified again: the files alone prove nothing.
+
+mod merge;
+mod withdrawn;
+
+pub use self::merge::{NewSet, Whose};
+
+use self::merge::{Extent, Next, next, withdraw};
+use self::withdrawn::Withdrawn;
+use super::held::Grants;
+use super::local::SetAside;
+use super::{HeldGrant, Revocation, Source};
+use crate::durable;
+use curfew_protocol::grant::GrantId;
+use curfew_protocol::grant_set::{GrantSet, HostId, LONGEST_SET, Mark, RefusedGrant};
+use curfew_protocol::jws::PublicKey;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where the store's files are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The newest set, as it was received.
+    pub set: PathBuf,
+    /// How far the endpoint's history is known, should the set be lost.
+    pub mark: PathBuf,
+    /// What became of grants that a set had no more, and which of them root revoked here.
+    pub withdrawn: PathBuf,
+    /// A set that the disk did not take: memory, which is gone only when every session is, too.
+    pub spare_set: PathBuf,
+    /// The same for what became of grants.
+    pub spare_withdrawn: PathBuf,
+}
+
+impl Places {
+    /// The files in the folder of the state, and in the one in memory.
+    pub fn within(state: &Path, memory: &Path) -> Self {
+        Self {
+            set: state.join("grants.jws"),
+            mark: state.join("mark.json"),
+            withdrawn: state.join("withdrawn.json"),
+            spare_set: memory.join("grants.jws"),
+            spare_withdrawn: memory.join("withdrawn.json"),
+        }
+    }
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::within(Path::new("/var/lib/curfew"), Path::new("/run/curfew"))
+    }
+}
+
+/// Whose sets are believed, and for whom they have to be.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// This host's name at the endpoint.
+    pub host: HostId,
+    /// The pinned keys, and those that were pinned before them: what is stored was verified when it came.
+    pub keys: Vec<PublicKey>,
+}
+
+/// A set's place and times.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SetFacts {
+    /// Where it stands in the endpoint's history.
+    pub mark: Mark,
+    /// When it was signed.
+    pub issued: Timestamp,
+    /// Until when it is fresh.
+    pub fresh_until: Timestamp,
+    /// From when on its grants open nothing new.
+    pub opens_until: Timestamp,
+}
+
+impl SetFacts {
+    /// Those of `set`.
+    pub fn of(set: &GrantSet) -> Self {
+        Self { mark: set.mark, issued: set.issued, fresh_until: set.fresh_until, opens_until: set.opens_until }
+    }
+
+    /// Whether the other set says the same, signed at another time.
+    pub fn is_version_of(&self, other: &Self) -> bool {
+        (self.mark.epoch, self.mark.ver) == (other.mark.epoch, other.mark.ver)
+    }
+}
+
+/// What is known of the endpoint's set.
+#[derive(Debug, Default)]
+pub struct EndpointStore {
+    places: Places,
+    facts: Option<SetFacts>,
+    mark: Mark,
+    /// What root revoked on this host: it holds, whatever newer sets say.
+    revoked_here: BTreeMap<String, Revocation>,
+    /// Entries of the set that are no grants here.
+    refused: Vec<RefusedGrant>,
+    /// A stored set that could not be used.
+    set_aside: Option<SetAside>,
+    /// Until when the stored set is fresh.
+    stored_until: Option<Timestamp>,
+    /// Why what became of grants could not be stored.
+    unstored: Option<String>,
+}
+
+impl EndpointStore {
+    /// The files.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The set in force.
+    pub fn facts(&self) -> Option<&SetFacts> {
+        self.facts.as_ref()
+    }
+
+    /// How far the endpoint's history is known. It never falls while the host stays with its endpoint.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Entries of the set in force that are no grants here.
+    pub fn refused(&self) -> &[RefusedGrant] {
+        &self.refused
+    }
+
+    /// The stored set that could not be used when the agent started.
+    pub fn set_aside(&self) -> Option<&SetAside> {
+        self.set_aside.as_ref()
+    }
+
+    /// Whether the set in force is too old at `now` for its grants to open anything.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.facts.is_some_and(|facts| now >= facts.opens_until)
+    }
+
+    /// Whether the stored set is fresh at `now`: a newer copy that says the same need not be stored then.
+    pub fn stored_is_fresh(&self, now: Timestamp) -> bool {
+        self.stored_until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn unstored(&self) -> Option<&str> {
+        self.unstored.as_deref()
+    }
+
+    pub(super) fn note_revoked_here(&mut self, id: &str, revocation: Revocation) {
+        self.revoked_here.insert(id.to_owned(), revocation);
+        self.unstored = Some(String::new());
+    }
+
+    /// Stores what became of grants, where that is not stored.
+    pub(super) fn store_again(&mut self, held: &[HeldGrant]) {
+        if self.unstored.is_some() {
+            let withdrawn = Withdrawn::of(held, &self.revoked_here);
+            self.unstored = withdrawn.store(&self.places).err();
+        }
+    }
+}
+
+impl Grants {
+    /// Reads the endpoint's store. Without `trust` there is no endpoint, and what is left is what became of its grants.
+    pub fn open_endpoint(&mut self, places: Places, trust: Option<&Trust>) {
+        let (Withdrawn { mut held, revoked_here }, problem) = Withdrawn::load(&places);
+        let mut store = EndpointStore { revoked_here, ..EndpointStore::default() };
+        let set_aside = |problem| Some(SetAside { path: places.withdrawn.clone(), problem });
+        store.set_aside = problem.and_then(set_aside);
+        if let Some(trust) = trust {
+            store.mark =
+                fs::read(&places.mark).ok().and_then(|it| serde_json::from_slice(&it).ok()).unwrap_or_default();
+            match load(&places.set, trust) {
+                Ok(Some(set)) => store.begin(&mut held, set, &self.held, Extent::Whole),
+                Ok(None) => {}
+                Err(problem) => store.set_aside = Some(put_aside(&places.set, problem)),
+            }
+            // A set that the disk did not take goes as far as it went before.
+            if let Ok(Some(set)) = load(&places.spare_set, trust)
+                && set.facts.mark > store.mark
+            {
+                store.begin(&mut held, set, &self.held, Extent::HeldAlone);
+            }
+        }
+        store.places = places;
+        self.held.retain(|held| held.source == Source::Local);
+        self.held.extend(held);
+        self.endpoint = store;
+        self.settle();
+    }
+
+    /// What the set has no more is over from `now` on, before anything is stored. Returns whether anything was.
+    pub fn withdraw(&mut self, set: &NewSet, whose: Whose, now: Timestamp) -> bool {
+        self.endpoint.mark = self.endpoint.mark.max(set.facts.mark);
+        let changed = withdraw(&mut self.held, set, whose, now);
+        if changed {
+            self.settle();
+            // The enforcing loop ends what is over first, and stores it then.
+            self.endpoint.unstored = Some(String::new());
+        }
+        changed
+    }
+
+    /// As [`withdraw`](Self::withdraw), for a set whose times are not right by this host's clock: it takes away, brings nothing, and is not the newest.
+    pub fn withdraw_untimely(&mut self, set: &NewSet, now: Timestamp) -> bool {
+        let mark = self.endpoint.mark;
+        let changed = self.withdraw(set, Whose::Everybody, now);
+        self.endpoint.mark = mark;
+        changed
+    }
+
+    /// Stores what becomes of grants by the set, where that changes: before the set itself, so that a crash between the two brings nothing back.
+    pub fn prepare(&mut self, set: &NewSet, now: Timestamp) {
+        let store = &mut self.endpoint;
+        let mut held = self.held.clone();
+        withdraw(&mut held, set, Whose::Everybody, now);
+        let next = next(&held, set, Extent::Whole, &store.revoked_here, now);
+        let after = Withdrawn::of(&next.held, &store.revoked_here);
+        if store.unstored.is_some() || after != Withdrawn::of(&self.held, &store.revoked_here) {
+            store.unstored = after.store(&store.places).err();
+        }
+    }
+
+    /// Whether the set adds to what the one before it said.
+    pub fn says_something_new(&self, set: &NewSet) -> bool {
+        self.endpoint.facts.is_none_or(|facts| !facts.is_version_of(&set.facts)) || set.adds_to(&self.held)
+    }
+
+    /// The set is on the disk.
+    pub fn note_stored(&mut self, set: &NewSet) {
+        self.endpoint.stored_until = Some(set.facts.fresh_until);
+    }
+
+    /// Puts the set in force: the whole of a stored one; of one that is not, only what it says of grants that are held.
+    pub fn take(&mut self, set: &NewSet, stored: bool, now: Timestamp) -> Taken {
+        let extent = if stored { Extent::Whole } else { Extent::HeldAlone };
+        let Next { held, received, changed, refused } = next(&self.held, set, extent, &self.endpoint.revoked_here, now);
+        self.held.retain(|held| held.source == Source::Local);
+        self.held.extend(held);
+        self.settle();
+        let store = &mut self.endpoint;
+        let new_version = store.facts.is_none_or(|facts| !facts.is_version_of(&set.facts));
+        // Of a set that is not stored nothing is told yet: it comes again.
+        let unheard_of = if stored { unheard_of(&refused, &store.refused) } else { Vec::new() };
+        store.mark = store.mark.max(set.facts.mark);
+        store.facts = match store.facts {
+            // An unstored set is not the one in force, but it does prove that the endpoint is there.
+            Some(facts) if !stored && new_version => Some(SetFacts { mark: facts.mark, ..set.facts }),
+            None if !stored => None,
+            _ => Some(set.facts),
+        };
+        if stored {
+            store.refused = refused;
+            store.set_aside = None;
+        }
+        let ids: HashSet<&str> = self.held.iter().map(|held| held.grant.id.as_str()).collect();
+        store.revoked_here.retain(|id, _| ids.contains(id.as_str()));
+        Taken { received, changed, refused: unheard_of, new_version: new_version && stored }
+    }
+
+    /// The host leaves its endpoint: the endpoint's grants are over, and its history begins anew with another one.
+    pub fn leave_endpoint(&mut self, now: Timestamp) {
+        for held in self.held.iter_mut().filter(|held| held.source == Source::Endpoint) {
+            merge::end(held, super::Listing::Withdrawn, now, "this host has left its endpoint");
+        }
+        let store = &mut self.endpoint;
+        (store.facts, store.stored_until, store.mark, store.set_aside) = (None, None, Mark::default(), None);
+        store.refused.clear();
+        store.unstored = Some(String::new());
+        self.store_again();
+    }
+}
+
+fn unheard_of(refused: &[RefusedGrant], before: &[RefusedGrant]) -> Vec<RefusedGrant> {
+    let said: HashSet<(Option<&GrantId>, &str)> =
+        before.iter().map(|it| (it.id.as_ref(), it.problem.as_str())).collect();
+    refused.iter().filter(|it| !said.contains(&(it.id.as_ref(), it.problem.as_str()))).cloned().collect()
+}
+
+/// What came of a set that was put in force.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The grants that are new, or have a new content.
+    pub received: Vec<HeldGrant>,
+    /// What was superseded, beside what superseded it.
+    pub changed: Vec<(HeldGrant, HeldGrant)>,
+    /// Entries that are no grants here, and of which nothing was known.
+    pub refused: Vec<RefusedGrant>,
+    /// Whether it was another version than the one before.
+    pub new_version: bool,
+}
+
+impl EndpointStore {
+    /// Begins with a set that was stored.
+    fn begin(&mut self, held: &mut Vec<HeldGrant>, set: NewSet, local: &[HeldGrant], extent: Extent) {
+        // What was withdrawn by a newer set than this one, which a crash kept from being stored, stays withdrawn.
+        let mut all = local.to_vec();
+        all.append(held);
+        if extent == Extent::HeldAlone {
+            withdraw(&mut all, &set, Whose::Everybody, set.facts.issued);
+        }
+        let next = merge::loaded(&all, &set, extent, &self.revoked_here);
+        *held = next.held;
+        self.mark = self.mark.max(set.facts.mark);
+        if extent == Extent::Whole {
+            self.refused = next.refused;
+            self.facts = Some(set.facts);
+            self.stored_until = Some(set.facts.fresh_until);
+        } else if let Some(facts) = &mut self.facts {
+            *facts = SetFacts { mark: facts.mark, ..set.facts };
+        }
+    }
+}
+
+/// Makes a set durable, and where it stands, for when the set is lost.
+///
+/// # Errors
+///
+/// What the disk says; the set before it is still there then.
+pub fn store(places: &Places, text: &str, mark: Option<Mark>) -> io::Result<()> {
+    durable::write(&places.set, text.as_bytes())?;
+    if let Some(mark) = mark {
+        durable::write(&places.mark, &serde_json::to_vec(&mark)?)?;
+    }
+    match fs::remove_file(&places.spare_set) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps a set where no disk is needed.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn store_spare(places: &Places, text: &str) -> io::Result<()> {
+    durable::write_unsynced(&places.spare_set, text.as_bytes())
+}
+
+/// Removes what is kept of the endpoint's sets, the set first.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn forget(places: &Places) -> io::Result<()> {
+    for path in [&places.set, &places.spare_set, &places.mark] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn load(path: &Path, trust: &Trust) -> Result<Option<NewSet>, String> {
+    let length = match fs::metadata(path) {
+        Ok(file) => file.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    if usize::try_from(length).map_or(true, |length| length > LONGEST_SET) {
+        return Err(format!("{length} bytes, and {LONGEST_SET} is the most"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let set = GrantSet::verify_stored(&text, &trust.keys, &trust.host).map_err(|error| error.to_string())?;
+    Ok(Some(NewSet::of(set)))
+}
+
+/// Renames a set that can't be used; one that can't even be renamed is named as it is.
+fn put_aside(path: &Path, problem: String) -> SetAside {
+    let aside = (1_u32..).map(|number| path.with_extension(format!("jws.set-aside-{number}"))).find(|it| !it.exists());
+    match aside {
+        Some(aside) if fs::rename(path, &aside).is_ok() => SetAside { path: aside, problem },
+        _ => SetAside { path: path.into(), problem },
+    }
+}
+
+#[cfg(test)]
+mod tests;

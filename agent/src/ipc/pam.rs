@@ -1,0 +1,138 @@
+//! Answers to PAM: a question is classified here, a login judged in `login`, an elevation in `elevation`, and `record` is what the audit says of it.
+
+pub mod again;
+mod elevation;
+mod login;
+mod record;
+pub mod uncovered;
+mod unit;
+mod within;
+
+use self::again::said_already;
+use self::record::{asked, record, refusal, typed};
+use super::peer::Peer;
+use super::varlink::{ErrorReply, RawCall, parameters};
+use crate::agent::Agent;
+use crate::clock;
+use crate::config::Mode;
+use crate::config::service::{Kind, is_asked_twice};
+use crate::enforce::{accounts, sudo_view};
+use crate::grant::decision::{ReasonCode, Request};
+use crate::host::processes;
+use crate::host::system_account::is_system_account;
+use crate::sessions::watch;
+use curfew_protocol::audit::{Event, Field};
+use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
+use serde_json::{Value, json};
+use std::rc::Rc;
+
+/// Answers one call of the PAM module.
+///
+/// # Errors
+///
+/// The error reply; the module takes it for no permit.
+pub fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Value, ErrorReply> {
+    let hooks = [Hook::Authenticate, Hook::Account, Hook::OpenSession];
+    let hook = hooks.into_iter().find(|hook| hook.method() == call.method);
+    let Some(hook) = hook else { return Err(ErrorReply::unknown_method(&call.method)) };
+    if !peer.is_root() {
+        return Err(ErrorReply::not_permitted("only root's programs ask on this socket"));
+    }
+    let mut question: PamQuestion = parameters(call)?;
+    accounts::look(agent);
+    question.exempt |= is_exempt_by_another_name(agent, &question);
+    Ok(json!(judge(agent, peer, hook, &question)))
+}
+
+/// Whether a session opens: whoever asks starts nothing before there is an answer.
+pub fn opens_session(call: &RawCall) -> bool {
+    call.method == Hook::OpenSession.method()
+}
+
+/// The name that the user database has to be asked for before this call can be answered; none where all is known.
+pub fn name_to_ask_for(agent: &Agent, peer: &Peer, call: &RawCall) -> Option<String> {
+    let question: PamQuestion = parameters(call).ok()?;
+    let name = match agent.config.borrow().kind(&question.service) {
+        Kind::Elevation => question.ruser?,
+        Kind::Login | Kind::Background => question.user,
+        Kind::Other => return None,
+    };
+    (peer.is_root() && !question.exempt && accounts::has_to_be_asked(agent, &name)).then_some(name)
+}
+
+/// The exempt list has the account under another name than the one that was typed: the one that the user database writes. Of an elevation that says
+/// nothing: whoever shares the user id would be meant.
+fn is_exempt_by_another_name(agent: &Agent, question: &PamQuestion) -> bool {
+    matches!(agent.config.borrow().kind(&question.service), Kind::Login | Kind::Background)
+        && accounts::is_exempt_by_another_name(agent, &question.user)
+}
+
+fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
+    let permit = PamAnswer { verdict: Verdict::Permit, message: None };
+    match agent.config.borrow().kind(&question.service) {
+        // Whoever only observes says it once: of the account.
+        _ if hook == Hook::Authenticate && agent.mode() == Mode::Observe => permit,
+        kind if question.exempt => {
+            match (hook, kind) {
+                (Hook::Account, _) => note_exempt(agent, peer, question),
+                (Hook::OpenSession, Kind::Login) => {
+                    let opened = watch::Opened { admitted: true, ..watch::Opened::default() };
+                    drop(watch::session(agent, peer, question, opened, clock::now()));
+                }
+                (Hook::Authenticate | Hook::OpenSession, _) => {}
+            }
+            permit
+        }
+        Kind::Other => permit,
+        // Before the password, elevations alone are judged.
+        Kind::Background | Kind::Login if hook == Hook::Authenticate => permit,
+        Kind::Background if is_system_account(&question.user) => permit,
+        Kind::Background => {
+            let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
+            login::judge(agent, peer, hook, question, &Request::Background { user })
+        }
+        Kind::Login if unit::asks(peer, hook, &question.service) => {
+            if hook == Hook::OpenSession {
+                login::open_for_unit(agent, peer, question);
+            }
+            permit
+        }
+        Kind::Login => {
+            let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
+            let from = question.rhost.as_deref();
+            login::judge(agent, peer, hook, question, &Request::Login { user, service: &question.service, from })
+        }
+        Kind::Elevation => match &question.ruser {
+            Some(ruser) => elevation::judge(agent, peer, hook, question, ruser),
+            None => refuse_nobody(agent, peer, hook, question),
+        },
+    }
+}
+
+fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
+    if is_our_own(peer, question) {
+        return;
+    }
+    let who = match agent.config.borrow().kind(&question.service) {
+        Kind::Elevation => question.ruser.as_deref().unwrap_or(&question.user),
+        Kind::Login | Kind::Background | Kind::Other => &question.user,
+    };
+    let entry = asked(agent, peer, Event::ExemptUsed, question, who).with(Field::ReasonCode, "exempt");
+    let entry = entry.with(Field::Outcome, "permit").with(Field::Command, typed(agent, peer, question));
+    if !(is_asked_twice(&question.service) && said_already(agent, peer, &entry)) {
+        record(agent, peer, question, entry);
+    }
+}
+
+/// The agent or the doctor has sudo list what it gives somebody: root's sudo, which runs nothing.
+fn is_our_own(peer: &Peer, question: &PamQuestion) -> bool {
+    let by_root = question.user == "root" && question.ruser.as_deref() == Some("root");
+    by_root && processes::command_line(peer.pid).is_some_and(|line| sudo_view::is_question(&line))
+}
+
+/// An elevation of nobody: a program that does not say who invokes it, and whose process does not tell the module, either.
+fn refuse_nobody(agent: &Agent, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
+    let entry = asked(agent, peer, Event::SudoDenied, question, "").with(Field::RunAs, question.user.as_str());
+    let message = format!("Curfew: {} does not say who invokes it, and that can't be told.", question.service);
+    refusal(agent, peer, hook, question, entry, ReasonCode::NoGrant, message)
+}

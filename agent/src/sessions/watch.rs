@@ -1,0 +1,300 @@
+//! What PAM opened is watched over from here on: it ends with its grant, and its own end is noticed.
+
+use super::hung_up::HungUp;
+use super::last_words;
+use super::outer::Outer;
+use super::run::Elevation;
+use super::run_groups;
+use super::standing::Standing;
+use super::table::{Session, Told};
+use crate::agent::Agent;
+use crate::clock;
+use crate::clock::monotonic_us;
+use crate::descriptors;
+use crate::enforce::terminate;
+use crate::grant::HeldGrant;
+use crate::grant::decision::{Elevation as Scoped, Request, Verdict, decide};
+use crate::grant::sudo_command::SudoCommand;
+use crate::host::cgroup::Scope;
+use crate::host::credentials::Credentials;
+use crate::host::processes::{Process, ProcessId};
+use crate::ipc::peer::Peer;
+use curfew_protocol::ipc::PamQuestion;
+use jiff::Timestamp;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What somebody started ends a moment after their login or their run of sudo.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
+/// When sudo may have started what it runs.
+const FOUND_WITHIN: [Duration; 4] =
+    [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(150), Duration::from_millis(800)];
+
+/// What is known of a login from its judgement.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The grant that it opened under.
+    pub grant: Option<String>,
+    /// PAM is told to let it in.
+    pub admitted: bool,
+    /// It is a job that was left for later.
+    pub background: bool,
+    /// PID 1 opens it for a unit: see [`Session::of_unit`].
+    pub of_unit: bool,
+}
+
+/// Watches over the login that `peer` opens.
+///
+/// # Errors
+///
+/// That its process can't be seen: then it is not watched.
+pub fn session(
+    agent: &Rc<Agent>,
+    peer: &Peer,
+    question: &PamQuestion,
+    opened: Opened,
+    now: Timestamp,
+) -> io::Result<()> {
+    let leader = seen(peer)?;
+    let mut session = Session {
+        user: agent.grants.borrow().judged_name(&question.user).to_owned(),
+        service: question.service.clone(),
+        rhost: question.rhost.clone(),
+        leader: leader.id,
+        uid: leader.login_uid,
+        logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
+        audit_session: leader.audit_session,
+        grant: opened.grant,
+        admitted: opened.admitted,
+        opened_us: monotonic_us(),
+        told: Told::default(),
+        hung_up_for: None,
+        hung_up: HungUp::default(),
+        closed: false,
+        exempt: question.exempt,
+        of_unit: opened.of_unit,
+        background: opened.background,
+        from_unknown: false,
+        struck: false,
+    };
+    keep_the_last_moments(agent, &mut session, now);
+    let (admitted, notices) = (session.admitted, next_notices(agent, &session, now));
+    agent.sessions.borrow_mut().add_session(session);
+    login(agent, leader.id);
+    if admitted {
+        notices.into_iter().for_each(|at| agent.look_at(at));
+    } else {
+        // A refused one does not always end by itself.
+        agent.changed.notify_one();
+    }
+    Ok(())
+}
+
+/// When there is something to tell those in the session.
+fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let grants = agent.grants.borrow();
+    let config = agent.config.borrow();
+    let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
+    let ends = [session.request(), elevation].map(|request| match decide(&request, grants.of(&session.user), now) {
+        Verdict::Permit { until, .. } => Some(until),
+        Verdict::Deny { .. } => None,
+    });
+    let last = [config.grace, last_words::AHEAD, Duration::ZERO];
+    let before: Vec<Duration> = config.warn_before.iter().copied().chain(last).collect();
+    let times = ends.into_iter().flatten().flat_map(|end| before.iter().map(move |&before| end - before));
+    times.filter(|&at| at > now).min()
+}
+
+fn seen(peer: &Peer) -> io::Result<Process> {
+    Process::read(peer.pid)?.ok_or_else(|| io::Error::other(format!("there is no process {}", peer.pid)))
+}
+
+/// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
+fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
+    let grants = agent.grants.borrow();
+    let config = agent.config.borrow();
+    let passed = |until: Timestamp| {
+        let passed = config.warn_before.iter().filter(|&&before| until - before <= now).min();
+        passed.map(|&shortest| (until, shortest))
+    };
+    if let Verdict::Permit { until, .. } = decide(&session.request(), grants.of(&session.user), now) {
+        session.told.login = passed(until);
+        session.hung_up_for = (until - config.grace <= now).then_some(until);
+        session.told.end = (until - config.grace.max(last_words::AHEAD) <= now).then_some(until);
+    }
+    let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
+    if let Verdict::Permit { until, .. } = decide(&elevation, grants.of(&session.user), now) {
+        session.told.sudo = passed(until);
+    }
+}
+
+/// A run of sudo or su, as it was judged.
+pub struct Run<'a> {
+    /// Who invokes it.
+    pub user: &'a str,
+    /// Whom it turns into.
+    pub run_as: &'a str,
+    /// What it runs.
+    pub command: SudoCommand,
+    /// The same as it was typed.
+    pub typed: Option<String>,
+    /// The grant behind it.
+    pub grant: &'a str,
+    /// Until when it is covered.
+    pub until: Timestamp,
+    /// See [`Elevation::pinned`].
+    pub pinned: Vec<String>,
+    /// See [`Elevation::within`].
+    pub within: Vec<Outer>,
+    /// See [`Elevation::actor`].
+    pub actor: Option<String>,
+}
+
+/// Watches over the run of sudo or su that `peer` begins: from the moment that PAM is told to let it through, since no later hook may come.
+///
+/// # Errors
+///
+/// That its process can't be seen: then it is not watched.
+pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
+    let root = seen(peer)?;
+    let known = agent.sessions.borrow().elevation(root.id).cloned();
+    let (is_watched, unresolved) = (known.is_some(), run.command.unresolved().is_some());
+    let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(agent, root.id));
+    // Else sudo turned into what it ran, which is another person's sudo.
+    let known = known.filter(|known| known.user == run.user);
+    let new = known.is_none();
+    // What sudo found for a bare name stays known when the session opens.
+    let command = match &known {
+        Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
+        _ => run.command,
+    };
+    let grace = agent.config.borrow().grace;
+    let elevation = Elevation {
+        user: run.user.to_owned(),
+        service: question.service.clone(),
+        run_as: Some(run.run_as.to_owned()),
+        command,
+        typed: run.typed,
+        root: root.id,
+        uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
+        logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
+        audit_session: root.audit_session,
+        login_uid: root.login_uid,
+        group,
+        gids: known.as_ref().map_or_else(|| invokers_groups(&root), |known| known.gids.clone()),
+        grant: Some(run.grant.to_owned()),
+        opened_us: known.as_ref().map_or_else(monotonic_us, |known| known.opened_us),
+        opened_at: known.as_ref().map_or_else(|| clock::now().as_second(), |known| known.opened_at),
+        hung_up_for: (run.until - grace <= clock::now()).then_some(run.until),
+        hung_up: HungUp::default(),
+        // Whoever begins one in the last moments has been told that they are.
+        told_end: (run.until - grace.max(last_words::AHEAD) <= clock::now()).then_some(run.until),
+        pinned: run.pinned,
+        within: run.within,
+        actor: run.actor,
+        gone: false,
+        struck: false,
+    };
+    agent.sessions.borrow_mut().add_elevation(elevation);
+    agent.look_at(run.until - agent.config.borrow().grace.max(last_words::AHEAD));
+    if !is_watched {
+        self::run(agent, root.id);
+    }
+    if new {
+        tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
+        if unresolved {
+            tokio::task::spawn_local(resolve(Rc::clone(agent), root.id));
+        }
+    }
+    Ok(())
+}
+
+/// The groups of whoever invoked it, as the process has them that did: sudo's own may be root's by now. None where that is not plainly the
+/// person's, as where sudo has gone to the background; then no group counts.
+fn invokers_groups(root: &Process) -> Vec<u32> {
+    let Ok(Some(parent)) = Process::read(root.parent) else { return Vec::new() };
+    let Credentials { uids: [uid, rest @ ..], gids, groups, permitted } = parent.credentials;
+    let plain = uid != 0 && permitted == 0 && rest.iter().all(|&it| it == uid);
+    if plain { gids.into_iter().chain(groups).collect() } else { Vec::new() }
+}
+
+/// A bare name that may mean several files is the file that sudo found for it, as soon as that runs: a grant for that file covers the run then.
+async fn resolve(agent: Rc<Agent>, root: ProcessId) {
+    for pause in FOUND_WITHIN {
+        tokio::time::sleep(pause).await;
+        let Some(run) = agent.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
+        let Some(name) = run.command.unresolved() else { return };
+        let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(clock::now());
+        if agent.grants.borrow().of(&run.user).iter().filter(live).count() < 2 {
+            return;
+        }
+        let Some(program) = run.group.as_ref().and_then(|group| group.program_below(root, name)) else { continue };
+        let mut resolved = Elevation { command: run.command.resolved(&program), pinned: Vec::new(), ..run.clone() };
+        let standing = resolved.claim().standing(agent.grants.borrow().of(&run.user), clock::now());
+        if matches!(standing, Standing::Over { .. }) {
+            resolved.pinned = run.pinned;
+        }
+        agent.sessions.borrow_mut().resolve_elevation(resolved);
+        return;
+    }
+}
+
+/// Who became somebody else by su and runs sudo then is not who logged in.
+async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
+    if let Ok(Some(uid)) = agent.user_id(&user).await {
+        agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
+    }
+}
+
+/// Notes when a login's first process ends.
+pub fn login(agent: &Rc<Agent>, leader: ProcessId) {
+    let noting = Rc::clone(agent);
+    when_ended(agent, leader, async move {
+        // What it started ends a moment after it.
+        tokio::time::sleep(A_MOMENT).await;
+        terminate::note_closed(&noting);
+        // What a person leaves behind is looked at once nothing covers them any more.
+        if !noting.departing.borrow().is_empty() {
+            noting.changed.notify_one();
+        }
+    });
+}
+
+/// Notes when a run's first process ends.
+pub fn run(agent: &Rc<Agent>, root: ProcessId) {
+    let noting = Rc::clone(agent);
+    when_ended(agent, root, async move {
+        let run = noting.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned();
+        run.into_iter().for_each(|run| terminate::note_run_over(&noting, &run));
+        if noting.sessions.borrow().elevation(root).is_some_and(|run| !run.gone) {
+            tokio::time::sleep(A_MOMENT).await;
+            terminate::note_closed(&noting);
+        }
+    });
+}
+
+/// Does something when a process has ended; `false` where that can't be waited for.
+pub fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) -> bool {
+    // Nobody to wait for: the next look finds that it is gone.
+    let Some(pidfd) = process.open() else { return false };
+    match descriptors::wait_on(pidfd) {
+        Ok(pidfd) => {
+            agent.sessions.borrow_mut().is_watched(process);
+            let agent = Rc::clone(agent);
+            tokio::task::spawn_local(async move {
+                let ended = pidfd.readable().await;
+                agent.sessions.borrow_mut().has_ended(process);
+                if ended.is_ok() {
+                    then.await;
+                }
+            });
+            true
+        }
+        Err(error) => {
+            tracing::warn!("a session's end will be seen later: {error}");
+            false
+        }
+    }
+}
