@@ -11,11 +11,11 @@ use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
 use crate::enforce::deadline::Deadline;
+use crate::enforce::drop_ins::{self, Unwritable};
 use crate::enforce::in_force::{self, InForce};
 use crate::enforce::noninteractive::Noninteractive;
 use crate::enforce::rules_in_place::RulesInPlace;
 use crate::enforce::sudo_view::SudoView;
-use crate::enforce::sudoers;
 use crate::enforce::wired_services::Wired;
 use crate::grant::account;
 use crate::grant::account::directory::Directory;
@@ -135,15 +135,6 @@ pub struct Agent {
     work: Rc<()>,
 }
 
-/// A drop-in that can't be written.
-#[derive(Debug)]
-pub struct Unwritable {
-    /// Why.
-    pub problem: String,
-    /// When it is tried again.
-    pub again_at: Timestamp,
-}
-
 /// Why an agent can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -222,7 +213,7 @@ impl Agent {
     /// Goes on where the last agent was: how far the grants had come, and that what was wired is, until a look says otherwise.
     fn resume(&self) {
         self.sessions.borrow_mut().take_over(Path::new(table::ONE_FILE));
-        sudoers::remove_leftovers(Path::new(wiring::DROP_IN_FOLDER));
+        drop_ins::remove_leftovers(Path::new(wiring::DROP_IN_FOLDER));
         self.announced.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
         let now = self.now();
         let grants = self.grants.borrow();

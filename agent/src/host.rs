@@ -8,7 +8,7 @@
 //! | `logind`, `systemd`, `guard_timer` | what logind knows, what PID 1 does |
 //! | `terminals` | words on people's terminals |
 //! | `users`, `system_account` | the user database |
-//! | `sudo`, `sudoers` | which sudo the host runs, and what it reads |
+//! | `sudo`, `sudoers`, `sudo_list` | which sudo the host runs, what it reads, and what it gives |
 //! | `files`, `mounts` | files that hostile people may have put there |
 //! | `program`, `apart` | other programs, and work on threads of its own |
 //! | `glob`, `selinux` | patterns as the host's programs read them, and whether SELinux is loaded |
@@ -29,6 +29,7 @@ pub mod processes;
 pub mod program;
 pub mod selinux;
 pub mod sudo;
+pub mod sudo_list;
 pub mod sudoers;
 pub mod system_account;
 pub mod systemd;

@@ -7,8 +7,8 @@ use super::failure::Failure;
 use super::identity::Identity;
 use crate::agent::Agent;
 use crate::clock;
-use crate::enforce::reconcile::settle;
-use crate::enforce::sudoers;
+use crate::enforce::drop_ins;
+use crate::enforce::settle::settle;
 use crate::grant::signed_set::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant, SetError};
@@ -123,7 +123,7 @@ fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
     let Taken { received, changed, refused, new_version } = agent.grants.borrow_mut().take(set, stored, now);
     for (before, after) in &changed {
         if (&before.grant.user, &before.grant.sudo) != (&after.grant.user, &after.grant.sudo) {
-            sudoers::withdraw(agent, before.grant.id.as_str(), "the grant has another content");
+            drop_ins::withdraw(agent, before.grant.id.as_str(), "the grant has another content");
         }
     }
     received.iter().for_each(|held| agent.audit.write(held.entry(Event::GrantReceived)));

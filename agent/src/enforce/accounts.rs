@@ -3,11 +3,12 @@
 //! Where a name stands for something else, or may, the sudo rules of its grants go first, before anything that takes time; then the user
 //! database is asked, and what it says is in force and audited. What hangs or fails changes nothing: what was known last holds.
 
-use super::sudoers;
+use super::drop_ins;
 use crate::agent::Agent;
 use crate::descriptors;
 use crate::grant::HeldGrant;
-use crate::grant::account::directory::{self, Resolution};
+use crate::grant::account::directory;
+use crate::grant::account::directory::known::Resolution;
 use crate::grant::account::local_file;
 use crate::grant::account::{self, Account, Answer};
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -149,7 +150,7 @@ fn act(agent: &Agent) {
     let moved = agent.grants.borrow_mut().take_moved();
     for moved in moved.iter().filter(|moved| !moved.holder.may_open()) {
         let problem = moved.holder.problem(moved.user.as_str()).unwrap_or_default();
-        sudoers::withdraw(agent, &moved.id, &problem);
+        drop_ins::withdraw(agent, &moved.id, &problem);
     }
     for moved in &moved {
         if moved.is_news {

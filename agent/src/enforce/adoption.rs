@@ -11,7 +11,7 @@ use crate::host::process_table::Table;
 use crate::host::processes::Process;
 use crate::host::users;
 use crate::sessions::hung_up::HungUp;
-use crate::sessions::table::{Session, Told};
+use crate::sessions::session::{Session, Told};
 use crate::sessions::watch;
 use curfew_protocol::audit::{Event, Field};
 use nix::time::{ClockId, clock_gettime};

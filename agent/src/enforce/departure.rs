@@ -4,7 +4,8 @@
 //! still carries their login uid outside of any session. Their lingering ends with their last grant of any kind, so that nothing
 //! of theirs comes back at the next boot.
 
-use super::kill::{self, Ending, Target};
+use super::kill::target::Target;
+use super::kill::{self, Ending};
 use crate::agent::Agent;
 use crate::clock;
 use crate::grant::decision::ReasonCode;

@@ -1,7 +1,8 @@
 //! What of a run of sudo or su is found at its end: what it started, wherever that went, and what of rights beyond the person's it left in any
 //! of their logins; and what is spared: the logins themselves, other runs, and what the host's own programs do for the person.
 
-use crate::host::cgroup::{self, Place, Scope};
+use crate::host::cgroup::path::Place;
+use crate::host::cgroup::{self, Scope};
 use crate::host::credentials::Credentials;
 use crate::host::plain::Plain;
 use crate::host::process_table::Table;

@@ -3,17 +3,16 @@
 //!
 //! The looks are taken on a thread of their own, and only at what the ending is for: they hold up nobody, however much runs on the host.
 
-use super::elevated::{self, Covered};
+pub mod target;
+
+use self::target::Target;
 use crate::clock;
 use crate::host::apart;
-use crate::host::cgroup::{Place, Scope};
-use crate::host::descendants::descendants_but;
+use crate::host::cgroup::Scope;
 use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::{self, Process, ProcessId};
 use crate::host::terminals::Said;
 use crate::sessions::hung_up::HungUp;
-use crate::sessions::run::Elevation;
-use crate::sessions::table::Session;
 use curfew_protocol::audit::{Entry, Field};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -30,9 +29,6 @@ const WORDS_ARRIVE_WITHIN: Duration = Duration::from_millis(50);
 /// How many of what is killed are named with the file that they ran.
 const MOST_LABELLED: usize = 1000;
 
-/// How far up the terminal of a run is looked for.
-const LONGEST_LINE: usize = 32;
-
 /// Something that is being ended.
 pub struct Ending {
     target: Target,
@@ -44,34 +40,6 @@ pub struct Ending {
     left: Vec<Process>,
     empty_passes: u8,
     done_at: Option<Timestamp>,
-}
-
-/// What is ended.
-pub enum Target {
-    /// A login, with all that it started.
-    Session(Session),
-    /// Elevated processes alone.
-    Elevation {
-        /// The run of sudo or su that ends.
-        ended: Box<Elevation>,
-        /// The runs that go on.
-        covered: Vec<Covered>,
-        /// The control groups of other runs that end: each has an ending of its own.
-        ending: Vec<Scope>,
-        /// The first processes of the logins that it may have left something in: root's as well, and not its work.
-        leaders: HashSet<ProcessId>,
-        /// What descended from its first process when that was struck.
-        started: Vec<ProcessId>,
-    },
-    /// What of a person is left outside of their sessions: their service manager, and what else carries their login uid.
-    Person {
-        /// Who.
-        user: String,
-        /// Their user id.
-        uid: u32,
-        /// The audit sessions of units that root set up for their user id.
-        spared: HashSet<u32>,
-    },
 }
 
 impl Ending {
@@ -265,151 +233,6 @@ pub async fn follow_up(endings: &mut [Ending]) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-}
-
-impl Target {
-    /// The process that it began with; none where it is a person.
-    pub fn first(&self) -> Option<ProcessId> {
-        match self {
-            Self::Session(session) => Some(session.leader),
-            Self::Elevation { ended, .. } => Some(ended.root),
-            Self::Person { .. } => None,
-        }
-    }
-
-    /// What of it had HUP and TERM.
-    fn hung_up(&self) -> Option<&HungUp> {
-        match self {
-            Self::Session(session) => Some(&session.hung_up),
-            Self::Elevation { ended, .. } => Some(&ended.hung_up),
-            Self::Person { .. } => None,
-        }
-    }
-
-    /// Takes note of what descends from the first process of a run: once that is dead, nothing tells what root moved to the control group of
-    /// another run from what that one started.
-    fn note_tree(&mut self) {
-        let Self::Elevation { ended, covered, started, .. } = self else { return };
-        let covered = covered.iter().map(|run| run.root).collect();
-        match descendants_but(ended.root, &covered) {
-            Ok(found) => *started = found,
-            Err(error) => tracing::error!("what a run of sudo started can't be listed: {error}"),
-        }
-    }
-
-    /// What has to be looked at to [`find`](Self::find) it.
-    pub fn wanted(&self) -> Wanted {
-        match self {
-            Self::Session(session) => Wanted {
-                groups: self.groups(),
-                trees: vec![session.leader],
-                audit_sessions: session.audit_session.into_iter().collect(),
-                ..Wanted::default()
-            },
-            Self::Elevation { ended, covered, ending, started, .. } => {
-                let mut groups = self.groups();
-                groups.extend(covered.iter().filter_map(|run| run.group.clone()).chain(ending.iter().cloned()));
-                let trees =
-                    covered.iter().map(|run| run.root).chain([ended.root]).chain(started.iter().copied()).collect();
-                // A login uid and an audit session are set together: the uid brings all that the session would.
-                let (login_uids, audit_sessions) = match ended.is_of_who_logged_in() {
-                    true => (ended.uid.into_iter().collect(), HashSet::new()),
-                    false => (HashSet::new(), ended.audit_session.into_iter().collect()),
-                };
-                Wanted { groups, trees, audit_sessions, login_uids }
-            }
-            Self::Person { uid, .. } => {
-                Wanted { groups: self.groups(), login_uids: HashSet::from([*uid]), ..Wanted::default() }
-            }
-        }
-    }
-
-    /// What of it is in `table`.
-    ///
-    /// # Errors
-    ///
-    /// That it can't be told.
-    pub fn find(&self, table: &Table) -> io::Result<Vec<Process>> {
-        match self {
-            Self::Session(session) => find_session(session, table),
-            Self::Elevation { ended, covered, ending, leaders, started } => {
-                let found = elevated::find(table, ended, started, covered, leaders)?;
-                let mut elsewhere = HashSet::new();
-                for group in ending {
-                    elsewhere.extend(table.in_group(group)?);
-                }
-                Ok(found.into_iter().filter(|process| !elsewhere.contains(&process.id)).collect())
-            }
-            Self::Person { uid, spared, .. } => find_left_of_person(*uid, spared, table),
-        }
-    }
-
-    /// What carries words to the person: the login's first process and its own child, without a terminal, as sshd has them. Nothing that the person
-    /// started is one, whatever it is called.
-    fn carriers(&self, members: &[Process]) -> HashSet<ProcessId> {
-        let Self::Session(session) = self else { return HashSet::new() };
-        let first = |process: &&Process| process.id == session.leader;
-        let Some(leader) = members.iter().find(first) else { return HashSet::new() };
-        let program = |process: &Process| std::fs::read_link(format!("/proc/{}/exe", process.id.pid)).ok();
-        let its_program = program(leader);
-        let is_child = |process: &&Process| process.parent == leader.id.pid && process.tty == 0;
-        let children = members.iter().filter(is_child);
-        let children = children.filter(|child| its_program.is_some() && program(child) == its_program);
-        children.chain([leader]).map(|process| process.id).collect()
-    }
-
-    /// A run's first process and what that was started from, up to the login; none for anything else.
-    fn line(&self) -> Vec<Process> {
-        let Self::Elevation { ended, .. } = self else { return Vec::new() };
-        let (mut line, mut next) = (Vec::new(), ended.root.pid);
-        while line.len() < LONGEST_LINE
-            && let Ok(Some(process)) = Process::read(next)
-            && process.audit_session == ended.audit_session
-        {
-            next = process.parent;
-            line.push(process);
-        }
-        line
-    }
-
-    /// The control groups that are killed whole.
-    fn groups(&self) -> Vec<Scope> {
-        match self {
-            Self::Session(session) => session.scope().into_iter().collect(),
-            Self::Elevation { ended, .. } => ended.group.iter().filter(|_| !ended.gone).cloned().collect(),
-            Self::Person { uid, .. } => Scope::of_user_manager(*uid).into_iter().collect(),
-        }
-    }
-}
-
-/// What the user's manager runs, and what carries their login uid outside of any session and of the system's own units: a service under
-/// the same uid is not theirs, and neither is what a container numbers alike. What of a unit is spared runs in none of the user's own units.
-fn find_left_of_person(uid: u32, spared: &HashSet<u32>, table: &Table) -> io::Result<Vec<Process>> {
-    let managed = match Scope::of_user_manager(uid) {
-        Some(manager) => table.in_group(&manager)?,
-        None => HashSet::new(),
-    };
-    let is_spared = |process: &Process| process.audit_session.is_some_and(|session| spared.contains(&session));
-    let left = |process: &&Process| {
-        managed.contains(&process.id)
-            || (process.login_uid == Some(uid)
-                && !is_spared(process)
-                && Place::of_process(process.id.pid) == Some(Place::User))
-    };
-    Ok(table.iter().filter(left).cloned().collect())
-}
-
-/// All that runs in the session's scope, shares its audit session, or descends from its first process.
-fn find_session(session: &Session, table: &Table) -> io::Result<Vec<Process>> {
-    let mut wanted = table.tree(session.leader);
-    if let Some(scope) = session.scope() {
-        wanted.extend(table.in_group(&scope)?);
-    }
-    let own = |process: &&Process| {
-        wanted.contains(&process.id)
-            || (session.audit_session.is_some() && process.audit_session == session.audit_session)
-    };
-    Ok(table.iter().filter(own).cloned().collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Notice of the end: warnings on people's terminals, and shortly before it the last words, with HUP and TERM for their programs.
 
-use super::kill::Target;
+use super::kill::target::Target;
 use crate::agent::Agent;
 use crate::grant::decision::{Elevation as Scoped, Request};
 use crate::host::apart;
@@ -12,8 +12,8 @@ use crate::sessions::hung_up::HungUp;
 use crate::sessions::last_words::{self, Access};
 use crate::sessions::outer;
 use crate::sessions::run::Elevation;
+use crate::sessions::session::Session;
 use crate::sessions::standing::Standing;
-use crate::sessions::table::Session;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 //! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, rules for another sudo go at once.
 
-use super::sudoers;
+use super::drop_ins;
 use crate::agent::Agent;
 use crate::descriptors;
 use crate::host::sudo::SUDO;
@@ -38,7 +38,7 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
         let folders = FOLDERS.iter().map(Path::new).chain(target.as_deref().and_then(Path::parent));
         folders.into_iter().try_for_each(|folder| add(&inotify, folder))?;
         let target = target.as_deref().and_then(Path::file_name);
-        sudoers::fit_to_sudo(agent);
+        drop_ins::fit_to_sudo(agent);
         loop {
             let mut guard = readable.readable().await?;
             let concerns_us = read(&inotify, target)?;
@@ -47,8 +47,8 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
                 break;
             }
         }
-        sudoers::fit_to_sudo(agent);
-        sudoers::try_again(agent);
+        drop_ins::fit_to_sudo(agent);
+        drop_ins::try_again(agent);
         agent.changed.notify_one();
     }
 }

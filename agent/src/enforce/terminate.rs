@@ -1,230 +1,21 @@
 //! What has expired: found, ended, followed up and forgotten, session by session.
 
-use super::elevated::Covered;
-use super::kill::{self, Ending, Target};
+use super::closing::{forget_session, write_under};
+use super::kill::target::Target;
+use super::kill::{self, Ending};
 use crate::agent::Agent;
 use crate::grant::decision::ReasonCode;
-use crate::grant::sudo_command::SudoCommand;
-use crate::host::apart;
-use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::ProcessId;
-use crate::sessions::hung_up::HungUp;
 use crate::sessions::last_words::{self, Access};
 use crate::sessions::outer::{self, Outlook};
 use crate::sessions::run::Elevation;
 use crate::sessions::run_groups;
 use crate::sessions::standing::Standing;
-use crate::sessions::table::{Session, Sessions};
-use curfew_protocol::audit::{Entry, Event, Field};
+use curfew_protocol::audit::{Event, Field};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// The shortest and the longest pause between two looks for what a login or a run of sudo left when it ended by itself.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// How many times as long as a look the pause after it is: looks never take more than a hundredth of the time.
-const PAUSE_PER_LOOK: u32 = 100;
-
-/// Audits the sessions whose first process is gone. What they left behind is watched until it is gone, too.
-pub fn note_closed(agent: &Rc<Agent>) {
-    let closed = agent.sessions.borrow_mut().take_closed();
-    {
-        let ending = agent.ending.borrow();
-        for session in closed.iter().filter(|session| !session.exempt && !ending.contains(&session.leader)) {
-            if is_hung_up(agent, session) {
-                // What is left of it has until its end: that is when it is told, or when nothing is left.
-                continue;
-            }
-            agent.sessions.borrow_mut().update_session(session.leader, |it| it.hung_up = HungUp::default());
-            let now = agent.now();
-            let owed_to = {
-                let grants = agent.grants.borrow();
-                let grants = grants.of(&session.user);
-                session.owed_to(&session.standing(grants, now), grants, now)
-            };
-            write_under(agent, owed_to, session.entry(Event::SessionClosed));
-        }
-    }
-    let ended = ended_runs(agent);
-    ended.iter().for_each(|run| note_run_over(agent, run));
-    look_behind(agent);
-}
-
-/// Whether a login that has ended did so since it had HUP and TERM: not where its end was put off after that, and it went on.
-fn is_hung_up(agent: &Agent, session: &Session) -> bool {
-    let now = agent.now();
-    let standing = session.standing(agent.grants.borrow().of(&session.user), now);
-    !session.hung_up.is_empty() && is_for(session.hung_up_for, &standing)
-}
-
-/// Whether what was done for an end was done for this one.
-fn is_for(done_for: Option<Timestamp>, standing: &Standing) -> bool {
-    match standing {
-        Standing::Covered { until, .. } => done_for == Some(*until),
-        Standing::Over { .. } => true,
-    }
-}
-
-/// Audits what ended in the grace before its end, by HUP and TERM, and left nothing.
-fn note_ended_in_grace(agent: &Agent, target: &Target) {
-    let now = agent.now();
-    let grants = agent.grants.borrow();
-    let (entry, owed_to, is_meant, standing) = match target {
-        // That it had them for this end was seen when it closed.
-        Target::Session(it) if !it.is_left_alone() && !it.hung_up.is_empty() => {
-            let standing = it.standing(grants.of(&it.user), now);
-            let owed_to = it.owed_to(&standing, grants.of(&it.user), now);
-            (it.entry(Event::SessionTerminated), owed_to, it.closed, standing)
-        }
-        Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
-            let outlook = outer::outlook(agent, it, now);
-            let owed_to = it.claim().owed_to(grants.of(&it.user), now);
-            let entry = it.entry(Event::SudoTerminated).with(Field::Reason, outlook.reason);
-            (entry, owed_to, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
-        }
-        _ => return,
-    };
-    if !is_meant {
-        return;
-    }
-    let reason = match &standing {
-        Standing::Covered { .. } => ReasonCode::Ended,
-        Standing::Over { reason, .. } => *reason,
-    };
-    drop(grants);
-    write_under(agent, owed_to, Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name())));
-}
-
-/// Records what came of something under the grant to which it was owed last, whichever it opened under.
-fn write_under(agent: &Agent, owed_to: Option<String>, entry: Entry) {
-    agent.write_under(owed_to.as_deref(), entry.with(Field::Grant, owed_to.clone()));
-}
-
-/// The runs of sudo and su whose first process has ended and of which more is to be told.
-fn ended_runs(agent: &Agent) -> Vec<Elevation> {
-    let (sessions, ending) = (agent.sessions.borrow(), agent.ending.borrow());
-    let ended = |run: &&Elevation| !run.gone && !ending.contains(&run.root) && !sessions.lives(run.root);
-    sessions.elevations().iter().filter(ended).cloned().collect()
-}
-
-/// A run of sudo or su whose first process has ended is over when its control group is empty. This costs the same on any host.
-pub fn note_run_over(agent: &Agent, run: &Elevation) {
-    let Some(group) = run.group.as_ref().filter(|group| group.is_empty().unwrap_or(false)) else { return };
-    let target = elevation_target(&agent.sessions.borrow(), run, |_| true);
-    note_ended_in_grace(agent, &target);
-    retire(agent, run);
-    run_groups::remove(group);
-}
-
-/// Nothing is left of the run in its group. What root moved out of it may be: one entry for each login and grant is kept to look for that.
-fn retire(agent: &Agent, run: &Elevation) {
-    let now = agent.now();
-    // What it left is found at the end of those that it was within, too: they are its own login's, and began before it.
-    let run = &Elevation { within: Vec::new(), ..run.clone() };
-    let standing = run.claim().standing(agent.grants.borrow().of(&run.user), now);
-    let mut sessions = agent.sessions.borrow_mut();
-    let retired = match standing {
-        // It listed or renewed, and ran nothing.
-        _ if run.command == SudoCommand::Nothing => return sessions.remove_elevation(run.root),
-        Standing::Covered { grant, .. } if run.audit_session.is_some() => {
-            Elevation { pinned: vec![grant], gone: true, hung_up: HungUp::default(), ..run.clone() }
-        }
-        // Its end has come: that looks for what is left.
-        Standing::Over { .. } if run.audit_session.is_some() => {
-            Elevation { gone: true, hung_up: HungUp::default(), ..run.clone() }
-        }
-        // By nothing could it be found.
-        _ => return sessions.remove_elevation(run.root),
-    };
-    // The oldest of a login is kept: what started, or got rights to give, since then is looked for. Of logins that nobody follows, and so nobody
-    // will forget, one is kept in all.
-    let is_followed = |run: &Elevation| sessions.sessions().iter().any(|it| it.audit_session == run.audit_session);
-    let says_it = |known: &&Elevation| {
-        let strangers = || !is_followed(known) && !is_followed(&retired);
-        known.leaves_as(&retired)
-            || (known.is_of_who_logged_in()
-                && retired.is_of_who_logged_in()
-                && known.leaves_elsewhere_as(&retired)
-                && strangers())
-    };
-    let known = sessions.elevations().iter().find(says_it);
-    match known.map(|known| (known.root, known.opened_us)) {
-        Some((_, opened_us)) if opened_us <= retired.opened_us => sessions.remove_elevation(run.root),
-        younger => {
-            younger.into_iter().for_each(|(root, _)| sessions.remove_elevation(root));
-            sessions.update_elevation(run.root, |run| *run = retired);
-        }
-    }
-}
-
-/// Looks, off everybody's path and one look at a time, for what is left of logins that ended by themselves, and of runs of sudo that have no
-/// control group to tell. Of what nothing is left is forgotten.
-fn look_behind(agent: &Rc<Agent>) {
-    if agent.looking_behind.get() || left_open(agent).is_empty() {
-        return;
-    }
-    agent.looking_behind.set(true);
-    let agent = Rc::clone(agent);
-    tokio::task::spawn_local(async move {
-        let targets = left_open(&agent);
-        let mut wanted = Wanted::default();
-        wanted.extend(targets.iter().map(Target::wanted));
-        let begun = Instant::now();
-        match apart::run(move || Table::look(&wanted)).await.flatten() {
-            Ok(table) => forget_what_is_gone(&agent, &targets, &table),
-            Err(error) => tracing::error!("what logins left behind can't be looked for: {error}"),
-        }
-        tokio::time::sleep((begun.elapsed() * PAUSE_PER_LOOK).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
-        agent.looking_behind.set(false);
-        if left_open(&agent).iter().any(|it| !targets.iter().any(|known| known.first() == it.first())) {
-            look_behind(&agent);
-        }
-    });
-}
-
-/// What ended by itself and may have left something.
-fn left_open(agent: &Agent) -> Vec<Target> {
-    let (sessions, ending) = (agent.sessions.borrow(), agent.ending.borrow());
-    // What its scope still holds is there without a look, and what can't be seen is not gone.
-    let empty = |session: &&Session| session.scope().is_none_or(|scope| scope.is_empty().unwrap_or(false));
-    let closed = sessions.sessions().iter().filter(|session| session.closed && !ending.contains(&session.leader));
-    let ungrouped = |run: &&Elevation| run.group.is_none() && !run.gone && !sessions.lives(run.root);
-    let runs = sessions.elevations().iter().filter(|run| !ending.contains(&run.root)).filter(ungrouped);
-    let runs = runs.map(|run| elevation_target(&sessions, run, |_| true));
-    closed.filter(empty).map(|session| Target::Session(session.clone())).chain(runs).collect()
-}
-
-fn forget_what_is_gone(agent: &Agent, targets: &[Target], table: &Table) {
-    let ending = agent.ending.borrow().clone();
-    let gone = |target: &&Target| target.find(table).is_ok_and(|found| found.is_empty());
-    for target in targets.iter().filter(|target| target.first().is_some_and(|it| !ending.contains(&it))).filter(gone) {
-        note_ended_in_grace(agent, target);
-        match target {
-            Target::Session(session) => forget_session(agent, session),
-            Target::Elevation { ended, .. } => agent.sessions.borrow_mut().remove_elevation(ended.root),
-            Target::Person { .. } => {}
-        }
-    }
-}
-
-fn elevation_target(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Target {
-    // Of others' runs nothing is looked at that this one can't have touched: what many runs end with does not grow with the square of them.
-    let is_near = |other: &&Elevation| other.root != ended.root && !other.gone && other.may_share_with(ended);
-    let others = sessions.elevations().iter().filter(is_near);
-    let (others, ending): (Vec<&Elevation>, Vec<&Elevation>) = others.partition(|other| covered(other));
-    let ending = ending.into_iter().filter_map(|other| other.group.clone()).collect();
-    let may_be_near = |session: &&Session| {
-        let same = session.audit_session.is_some() && session.audit_session == ended.audit_session;
-        same || (session.uid.is_some() && session.uid == ended.uid)
-    };
-    let leaders = sessions.sessions().iter().filter(may_be_near).map(|session| session.leader).collect();
-    let covered = others.into_iter().map(Covered::of).collect();
-    Target::Elevation { ended: Box::new(ended.clone()), covered, ending, leaders, started: Vec::new() }
-}
 
 /// Why something ended.
 struct Why {
@@ -284,7 +75,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
                 let with_login = run.audit_session.is_some_and(|session| logins.contains(&session));
                 let words = (!is_told && !with_login)
                     .then(|| last_words::at_the_end(Access::Sudo, &agent.host, grant.as_deref(), *reason));
-                endings.push(Ending::new(elevation_target(&sessions, run, covered)).with_words(words));
+                endings.push(Ending::new(Target::of_run(&sessions, run, covered)).with_words(words));
                 let owed_to = run.claim().owed_to(grants.of(&run.user), now);
                 why.push(Why { reason: *reason, ended: *ended, owed_to, outer: outer.clone() });
             }
@@ -360,22 +151,4 @@ fn forget(agent: &Agent, ending: &Ending) {
         }
         Target::Person { .. } => {}
     }
-}
-
-/// Nothing is left of the session. If it was the person's last, what they have elsewhere is looked at.
-fn forget_session(agent: &Agent, session: &Session) {
-    let mut sessions = agent.sessions.borrow_mut();
-    sessions.remove_session(session.leader);
-    // Nothing of its runs of sudo is left, either, but for what their person may start elsewhere: for that the oldest run serves.
-    let of_it = |run: &Elevation| session.audit_session.is_some() && run.audit_session == session.audit_session;
-    let gone: Vec<&Elevation> = sessions.elevations().iter().filter(|run| run.gone && of_it(run)).collect();
-    let is_told_by_older = |run: &Elevation| {
-        let age = |run: &Elevation| (run.opened_us, run.root.pid);
-        let mut others = sessions.elevations().iter().filter(|other| age(other) < age(run));
-        others.any(|other| other.is_of_who_logged_in() && other.leaves_elsewhere_as(run))
-    };
-    let useless = gone.into_iter().filter(|run| !run.is_of_who_logged_in() || is_told_by_older(run));
-    let useless: Vec<ProcessId> = useless.map(|run| run.root).collect();
-    useless.into_iter().for_each(|root| sessions.remove_elevation(root));
-    agent.departing.borrow_mut().insert(session.user.clone());
 }

@@ -2,9 +2,10 @@
 
 use crate::audit::Audit;
 use crate::config::{Config, Mode};
+use crate::wiring::PAM_FOLDER;
 use crate::wiring::cause::Cause;
+use crate::wiring::service_file::is_wired;
 use crate::wiring::unwired;
-use crate::wiring::{PAM_FOLDER, is_wired};
 use curfew_protocol::audit::{Entry, Event, Field};
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! All grants that the host holds, from wherever they came, in one list: what every decision reads.
 
-use super::account::directory::{Directory, Resolution};
+use super::account::directory::Directory;
+use super::account::directory::known::Resolution;
 use super::account::{Doubt, Holder};
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
 use super::signed_set::EndpointStore;

@@ -4,6 +4,12 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
 
+/// The value of an audit session or login uid that was never set.
+const UNSET: u32 = u32::MAX;
+
+/// A file of /proc that is shorter than this comes in one read(2), in bytes.
+const ONE_READ: usize = 4096;
+
 /// The kernel's audit session of a process.
 ///
 /// # Errors
@@ -42,9 +48,3 @@ pub(super) fn number(pid: i32, file: &str) -> io::Result<Option<u32>> {
     let number = read_of(pid, file)?.and_then(|bytes| String::from_utf8_lossy(&bytes).trim().parse().ok());
     Ok(number.filter(|&number| number != UNSET))
 }
-
-/// The value of an audit session or login uid that was never set.
-const UNSET: u32 = u32::MAX;
-
-/// A file of /proc that is shorter than this comes in one read(2), in bytes.
-const ONE_READ: usize = 4096;

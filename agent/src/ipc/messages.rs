@@ -134,6 +134,13 @@ pub struct ShownGrant {
     pub problem: Option<String>,
 }
 
+impl ShownGrant {
+    /// Whether it holds.
+    pub fn is_live(&self) -> bool {
+        self.state == State::Live
+    }
+}
+
 /// An open session.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct ShownSession {

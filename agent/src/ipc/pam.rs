@@ -16,9 +16,10 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::config::Mode;
 use crate::config::service::{Kind, is_asked_twice};
-use crate::enforce::{accounts, sudo_view};
+use crate::enforce::accounts;
 use crate::grant::decision::{ReasonCode, Request};
 use crate::host::processes;
+use crate::host::sudo_list;
 use crate::host::system_account::is_system_account;
 use crate::sessions::watch;
 use curfew_protocol::audit::{Event, Field};
@@ -77,7 +78,7 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
                 (Hook::Account, _) => note_exempt(agent, peer, question),
                 (Hook::OpenSession, Kind::Login) => {
                     let opened = watch::Opened { admitted: true, ..watch::Opened::default() };
-                    drop(watch::session(agent, peer, question, opened, clock::now()));
+                    drop(watch::session(agent, peer.pid, question, opened, clock::now()));
                 }
                 (Hook::Authenticate | Hook::OpenSession, _) => {}
             }
@@ -127,7 +128,7 @@ fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
 /// The agent or the doctor has sudo list what it gives somebody: root's sudo, which runs nothing.
 fn is_our_own(peer: &Peer, question: &PamQuestion) -> bool {
     let by_root = question.user == "root" && question.ruser.as_deref() == Some("root");
-    by_root && processes::command_line(peer.pid).is_some_and(|line| sudo_view::is_question(&line))
+    by_root && processes::command_line(peer.pid).is_some_and(|line| sudo_list::is_question(&line))
 }
 
 /// An elevation of nobody: a program that does not say who invokes it, and whose process does not tell the module, either.

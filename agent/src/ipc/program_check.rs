@@ -7,7 +7,8 @@ mod starts_shell;
 
 use self::interpreter::Interpreter;
 use crate::host::apart;
-use crate::host::files::{Files, Found, Links, Type};
+use crate::host::files::meta::Type;
+use crate::host::files::{Files, Found, Links};
 use curfew_protocol::grant::Command;
 use std::path::Path;
 use std::time::Duration;

@@ -4,8 +4,9 @@
 use super::kind::Kind;
 use super::places::{FOLDERS, LISTS_OF_KEYS, OF_A_HOME, OF_THE_HOST, PROGRAM_FOLDERS};
 use super::snapshot::{Fingerprint, Snapshot};
+use crate::host::files::meta::{Meta, Type};
 use crate::host::files::printable;
-use crate::host::files::{Files, Found, Links, Meta, Type};
+use crate::host::files::{Files, Found, Links};
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

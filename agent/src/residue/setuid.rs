@@ -9,8 +9,9 @@
 use super::kind::Kind;
 use super::places::PROGRAM_FOLDERS;
 use super::snapshot::{Fingerprint, Snapshot};
+use crate::host::files::meta::{Meta, Type};
 use crate::host::files::printable;
-use crate::host::files::{Files, Found, Links, Meta, Type, each_entry};
+use crate::host::files::{Files, Found, Links, each_entry};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;

@@ -1,6 +1,6 @@
 //! What people are told when their access ends: which, by which grant, and why.
 
-use super::table::Session;
+use super::session::Session;
 use crate::grant::HeldGrant;
 use crate::grant::decision::{ReasonCode, last_lapsed};
 use crate::human;

@@ -2,10 +2,14 @@
 //! only where neither is known: root may write it, and whoever has sudo is root.
 
 use super::run::Elevation;
-use super::table::{Session, Sessions};
+use super::session::Session;
+use super::table::Sessions;
 use crate::host::cgroup::Scope;
 use crate::host::processes::{self, Process, ProcessId};
 use std::collections::HashMap;
+
+/// How many processes above the asking one are looked at: whoever asks decides how many there are.
+const MOST_ABOVE: usize = 128;
 
 /// Whose run of sudo or su, or else whose login, a process is in by its control group and its parents.
 pub fn known(sessions: &Sessions, process: &Process) -> Option<String> {
@@ -46,9 +50,6 @@ fn nearest(own: Option<ProcessId>, above: impl Iterator<Item = ProcessId>, runs:
     let by_parent = by_parent.min_by_key(|(place, _)| *place).map(|(_, run)| run);
     by_group.into_iter().chain(by_parent.filter(|run| Some(run.root) != own)).collect()
 }
-
-/// How many processes above the asking one are looked at: whoever asks decides how many there are.
-const MOST_ABOVE: usize = 128;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -5,20 +5,19 @@ use super::last_words;
 use super::outer::Outer;
 use super::run::Elevation;
 use super::run_groups;
+use super::session::{Session, Told};
 use super::standing::Standing;
-use super::table::{Session, Told};
 use crate::agent::Agent;
 use crate::clock;
 use crate::clock::monotonic_us;
 use crate::descriptors;
-use crate::enforce::terminate;
+use crate::enforce::closing;
 use crate::grant::HeldGrant;
 use crate::grant::decision::{Elevation as Scoped, Request, Verdict, decide};
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::cgroup::Scope;
 use crate::host::credentials::Credentials;
 use crate::host::processes::{Process, ProcessId};
-use crate::ipc::peer::Peer;
 use curfew_protocol::ipc::PamQuestion;
 use jiff::Timestamp;
 use std::io;
@@ -45,26 +44,26 @@ pub struct Opened {
     pub of_unit: bool,
 }
 
-/// Watches over the login that `peer` opens.
+/// Watches over the login that the process `pid` opens.
 ///
 /// # Errors
 ///
 /// That its process can't be seen: then it is not watched.
 pub fn session(
     agent: &Rc<Agent>,
-    peer: &Peer,
+    pid: i32,
     question: &PamQuestion,
     opened: Opened,
     now: Timestamp,
 ) -> io::Result<()> {
-    let leader = seen(peer)?;
+    let leader = seen(pid)?;
     let mut session = Session {
         user: agent.grants.borrow().judged_name(&question.user).to_owned(),
         service: question.service.clone(),
         rhost: question.rhost.clone(),
         leader: leader.id,
         uid: leader.login_uid,
-        logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
+        logind_id: Scope::of_process(pid).map(|(id, _)| id),
         audit_session: leader.audit_session,
         grant: opened.grant,
         admitted: opened.admitted,
@@ -107,8 +106,8 @@ fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Time
     times.filter(|&at| at > now).min()
 }
 
-fn seen(peer: &Peer) -> io::Result<Process> {
-    Process::read(peer.pid)?.ok_or_else(|| io::Error::other(format!("there is no process {}", peer.pid)))
+fn seen(pid: i32) -> io::Result<Process> {
+    Process::read(pid)?.ok_or_else(|| io::Error::other(format!("there is no process {pid}")))
 }
 
 /// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
@@ -152,13 +151,13 @@ pub struct Run<'a> {
     pub actor: Option<String>,
 }
 
-/// Watches over the run of sudo or su that `peer` begins: from the moment that PAM is told to let it through, since no later hook may come.
+/// Watches over the run of sudo or su that the process `pid` begins: from the moment that PAM is told to let it through, since no later hook may come.
 ///
 /// # Errors
 ///
 /// That its process can't be seen: then it is not watched.
-pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
-    let root = seen(peer)?;
+pub fn elevation(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
+    let root = seen(pid)?;
     let known = agent.sessions.borrow().elevation(root.id).cloned();
     let (is_watched, unresolved) = (known.is_some(), run.command.unresolved().is_some());
     let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(agent, root.id));
@@ -179,7 +178,7 @@ pub fn elevation(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion, run: Ru
         typed: run.typed,
         root: root.id,
         uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
-        logind_id: Scope::of_process(peer.pid).map(|(id, _)| id),
+        logind_id: Scope::of_process(pid).map(|(id, _)| id),
         audit_session: root.audit_session,
         login_uid: root.login_uid,
         group,
@@ -254,7 +253,7 @@ pub fn login(agent: &Rc<Agent>, leader: ProcessId) {
     when_ended(agent, leader, async move {
         // What it started ends a moment after it.
         tokio::time::sleep(A_MOMENT).await;
-        terminate::note_closed(&noting);
+        closing::note_closed(&noting);
         // What a person leaves behind is looked at once nothing covers them any more.
         if !noting.departing.borrow().is_empty() {
             noting.changed.notify_one();
@@ -267,10 +266,10 @@ pub fn run(agent: &Rc<Agent>, root: ProcessId) {
     let noting = Rc::clone(agent);
     when_ended(agent, root, async move {
         let run = noting.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned();
-        run.into_iter().for_each(|run| terminate::note_run_over(&noting, &run));
+        run.into_iter().for_each(|run| closing::note_run_over(&noting, &run));
         if noting.sessions.borrow().elevation(root).is_some_and(|run| !run.gone) {
             tokio::time::sleep(A_MOMENT).await;
-            terminate::note_closed(&noting);
+            closing::note_closed(&noting);
         }
     });
 }

@@ -4,7 +4,7 @@
 //! Only a login that came by a service of ours after the change confirms it: whoever can log in anew is not locked out.
 
 use super::replacement::{self, Replacement};
-use super::unwire_everything;
+use super::service_file::unwire_everything;
 use crate::clock;
 use crate::clock::monotonic_us;
 use crate::durable;
@@ -12,7 +12,8 @@ use crate::host::guard_timer::{self, Rings};
 use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::{Process, ProcessId};
 use crate::host::program::{self, Said};
-use crate::sessions::table::{self, Session, Sessions};
+use crate::sessions::session::Session;
+use crate::sessions::table::{self, Sessions};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;

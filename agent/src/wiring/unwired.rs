@@ -1,6 +1,7 @@
 //! Doors beside the lock: services in which PAM does not ask us, though it is to. Their files came or were exchanged after `curfew enable`.
 
-use super::{PAM_FOLDER, is_included, is_wired, service_file};
+use super::service_file::{is_wired, service_file};
+use super::{PAM_FOLDER, is_included};
 use crate::config::Config;
 use std::path::Path;
 

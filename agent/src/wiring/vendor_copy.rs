@@ -2,7 +2,7 @@
 //! file is one, and what was copied: a copy that nobody has changed goes when it is unwired, and is made anew when the distribution has
 //! changed its file. One that somebody has changed is theirs: it stays, and is wired like any other.
 
-use super::Kind;
+use super::kind::Kind;
 use super::marks::{unwired, wired_below};
 use crate::digest::sha256;
 

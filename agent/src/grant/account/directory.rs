@@ -1,26 +1,19 @@
 //! What the names of people stand for, as it was last answered, and the account that each grant is for. No question is asked here and no clock is
 //! read: answers come in, and [`Holder`]s go out.
 
-use super::local_file::{LocalFile, Trace};
+pub mod known;
+
+use self::known::{Bound, Kept, Known, Resolution, TRIED_AGAIN_AFTER};
+use super::local_file::LocalFile;
 use super::{Account, Answer, Doubt, Holder};
 use crate::durable;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often a directory is asked again for what it said. Of the host's own accounts the file tells.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-
 /// How often the names are gone through that are to be known.
 const REGULAR: Duration = Duration::from_secs(20);
-
-/// How soon one that failed is asked again.
-const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
-
-/// How soon a name that is suddenly missing is asked for again: a file that is being written is not whole for a moment.
-const CONFIRMED_AFTER: Duration = Duration::from_secs(2);
 
 /// How long the name of somebody without a grant is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -41,126 +34,6 @@ pub struct Directory {
     failed: Option<Instant>,
     /// Until when nothing is to be asked, unless something changes before.
     idle_until: Option<Instant>,
-}
-
-/// What is kept over restarts.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Kept {
-    names: BTreeMap<String, Known>,
-    /// The account that each grant is for, by the grant's story.
-    grants: BTreeMap<String, Bound>,
-}
-
-/// The account that a grant is for.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Bound {
-    account: Account,
-    /// Why the grant opens nothing, as the audit last heard it.
-    #[serde(default)]
-    told: Option<String>,
-}
-
-/// What is known of a name.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Known {
-    /// The account that it stands for, or stood for last.
-    account: Option<Account>,
-    /// It stands for none now.
-    #[serde(default)]
-    missing: bool,
-    /// Who has the user id now, where it stands for none.
-    #[serde(default)]
-    heir: Option<String>,
-    /// A later look found it missing, too.
-    #[serde(default)]
-    confirmed: bool,
-    /// What /etc/passwd said of it then.
-    trace: Trace,
-    /// The account was the host's own, and no directory's.
-    #[serde(default)]
-    local: bool,
-    /// /etc/passwd says something else by now.
-    #[serde(skip)]
-    outdated: bool,
-    #[serde(skip)]
-    missing_since: Option<Instant>,
-    #[serde(skip)]
-    answered: Option<Instant>,
-    #[serde(skip)]
-    tried: Option<Instant>,
-    /// Why there was no answer.
-    #[serde(skip)]
-    problem: Option<String>,
-}
-
-/// What a name stands for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Resolution<'a> {
-    /// There was no answer yet.
-    Unasked,
-    /// This account.
-    Is(&'a Account),
-    /// /etc/passwd has changed since the answer.
-    Outdated,
-    /// None. `settled`: it is not only away for a moment.
-    Missing {
-        /// Whether it is gone for certain.
-        settled: bool,
-    },
-}
-
-impl Known {
-    fn resolution(&self) -> Resolution<'_> {
-        match &self.account {
-            _ if self.outdated => Resolution::Outdated,
-            _ if self.missing => Resolution::Missing { settled: self.heir.is_some() || (self.local && self.confirmed) },
-            Some(account) => Resolution::Is(account),
-            None => Resolution::Unasked,
-        }
-    }
-
-    /// When it is to be asked for again; none for now.
-    fn due(&self) -> Option<Instant> {
-        let pause = if self.problem.is_some() || self.outdated || self.answered.is_none() {
-            TRIED_AGAIN_AFTER
-        } else if self.missing && self.local && !self.confirmed {
-            CONFIRMED_AFTER
-        } else {
-            ASKED_AGAIN_AFTER
-        };
-        self.tried.map(|tried| tried + pause)
-    }
-
-    fn take(&mut self, answer: Answer, trace: Trace, now: Instant) {
-        if !trace.agrees_with(&answer) {
-            self.problem = Some("the user database and /etc/passwd do not say the same".into());
-            self.outdated = true;
-            return;
-        }
-        self.missing = answer.account.is_none();
-        if let Some(account) = answer.account {
-            self.local = trace.uid.is_some();
-            self.account = Some(account);
-            (self.missing_since, self.confirmed) = (None, false);
-        } else {
-            let since = *self.missing_since.get_or_insert(now);
-            self.confirmed |= now.duration_since(since) >= CONFIRMED_AFTER;
-        }
-        // Whoever had the user id before is no heir: a second name for it is gone.
-        let had = |heir: &String| self.account.as_ref().is_some_and(|it| it.owner == *heir || it.name == *heir);
-        self.heir = answer.heir.filter(|heir| !had(heir));
-        (self.trace, self.answered) = (trace, Some(now));
-        (self.outdated, self.problem) = (false, None);
-    }
-
-    fn says_the_same_as(&self, other: &Self) -> bool {
-        self.resolution() == other.resolution() && self.answered.is_some() == other.answered.is_some()
-    }
-
-    /// Whether /etc/passwd alone tells of a change.
-    fn is_told_by_the_file(&self) -> bool {
-        self.trace.uid.is_some() && self.problem.is_none() && !self.outdated && self.answered.is_some()
-    }
 }
 
 impl Directory {

@@ -6,6 +6,9 @@ use crate::ipc::messages::AuditPage;
 use crate::ipc::varlink::ErrorReply;
 use std::path::Path;
 
+/// How many records of the audit one answer carries.
+const RECORDS_A_PAGE: usize = 500;
+
 /// Reads a page of the audit: as many of its files as that takes, so never on the agent's thread.
 ///
 /// # Errors
@@ -19,6 +22,3 @@ pub fn audit_page(query: &query::Query) -> Result<Answer, ErrorReply> {
     records.truncate(RECORDS_A_PAGE);
     Ok(Answer::Audit(AuditPage { records, more }))
 }
-
-/// How many records of the audit one answer carries.
-const RECORDS_A_PAGE: usize = 500;

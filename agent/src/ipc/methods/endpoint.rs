@@ -2,16 +2,18 @@
 
 use crate::agent::Agent;
 use crate::clock;
+use crate::endpoint::Endpoint;
 use crate::endpoint::enroll::{self, EnrollError};
 use crate::endpoint::identity::{Identity, Place};
 use crate::endpoint::{rotate, tls};
-use crate::enforce::reconcile::settle;
+use crate::enforce::settle::settle;
 use crate::grant::Source;
 use crate::grant::held::Grants;
+use crate::grant::signed_set::SetFacts;
 use crate::human;
-use crate::ipc::messages::{EnrollOrder, Joined, StaticOrder};
-use crate::ipc::varlink::Nothing;
-use crate::ipc::varlink::{ErrorReply, RawCall, parameters};
+use crate::ipc::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
+use crate::ipc::varlink::{ErrorReply, Nothing, RawCall, parameters};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -90,7 +92,7 @@ async fn sync(agent: &Agent) -> Result<Value, ErrorReply> {
     match problem {
         Some(problem) => Err(ErrorReply::failed(&problem)),
         None if !tried => Err(ErrorReply::failed(&format!("nothing came of it within {} s", PATIENCE.as_secs()))),
-        None => Ok(json!({"set": agent.endpoint.show(agent.grants.borrow().endpoint().facts(), clock::now())})),
+        None => Ok(json!({"set": shown_set(&agent.endpoint, agent.grants.borrow().endpoint().facts(), clock::now())})),
     }
 }
 
@@ -120,6 +122,28 @@ pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
     let refused = refused.map(|it| format!("a grant of the endpoint is refused: {}", it.problem)).chain(more);
     let sets = agent.endpoint.problem().into_iter().chain(aside).chain(failing).chain(stale);
     sets.chain(unshipped).chain(refused).collect()
+}
+
+/// What `curfew status` shows of it.
+pub(super) fn shown_set(endpoint: &Endpoint, facts: Option<&SetFacts>, now: Timestamp) -> Option<ShownSet> {
+    let identity = endpoint.identity()?;
+    let health = endpoint.health.borrow();
+    let failing = health.failing();
+    Some(ShownSet {
+        endpoint: identity.url.clone(),
+        host: identity.host.to_string(),
+        epoch: facts.map(|facts| facts.mark.epoch),
+        version: facts.map(|facts| facts.mark.ver),
+        issued: facts.map(|facts| facts.issued),
+        age_s: facts.map(|facts| now.duration_since(facts.issued).as_secs().max(0)),
+        fresh_until: facts.map(|facts| facts.fresh_until),
+        opens_until: facts.map(|facts| facts.opens_until),
+        state: if failing.is_some() { "failing" } else { "following" }.into(),
+        problem: failing.map(|failing| failing.problem.clone()).or_else(|| health.latest().map(str::to_owned)),
+        since: failing.map(|failing| failing.since),
+        audit_stored_to: endpoint.shipping.borrow().stored_to,
+        audit_problem: endpoint.shipping.borrow().problem.clone(),
+    })
 }
 
 /// What went wrong, and where.

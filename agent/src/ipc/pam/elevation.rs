@@ -171,7 +171,7 @@ impl Asking<'_> {
             within,
             actor: self.actor.clone(),
         };
-        if let Err(error) = watch::elevation(self.agent, self.peer, self.question, run) {
+        if let Err(error) = watch::elevation(self.agent, self.peer.pid, self.question, run) {
             return refuse_unwatched(self.agent, self.denied(), &error);
         }
         if self.hook == Hook::Account {

@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// PID 1 opens a session for a unit that root set up: it is told of, no end is its, and it keeps nothing else of the user's alive.
 pub(super) fn open_for_unit(agent: &Rc<Agent>, peer: &Peer, question: &PamQuestion) {
     let opened = watch::Opened { admitted: true, of_unit: true, ..watch::Opened::default() };
-    if let Err(error) = watch::session(agent, peer, question, opened, clock::now()) {
+    if let Err(error) = watch::session(agent, peer.pid, question, opened, clock::now()) {
         tracing::warn!("the session of a unit is not known, since its process can't be seen: {error}");
     }
     let entry =
@@ -64,7 +64,7 @@ pub(super) fn judge(
         // A session that opens is watched, whatever the answer: a refused one does not always end by itself.
         let (admitted, background) = (answer.verdict == Verdict::Permit, matches!(request, Request::Background { .. }));
         let opened = watch::Opened { grant, admitted, background, of_unit: false };
-        if let Err(error) = watch::session(agent, peer, question, opened, now) {
+        if let Err(error) = watch::session(agent, peer.pid, question, opened, now) {
             return refuse_unwatched(agent, asked(agent, peer, Event::LoginDenied, question, user), &error);
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{AccessPath, Kind, Standing, Survey, is_judged};
 use crate::config::Config;
-use crate::wiring;
+use crate::wiring::service_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ fn polkit(config: &Config, survey: &mut Survey) {
     let (kind, service) = (Kind::Polkit, "polkit-1");
     let tools: Vec<&str> = BY_POLKIT.into_iter().filter(|path| Path::new(path).exists()).collect();
     let tools = if tools.is_empty() { "programs that ask polkit".to_owned() } else { tools.join(" and ") };
-    survey.paths.push(if is_judged(config, service) && wiring::service_file(service).is_some() {
+    survey.paths.push(if is_judged(config, service) && service_file::service_file(service).is_some() {
         AccessPath::covered(kind, format!("service {service}"), format!("{tools} ask PAM as {service}"))
     } else {
         AccessPath {
@@ -133,7 +133,7 @@ fn doas(config: &Config, survey: &mut Survey) {
     let rules = DOAS_RULES.iter().find(|path| Path::new(path).exists());
     let (Some(program), Some(rules)) = (program, rules) else { return };
     let (kind, key) = (Kind::Doas, "service doas");
-    survey.paths.push(if wiring::service_file("doas").is_none() {
+    survey.paths.push(if service_file::service_file("doas").is_none() {
         AccessPath {
             kind,
             key: key.into(),

@@ -2,7 +2,8 @@
 
 use super::{AccessPath, Kind, Standing, Survey, is_judged};
 use crate::config::Config;
-use crate::wiring::{PAM_FOLDER, VENDOR_FOLDER, is_wired};
+use crate::wiring::service_file::is_wired;
+use crate::wiring::{PAM_FOLDER, VENDOR_FOLDER};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -7,7 +7,8 @@ use super::units::Started;
 use super::{AccessPath, Kind, Standing, Survey, is_judged};
 use crate::config::Config;
 use crate::host::program::{self, Said};
-use crate::wiring::{self, PAM_FOLDER};
+use crate::wiring::PAM_FOLDER;
+use crate::wiring::service_file;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -241,7 +242,7 @@ fn service_problem(config: &Config, service: &str) -> Option<Problem> {
         );
         return Some((format!("asks PAM as {service} (PAMServiceName), in which Curfew is not asked"), fix));
     }
-    wiring::service_file(service).is_none().then(|| {
+    service_file::service_file(service).is_none().then(|| {
         let fix = format!("write {PAM_FOLDER}/{service}, as a copy of {PAM_FOLDER}/sshd, then: curfew enable");
         (format!("asks PAM as {service}, for which {PAM_FOLDER} has no file"), fix)
     })

@@ -6,7 +6,7 @@ use curfew::daemon;
 use curfew::enforce::{adoption, reconcile::reconcile};
 use curfew::grant::State;
 use curfew::grant::account::Holder;
-use curfew::grant::account::directory::Resolution;
+use curfew::grant::account::directory::known::Resolution;
 use curfew::ipc::peer::Peer;
 use curfew::ipc::varlink::RawCall;
 use curfew::ipc::{methods, pam};

@@ -1,5 +1,7 @@
+use super::known::{ASKED_AGAIN_AFTER, CONFIRMED_AFTER};
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::fs;
 
 /// A directory whose /etc/passwd is a file of the test's.
