@@ -6,7 +6,7 @@ use crate::audit::{self, Audit};
 use crate::clock::monotonic_us;
 use crate::clock::{Clock, Keep};
 use crate::config::exempt_list::ExemptList;
-use crate::config::{self, Config, ConfigError, Mode};
+use crate::config::{ConfigError, Mode};
 use crate::endpoint::{self, Endpoint, apply};
 use crate::enforce::accounts;
 use crate::enforce::adoption::Openings;
@@ -34,6 +34,8 @@ use crate::ipc::pam::uncovered::Undecided;
 use crate::residue::Residue;
 use crate::sessions::run_groups::RunGroups;
 use crate::sessions::table::{self, Sessions};
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use crate::wiring;
 use crate::wiring::access_paths::opened::Opened;
 use crate::wiring::cause::Cause;
@@ -48,17 +50,12 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The configuration that was last usable.
-const LAST_GOOD_CONFIG: &str = "/var/lib/curfew/agent.toml.last-good";
-
 /// One running agent.
 pub struct Agent {
-    /// The host's name.
-    pub host: String,
-    /// The configuration in force.
-    pub config: RefCell<Config>,
-    /// Why the file is not the configuration in force, where it is not.
-    pub config_problem: RefCell<Option<String>>,
+    /// What is set.
+    pub settings: Settings,
+    /// What wakes the enforcing loop.
+    pub trigger: Rc<Trigger>,
     /// The grants.
     pub grants: RefCell<Grants>,
     /// The central endpoint, where the host has one.
@@ -79,8 +76,6 @@ pub struct Agent {
     pub undecided: RefCell<Undecided>,
     /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
     pub looking_behind: Cell<bool>,
-    /// When the enforcing loop looks next.
-    pub next_look: Cell<Option<Timestamp>>,
     /// Grants whose drop-in can't be written.
     pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
     /// People whose drop-ins are being written, and whether there is more to write for them by now.
@@ -119,10 +114,6 @@ pub struct Agent {
     pub deadline: Deadline,
     /// logind.
     pub logind: Logind,
-    /// Something changed: compare what is with what should be.
-    pub changed: Notify,
-    /// It was compared.
-    pub looked: Notify,
     /// Somebody's drop-ins were written, or could not be.
     pub settled: Notify,
     /// Sessions of logind's that may be unknown.
@@ -131,8 +122,6 @@ pub struct Agent {
     ends: RefCell<Ends>,
     /// The next end on CLOCK_BOOTTIME, as of the last look.
     next_end_by_boot: Cell<Option<Duration>>,
-    /// Held by each task that has to come to its end.
-    work: Rc<()>,
 }
 
 /// Why an agent can't start.
@@ -153,17 +142,16 @@ impl Agent {
     ///
     /// [`StartError`] names the file.
     pub fn open() -> Result<Self, StartError> {
-        let (config, problem) = Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG))?;
-        let audit = Audit::open(Path::new(audit::FOLDER), config.audit_keep_mib.saturating_mul(1024 * 1024));
+        let settings = Settings::open()?;
+        let audit = Audit::open(Path::new(audit::FOLDER), settings.config().audit_keep_mib.saturating_mul(1024 * 1024));
         let endpoint = Endpoint::open(Path::new(endpoint::STATE));
         audit.ships(endpoint.ships(None));
         let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
         grants.open_endpoint(Places::default(), endpoint.trust().as_ref());
         grants.know(Directory::open(Path::new(account::PATH)));
         let agent = Self {
-            host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            config: RefCell::new(config),
-            config_problem: RefCell::default(),
+            settings,
+            trigger: Rc::default(),
             grants: RefCell::new(grants),
             endpoint,
             audit,
@@ -173,7 +161,6 @@ impl Agent {
             again: RefCell::default(),
             undecided: RefCell::default(),
             looking_behind: Cell::default(),
-            next_look: Cell::default(),
             unwritable: RefCell::default(),
             writing: RefCell::default(),
             written: RefCell::default(),
@@ -193,18 +180,14 @@ impl Agent {
             seen_off: RefCell::default(),
             deadline: Deadline::default(),
             logind: Logind::default(),
-            changed: Notify::new(),
-            looked: Notify::new(),
             settled: Notify::new(),
             openings: Openings::default(),
             announced: RefCell::new(Announced::load()),
             ends: RefCell::new(Ends::load(Path::new(boot_ends::PATH))),
             next_end_by_boot: Cell::default(),
             clock: Clock::default(),
-            work: Rc::default(),
         };
         agent.resume();
-        agent.note_config_problem(problem);
         agent.note_store_problems();
         agent.announced.borrow().note_unheard_of(agent.grants.borrow().held(), &agent.audit);
         Ok(agent)
@@ -220,43 +203,8 @@ impl Agent {
         let ended = grants.held().iter().filter(|held| held.state(now) == State::Ended);
         self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
         if self.in_force.borrow().holds() {
-            self.wired.resume(&self.config.borrow());
+            self.wired.resume(&self.settings.config());
         }
-    }
-
-    /// The mode in force.
-    pub fn mode(&self) -> Mode {
-        self.config.borrow().mode
-    }
-
-    /// Reads the configuration again. One that can't be used changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the file, the line and the value.
-    pub fn reload(&self) -> Result<(), ConfigError> {
-        match Config::load_or_last_good(Path::new(config::PATH), Path::new(LAST_GOOD_CONFIG)) {
-            Ok((config, None)) => {
-                *self.config.borrow_mut() = config;
-                self.note_config_problem(None);
-                self.unwritable.borrow_mut().clear();
-                self.opened.look_soon();
-                self.changed.notify_one();
-                Ok(())
-            }
-            Ok((_, Some(error))) | Err(error) => {
-                tracing::error!("the configuration can't be used; the one before it stays in force: {error}");
-                *self.config_problem.borrow_mut() = Some(error.to_string());
-                Err(error)
-            }
-        }
-    }
-
-    fn note_config_problem(&self, problem: Option<ConfigError>) {
-        if let Some(error) = &problem {
-            tracing::error!("the configuration can't be used; the last usable one is in force: {error}");
-        }
-        *self.config_problem.borrow_mut() = problem.map(|error| error.to_string());
     }
 
     /// Records what happened under a grant, with all that an auditor asks of that grant.
@@ -267,6 +215,19 @@ impl Agent {
             }
         }
         self.audit.write(entry);
+    }
+
+    /// Reads the configuration again. One that can't be used changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file, the line and the value.
+    pub fn reload(&self) -> Result<(), ConfigError> {
+        self.settings.reload()?;
+        self.unwritable.borrow_mut().clear();
+        self.opened.look_soon();
+        self.trigger.pull();
+        Ok(())
     }
 
     /// Audits what of the store could not be read.
@@ -303,7 +264,7 @@ impl Agent {
 
     /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.
     pub fn update_in_force(&self) -> bool {
-        let config = self.config.borrow();
+        let config = self.settings.config();
         self.wired.look(&config);
         self.exempt_list.look();
         mark_observe(config.mode == Mode::Observe);
@@ -318,7 +279,7 @@ impl Agent {
 
     /// Audits what somebody did about the wiring that changed nothing.
     pub fn tell_wiring(&self, cause: &Cause) {
-        self.audit.write(cause.told(self.wired.entry(self.mode())));
+        self.audit.write(cause.told(self.wired.entry(self.settings.mode())));
     }
 
     /// Whether PAM asks us about anything, as of the last look.
@@ -329,54 +290,6 @@ impl Agent {
     /// Whether PAM asks us about `service`, as of the last look.
     pub fn is_asked_about(&self, service: &str) -> bool {
         self.wired.has(service)
-    }
-
-    /// Whether the exempt list, as the PAM module reads it, has the user.
-    pub fn is_exempt(&self, user: &str) -> bool {
-        exempt::lists(Path::new(exempt::EXEMPT_LIST), user).unwrap_or_else(|error| {
-            // Nobody is ended by a list that can't be believed.
-            tracing::error!("{}: {error}", exempt::EXEMPT_LIST);
-            true
-        })
-    }
-
-    /// The id of the user, as it is known, or as the user database says.
-    ///
-    /// # Errors
-    ///
-    /// What the user database says, or that it took too long.
-    pub async fn user_id(&self, user: &str) -> Result<Option<u32>, String> {
-        accounts::uid(self, user).await
-    }
-
-    /// Has the enforcing loop look at `at`, if it would not look before.
-    pub fn look_at(&self, at: Timestamp) {
-        if self.next_look.get().is_none_or(|next| at < next) {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Has the enforcing loop look, and waits until it has.
-    pub async fn look_now(&self) {
-        let mut looked = std::pin::pin!(self.looked.notified());
-        looked.as_mut().enable();
-        self.changed.notify_one();
-        looked.await;
-    }
-
-    /// Runs a task that has to come to its end before a process that works in the agent's stead may go, and looks again then.
-    pub fn work_on(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        let (agent, at_work) = (Rc::clone(self), Rc::clone(&self.work));
-        tokio::task::spawn_local(async move {
-            task.await;
-            drop(at_work);
-            agent.changed.notify_one();
-        });
-    }
-
-    /// Whether such a task runs.
-    pub fn is_at_work(&self) -> bool {
-        Rc::strong_count(&self.work) > 1
     }
 
     /// Whether what opened over `service` at `opened_us` may be ended.

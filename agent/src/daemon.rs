@@ -85,7 +85,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
     let runtime = event_loop().map_err(system("no event loop"))?;
     let done = LocalSet::new().block_on(&runtime, async move {
         let agent = Rc::new(Agent::open()?);
-        agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
+        agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.settings.mode().name()));
         let alarm = Alarm::new().map_err(system("no timer"))?;
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
@@ -212,15 +212,15 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
         let regular = clock::now() + LONGEST_PAUSE;
         agent.endpoint.redial_after_a_jump();
         let next = reconcile(agent).map_or(regular, |next| next.min(regular));
-        agent.next_look.set(Some(next));
+        agent.trigger.note_next_look(next);
         let alarmed = alarm.set(next);
         if matches!(alarmed, Ok(Alarmed::Stepped)) {
-            agent.changed.notify_one();
+            agent.trigger.pull();
         }
         if let Err(error) = &alarmed {
             tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }
-        agent.looked.notify_waiters();
+        agent.trigger.note_looked();
         let state: &[NotifyState<'_>] =
             if ready { &[NotifyState::Watchdog] } else { &[NotifyState::Ready, NotifyState::Watchdog] };
         if let Err(error) = sd_notify::notify(state) {
@@ -232,7 +232,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
             rung = alarm.ring() => if let Err(error) = rung {
                 tracing::error!("the alarm failed: {error}");
             },
-            () = agent.changed.notified() => {}
+            () = agent.trigger.pulled() => {}
             () = tokio::time::sleep(LONGEST_PAUSE), if alarmed.is_err() => {}
             _ = term.read(&mut a) => return,
             _ = interrupt.read(&mut b) => return,

@@ -24,4 +24,6 @@ pub mod journal;
 pub mod log;
 pub mod residue;
 pub mod sessions;
+pub mod settings;
+pub mod trigger;
 pub mod wiring;

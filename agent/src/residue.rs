@@ -134,7 +134,7 @@ impl Residue {
 
 /// Whether one of these grants has no first look yet, and should.
 pub fn is_wanted(agent: &Agent, ids: &[String]) -> bool {
-    agent.config.borrow().residue_report && ids.iter().any(|id| agent.residue.lacks(id))
+    agent.settings.config().residue_report && ids.iter().any(|id| agent.residue.lacks(id))
 }
 
 /// The home of somebody, for a look; else their name, and why it is not known.
@@ -163,7 +163,7 @@ pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
         return;
     }
     let stored: HashSet<String> = residue.store.ids().into_iter().collect();
-    if !agent.config.borrow().residue_report {
+    if !agent.settings.config().residue_report {
         return stored.iter().for_each(|id| remove(agent, id));
     }
     let grants = agent.grants.borrow();
@@ -189,7 +189,7 @@ pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
     }
     if !over.is_empty() {
         residue.comparing.set(true);
-        agent.work_on(compare(Rc::clone(agent), over));
+        agent.trigger.spawn_tracked(compare(Rc::clone(agent), over));
     }
 }
 

@@ -34,7 +34,7 @@ impl Agent {
             self.audit.write(Entry::new(Event::ClockStepped).with(Field::Reason, reason));
         }
         if self.clock.steps() != steps {
-            self.changed.notify_one();
+            self.trigger.pull();
         }
         reading
     }
@@ -44,7 +44,7 @@ impl Agent {
         let reading = self.tell_the_time();
         if self.next_end_by_boot.get().is_some_and(|end| end <= reading.boot) {
             self.bar(reading);
-            self.changed.notify_one();
+            self.trigger.pull();
         }
         reading.wall
     }
@@ -59,7 +59,7 @@ impl Agent {
         self.audit.write(Entry::new(Event::ClockStepped).with(Field::User, who).with(Field::Reason, reason));
         let reading = self.tell_the_time();
         self.bar(reading);
-        self.changed.notify_one();
+        self.trigger.pull();
     }
 
     /// Keeps what is known of the time.

@@ -95,7 +95,7 @@ async fn work(agent: &Rc<Agent>) {
     loop {
         let next = reconcile(agent);
         let left = deadline.saturating_duration_since(Instant::now());
-        let pause = if agent.is_at_work() {
+        let pause = if agent.trigger.has_pending() {
             left
         } else {
             match next.and_then(time_until).filter(|until| *until <= SOON.min(left)) {
@@ -107,7 +107,7 @@ async fn work(agent: &Rc<Agent>) {
             tracing::error!("not everything that is over could be ended within {LONGEST_WORK:?}");
             return;
         }
-        let _whichever_comes_first = tokio::time::timeout(pause.max(SHORTEST_PAUSE), agent.changed.notified()).await;
+        let _whichever_comes_first = tokio::time::timeout(pause.max(SHORTEST_PAUSE), agent.trigger.pulled()).await;
     }
 }
 

@@ -44,7 +44,7 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     if let Some(untimely) = untimely {
         // Whoever sets this host's clock must not keep a revocation from it.
         if agent.grants.borrow_mut().withdraw_untimely(&set, clock::now()) {
-            agent.look_now().await;
+            agent.trigger.look_now().await;
         }
         return Err(untimely.into());
     }
@@ -52,7 +52,7 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     // At once, but for people who get something by the same set: what that covers must not end in between.
     let withdrawn = agent.grants.borrow_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());
     if withdrawn {
-        agent.look_now().await;
+        agent.trigger.look_now().await;
     }
     let is_new = withdrawn || agent.grants.borrow().says_something_new(&set);
     let pinned = pin(agent, &identity, &set);
@@ -131,9 +131,9 @@ fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
     if new_version {
         let new = received.iter().chain(changed.iter().map(|(_, after)| after));
         let new = new.filter(|held| held.grant.sudo.is_some()).map(|held| held.grant.id.to_string());
-        agent.work_on(tell_applied(Rc::clone(agent), new.collect(), set.facts.mark.ver));
+        agent.trigger.spawn_tracked(tell_applied(Rc::clone(agent), new.collect(), set.facts.mark.ver));
     }
-    agent.changed.notify_one();
+    agent.trigger.pull();
     new_version
 }
 

@@ -154,5 +154,5 @@ fn become_one_of(agent: &Agent, identity: Identity) -> Result<(), EnrollError> {
 
 fn end_grants(agent: &Agent) {
     agent.grants.borrow_mut().leave_endpoint(clock::now());
-    agent.changed.notify_one();
+    agent.trigger.pull();
 }

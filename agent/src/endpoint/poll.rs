@@ -107,7 +107,7 @@ struct Pace {
 
 impl Pace {
     fn of(agent: &Agent, link: &Link) -> Self {
-        let config = agent.config.borrow();
+        let config = agent.settings.config();
         Self { wait: config.poll_wait, interval: config.poll_interval, is_static: link.identity.is_static() }
     }
 

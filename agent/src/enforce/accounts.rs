@@ -85,7 +85,7 @@ async fn ask_for(agent: Rc<Agent>, names: Vec<String>) {
     });
     asking.await;
     act(&agent);
-    agent.changed.notify_one();
+    agent.trigger.pull();
 }
 
 /// Asks the user database for `name`. What it says is in force when this returns.
@@ -169,7 +169,7 @@ fn act(agent: &Agent) {
         agent.unwritable.borrow_mut().remove(&moved.id);
     }
     if !moved.is_empty() {
-        agent.changed.notify_one();
+        agent.trigger.pull();
     }
 }
 
@@ -178,7 +178,7 @@ fn keep(agent: &Rc<Agent>) {
     let unstored = agent.grants.borrow_mut().accounts_mut().take_unstored(Instant::now());
     let Some((path, bytes)) = unstored else { return };
     let keeping = Rc::clone(agent);
-    agent.work_on(async move {
+    agent.trigger.spawn_tracked(async move {
         let _turn = keeping.accounts_turn.lock().await;
         let stored = tokio::task::spawn_blocking(move || directory::store(&path, &bytes)).await;
         let failed = match stored {
@@ -215,7 +215,7 @@ async fn watch_file(agent: &Rc<Agent>) -> io::Result<()> {
         guard.clear_ready();
         if concerns_us {
             look(agent);
-            agent.changed.notify_one();
+            agent.trigger.pull();
         }
     }
 }

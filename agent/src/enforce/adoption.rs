@@ -5,6 +5,7 @@
 
 use crate::agent::Agent;
 use crate::clock::monotonic_us;
+use crate::config::exempt_list;
 use crate::host::cgroup::Scope;
 use crate::host::logind::LogindSession;
 use crate::host::process_table::Table;
@@ -96,7 +97,8 @@ fn is_young(session: &LogindSession) -> bool {
 }
 
 fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
-    if !is_judged(agent, &found.service) || agent.is_exempt(&found.user) || agent.sessions.borrow().knows(&found) {
+    if !is_judged(agent, &found.service) || exempt_list::is_exempt(&found.user) || agent.sessions.borrow().knows(&found)
+    {
         return;
     }
     let Ok(Some(leader)) = Process::read(found.leader) else { return };
@@ -152,7 +154,7 @@ async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static
     let known = head.audit_session.is_some_and(|audit_session| {
         agent.sessions.borrow().sessions().iter().any(|session| session.audit_session == Some(audit_session))
     });
-    if known || !head.id.lives() || agent.is_exempt(&user) {
+    if known || !head.id.lives() || exempt_list::is_exempt(&user) {
         return;
     }
     let session = Session {
@@ -160,7 +162,7 @@ async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static
         uid: Some(uid),
         logind_id: Scope::of_process(head.id.pid).map(|(id, _)| id),
         opened_us: started_us(&head),
-        background: agent.config.borrow().background_services.iter().any(|name| name == service),
+        background: agent.settings.config().background_services.iter().any(|name| name == service),
         from_unknown: true,
         struck: false,
         ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
@@ -210,7 +212,7 @@ fn started_us(process: &Process) -> u64 {
 }
 
 fn is_judged(agent: &Agent, service: &str) -> bool {
-    let config = agent.config.borrow();
+    let config = agent.settings.config();
     let lists = |list: &[String]| list.iter().any(|name| name == service);
     agent.in_force.borrow().holds() && (lists(&config.login_services) || lists(&config.background_services))
 }
@@ -247,6 +249,6 @@ fn adopt(agent: &Rc<Agent>, session: Session, found: &str) {
         let reason = if left_alone { "it was open before Curfew was in force and is left to end" } else { found };
         agent.audit.write(entry.with(Field::Reason, reason));
         watch::login(agent, leader);
-        agent.changed.notify_one();
+        agent.trigger.pull();
     }
 }

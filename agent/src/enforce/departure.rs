@@ -4,10 +4,12 @@
 //! still carries their login uid outside of any session. Their lingering ends with their last grant of any kind, so that nothing
 //! of theirs comes back at the next boot.
 
+use super::accounts;
 use super::kill::target::Target;
 use super::kill::{self, Ending};
 use crate::agent::Agent;
 use crate::clock;
+use crate::config::exempt_list;
 use crate::grant::decision::ReasonCode;
 use crate::grant::{HeldGrant, State};
 use crate::host::cgroup::{Scope, user_manager};
@@ -39,7 +41,7 @@ pub fn start(agent: &Rc<Agent>) {
     if !people.is_empty() {
         departing.retain(|user| seen_off.contains(user));
         seen_off.extend(people.iter().cloned());
-        agent.work_on(see_off(Rc::clone(agent), people));
+        agent.trigger.spawn_tracked(see_off(Rc::clone(agent), people));
     }
 }
 
@@ -75,7 +77,7 @@ async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
         if !endings.is_empty() {
             kill::strike_groups(&mut endings);
         }
-        agent.work_on(follow_up(Rc::clone(&agent), people, endings));
+        agent.trigger.spawn_tracked(follow_up(Rc::clone(&agent), people, endings));
     }
 }
 
@@ -85,12 +87,12 @@ async fn follow_up(agent: Rc<Agent>, people: Vec<String>, mut endings: Vec<Endin
         kill::follow_up(&mut endings).await;
         for ending in endings.into_iter().filter(Ending::killed_any) {
             let doorman = Rc::clone(&agent);
-            agent.work_on(async move { report(&doorman, &ending).await });
+            agent.trigger.spawn_tracked(async move { report(&doorman, &ending).await });
         }
     }
     for user in people {
         let doorman = Rc::clone(&agent);
-        agent.work_on(async move {
+        agent.trigger.spawn_tracked(async move {
             end_lingering(&doorman, &user).await;
             doorman.seen_off.borrow_mut().remove(&user);
         });
@@ -105,7 +107,7 @@ async fn look_up_again(agent: Rc<Agent>, user: String, problem: String) {
     tokio::time::sleep(TRIED_AGAIN_AFTER).await;
     agent.departing.borrow_mut().insert(user.clone());
     agent.seen_off.borrow_mut().remove(&user);
-    agent.changed.notify_one();
+    agent.trigger.pull();
 }
 
 /// What is to be ended of `user`; none where they have a grant or are not there.
@@ -116,7 +118,7 @@ async fn look_up_again(agent: Rc<Agent>, user: String, problem: String) {
 async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> {
     let Some(last) = last_end(agent, user, clock::now()) else { return Ok(None) };
     // The one that they had by that grant, whoever has it now, and whatever their name stood for in others.
-    let uid = if last.uid.is_some() { last.uid } else { agent.user_id(user).await? };
+    let uid = if last.uid.is_some() { last.uid } else { accounts::uid(agent, user).await? };
     Ok(uid.map(|uid| {
         let sessions = agent.sessions.borrow();
         let of_units = sessions.sessions().iter().filter(|session| session.of_unit);
@@ -143,7 +145,7 @@ struct LastEnd {
 fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
     let grants = agent.grants.borrow();
     let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
-    if logins().any(|held| held.covers(now)) || agent.is_exempt(user) {
+    if logins().any(|held| held.covers(now)) || exempt_list::is_exempt(user) {
         return None;
     }
     let own = || logins().filter(|held| held.is_of(user));
@@ -221,7 +223,7 @@ async fn end_lingering(agent: &Agent, user: &str) {
     // logind knows people by the name that the user database writes.
     let name = account.as_ref().map_or(user, |account| account.name.as_str());
     let mark = Path::new(LINGERING).join(name);
-    if !departed || !agent.config.borrow().end_lingering || !mark.exists() || agent.is_exempt(user) {
+    if !departed || !agent.settings.config().end_lingering || !mark.exists() || exempt_list::is_exempt(user) {
         return;
     }
     // It is told the user id, and whoever is the first with it is who ends to linger.

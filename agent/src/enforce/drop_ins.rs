@@ -197,7 +197,7 @@ pub(super) fn write_missing(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) 
     unwritable.retain(|id, _| missing.contains(id.as_str()));
     if !people.is_empty() {
         writing.extend(people.keys().map(|user| (user.clone(), false)));
-        agent.work_on(write_drop_ins_of_all(Rc::clone(agent), people));
+        agent.trigger.spawn_tracked(write_drop_ins_of_all(Rc::clone(agent), people));
     }
 }
 
@@ -226,13 +226,13 @@ async fn write_drop_ins_of(agent: Rc<Agent>, user: String, ids: Vec<String>) {
     }
     let more = agent.writing.borrow_mut().remove(&user).unwrap_or_default();
     if more || ids.iter().any(|id| agent.unwritable.borrow().contains_key(id)) {
-        agent.changed.notify_one();
+        agent.trigger.pull();
     }
 }
 
 async fn write_drop_in(agent: &Agent, id: &str) {
     let Some(held) = agent.grants.borrow().find(id).cloned() else { return };
-    let password = agent.config.borrow().sudo_password;
+    let password = agent.settings.config().sudo_password;
     agent.sudo.settled().await;
     let sudo = agent.sudo.identity();
     let uid = uid_of(&agent.grants.borrow(), &held);

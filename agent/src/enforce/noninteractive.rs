@@ -99,7 +99,7 @@ pub fn keep(agent: &Rc<Agent>, now: Timestamp) {
         }
         told.is_at_work = true;
     }
-    agent.work_on(put(Rc::clone(agent), todo));
+    agent.trigger.spawn_tracked(put(Rc::clone(agent), todo));
 }
 
 async fn put(agent: Rc<Agent>, todo: (String, Option<Identity>)) {

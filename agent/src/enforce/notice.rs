@@ -103,7 +103,7 @@ impl Round<'_> {
         if !self.last_words_are_due(session.told.end, until) {
             return;
         }
-        let words = last_words::ahead(Access::Login, &self.agent.host, grant, until, self.now);
+        let words = last_words::ahead(Access::Login, &self.agent.settings.host, grant, until, self.now);
         let target = Target::Session(session.clone());
         self.tell(wanted_of(session), move |table, given| {
             given.said.say(&target.find(table).unwrap_or_default(), &words);
@@ -117,7 +117,7 @@ impl Round<'_> {
         if self.ends_with_login(run, until) || !self.last_words_are_due(run.told_end, until) {
             return;
         }
-        let words = last_words::ahead(Access::Sudo, &self.agent.host, grant, until, self.now);
+        let words = last_words::ahead(Access::Sudo, &self.agent.settings.host, grant, until, self.now);
         let root = run.root;
         self.tell(Wanted { trees: vec![root], ..Wanted::default() }, move |table, given| {
             let (mut line, tree) = (table.ancestors(root), table.tree(root));
@@ -141,7 +141,7 @@ impl Round<'_> {
     }
 
     fn last_words_are_due(&mut self, told: Option<Timestamp>, until: Timestamp) -> bool {
-        let at = until - self.agent.config.borrow().grace.max(last_words::AHEAD);
+        let at = until - self.agent.settings.config().grace.max(last_words::AHEAD);
         self.is_due_once(told, at, until)
     }
 
@@ -152,7 +152,7 @@ impl Round<'_> {
         };
         // Nothing was said of another end.
         let told = told.filter(|(end, _)| *end == until).map(|(_, before)| before);
-        let warn_before = self.agent.config.borrow().warn_before.clone();
+        let warn_before = self.agent.settings.config().warn_before.clone();
         let due = warn_before.into_iter().filter(|&before| told.is_none_or(|told| before < told));
         let (passed, coming): (Vec<Duration>, Vec<Duration>) = due.partition(|&before| until - before <= self.now);
         if let Some(&soonest) = coming.iter().max() {
@@ -176,7 +176,7 @@ impl Round<'_> {
         };
         // A warning comes a moment late: half a second more makes the minute whole again.
         let left = human::left(self.now, until + Duration::from_millis(500));
-        let (host, end) = (&self.agent.host, human::time(until));
+        let (host, end) = (&self.agent.settings.host, human::time(until));
         format!("Curfew: your {what} {host} ends in {left}, at {end} (grant {grant}). Save your work.")
     }
 
@@ -197,7 +197,7 @@ impl Round<'_> {
     }
 
     fn hang_up_is_due(&mut self, done_for: Option<Timestamp>, until: Timestamp) -> bool {
-        let at = until - self.agent.config.borrow().grace;
+        let at = until - self.agent.settings.config().grace;
         self.is_due_once(done_for, at, until)
     }
 
@@ -223,7 +223,7 @@ impl Round<'_> {
         if notices.is_empty() {
             return;
         }
-        agent.work_on(async move {
+        agent.trigger.spawn_tracked(async move {
             match apart::run(move || Table::look(&wanted)).await.flatten() {
                 Ok(table) => {
                     let mut given = Given::default();

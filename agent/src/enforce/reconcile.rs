@@ -50,7 +50,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
 /// Has somebody look, now and then, whether more lets people in than did when Curfew was enabled.
 fn look_at_access_paths(agent: &Rc<Agent>) {
     if agent.is_wired() && agent.opened.is_due(Instant::now()) && !selinux::is_loaded() {
-        let (agent, config) = (Rc::clone(agent), agent.config.borrow().clone());
+        let (agent, config) = (Rc::clone(agent), agent.settings.config().clone());
         tokio::task::spawn_local(async move { agent.opened.look(config).await });
     }
 }

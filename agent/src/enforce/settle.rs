@@ -17,7 +17,7 @@ pub async fn settle(agent: &Agent, ids: &[String]) -> Vec<(String, String)> {
     let mut waiting: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let mut failed = Vec::new();
     let settling = async {
-        agent.look_now().await;
+        agent.trigger.look_now().await;
         loop {
             let mut settled = std::pin::pin!(agent.settled.notified());
             settled.as_mut().enable();

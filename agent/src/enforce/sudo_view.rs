@@ -133,7 +133,7 @@ fn written(agent: &Agent, user: &str) -> BTreeSet<String> {
 
 /// Compares the person's grants with what sudo lists.
 fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &Listing) {
-    let password = agent.config.borrow().sudo_password;
+    let password = agent.settings.config().sudo_password;
     let grants = agent.grants.borrow();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
     let written =

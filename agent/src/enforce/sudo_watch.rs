@@ -49,7 +49,7 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
         }
         drop_ins::fit_to_sudo(agent);
         drop_ins::try_again(agent);
-        agent.changed.notify_one();
+        agent.trigger.pull();
     }
 }
 

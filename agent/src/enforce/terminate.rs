@@ -43,7 +43,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
             if is_ours && ending.insert(session.leader) {
                 let words = (session.told.end != Some(ended)).then(|| {
                     let grant = last_words::grant_of_session(session, grants.of(&session.user), now);
-                    last_words::at_the_end(Access::Login, &agent.host, grant.as_deref(), reason)
+                    last_words::at_the_end(Access::Login, &agent.settings.host, grant.as_deref(), reason)
                 });
                 endings.push(Ending::new(Target::Session(session.clone())).with_words(words));
                 let owed_to = session.owed_to(&standing, grants.of(&session.user), now);
@@ -74,7 +74,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
                 let is_told = run.gone || run.told_end == Some(*ended);
                 let with_login = run.audit_session.is_some_and(|session| logins.contains(&session));
                 let words = (!is_told && !with_login)
-                    .then(|| last_words::at_the_end(Access::Sudo, &agent.host, grant.as_deref(), *reason));
+                    .then(|| last_words::at_the_end(Access::Sudo, &agent.settings.host, grant.as_deref(), *reason));
                 endings.push(Ending::new(Target::of_run(&sessions, run, covered)).with_words(words));
                 let owed_to = run.claim().owed_to(grants.of(&run.user), now);
                 why.push(Why { reason: *reason, ended: *ended, owed_to, outer: outer.clone() });
@@ -84,7 +84,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
     if !endings.is_empty() {
         kill::strike_groups(&mut endings);
         note_struck(agent, &endings);
-        agent.work_on(finish(Rc::clone(agent), endings, why));
+        agent.trigger.spawn_tracked(finish(Rc::clone(agent), endings, why));
     }
 }
 
@@ -117,7 +117,7 @@ async fn finish(agent: Rc<Agent>, mut endings: Vec<Ending>, why: Vec<Why>) {
         }
         forget(&agent, ending);
     }
-    agent.changed.notify_one();
+    agent.trigger.pull();
     let ids = endings.iter().filter_map(|ending| match ending.target() {
         Target::Session(session) => session.logind_id.as_ref(),
         Target::Elevation { .. } | Target::Person { .. } => None,

@@ -107,7 +107,7 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),
         "io.curfew.Agent.Reconcile" => {
             let Nothing {} = parameters(call)?;
-            agent.look_now().await;
+            agent.trigger.look_now().await;
             Ok(json!({}).into())
         }
         other => Err(ErrorReply::unknown_method(other)),

@@ -53,7 +53,7 @@ pub fn opens_session(call: &RawCall) -> bool {
 /// The name that the user database has to be asked for before this call can be answered; none where all is known.
 pub fn name_to_ask_for(agent: &Agent, peer: &Peer, call: &RawCall) -> Option<String> {
     let question: PamQuestion = parameters(call).ok()?;
-    let name = match agent.config.borrow().kind(&question.service) {
+    let name = match agent.settings.config().kind(&question.service) {
         Kind::Elevation => question.ruser?,
         Kind::Login | Kind::Background => question.user,
         Kind::Other => return None,
@@ -64,15 +64,15 @@ pub fn name_to_ask_for(agent: &Agent, peer: &Peer, call: &RawCall) -> Option<Str
 /// The exempt list has the account under another name than the one that was typed: the one that the user database writes. Of an elevation that says
 /// nothing: whoever shares the user id would be meant.
 fn is_exempt_by_another_name(agent: &Agent, question: &PamQuestion) -> bool {
-    matches!(agent.config.borrow().kind(&question.service), Kind::Login | Kind::Background)
+    matches!(agent.settings.config().kind(&question.service), Kind::Login | Kind::Background)
         && accounts::is_exempt_by_another_name(agent, &question.user)
 }
 
 fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamAnswer {
     let permit = PamAnswer { verdict: Verdict::Permit, message: None };
-    match agent.config.borrow().kind(&question.service) {
+    match agent.settings.config().kind(&question.service) {
         // Whoever only observes says it once: of the account.
-        _ if hook == Hook::Authenticate && agent.mode() == Mode::Observe => permit,
+        _ if hook == Hook::Authenticate && agent.settings.mode() == Mode::Observe => permit,
         kind if question.exempt => {
             match (hook, kind) {
                 (Hook::Account, _) => note_exempt(agent, peer, question),
@@ -114,7 +114,7 @@ fn note_exempt(agent: &Agent, peer: &Peer, question: &PamQuestion) {
     if is_our_own(peer, question) {
         return;
     }
-    let who = match agent.config.borrow().kind(&question.service) {
+    let who = match agent.settings.config().kind(&question.service) {
         Kind::Elevation => question.ruser.as_deref().unwrap_or(&question.user),
         Kind::Login | Kind::Background | Kind::Other => &question.user,
     };

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 pub fn entry_line(agent: &Agent, held: &HeldGrant, until: Timestamp, now: Timestamp) -> String {
     let approvers = approvers(&held.grant);
     let approved = if approvers.is_empty() { String::new() } else { format!(", approved by {approvers}") };
-    let (host, left, end) = (&agent.host, human::left(now, until), human::time(until));
+    let (host, left, end) = (&agent.settings.host, human::left(now, until), human::time(until));
     format!("Curfew: access to {host} until {end} ({left} left), grant {}{approved}.", held.grant.id)
 }
 
 /// What the person hears on a refusal: what, why, and what to do.
 pub fn denial(agent: &Agent, what: &str, why: &str) -> String {
-    format!("Curfew: {what}: {why}.\n{}", agent.config.borrow().request_hint)
+    format!("Curfew: {what}: {why}.\n{}", agent.settings.config().request_hint)
 }
 
 /// What the person hears whose sudo read rules that are gone.

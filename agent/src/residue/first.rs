@@ -85,7 +85,7 @@ impl FirstLooks {
 pub fn begin(agent: &Rc<Agent>, ids: &[String], home: &Result<PathBuf, (String, String)>) {
     let residue = &agent.residue;
     let ids: Vec<&String> = ids.iter().filter(|id| residue.lacks(id)).collect();
-    if ids.is_empty() || !agent.config.borrow().residue_report {
+    if ids.is_empty() || !agent.settings.config().residue_report {
         return;
     }
     let (begun, steps) = (Instant::now(), agent.clock.steps());
@@ -95,7 +95,7 @@ pub fn begin(agent: &Rc<Agent>, ids: &[String], home: &Result<PathBuf, (String, 
         residue.first.asked.borrow_mut().push(Asked { id: id.clone(), home: home.clone() });
     }
     if !residue.first.listing.replace(true) {
-        agent.work_on(list_all(Rc::clone(agent)));
+        agent.trigger.spawn_tracked(list_all(Rc::clone(agent)));
     }
 }
 
@@ -206,7 +206,7 @@ async fn walk_all(agent: Rc<Agent>) {
             store(&agent, &ids, snapshot).await;
             residue.first.opening.borrow_mut().retain(|id, _| !ids.contains(id));
         }
-        agent.changed.notify_one();
+        agent.trigger.pull();
     }
 }
 
@@ -228,5 +228,5 @@ fn give_up(agent: &Agent, ids: &[String], why: &str) {
     residue.given_up.borrow_mut().extend(ids.iter().map(|id| (id.clone(), why.to_owned())));
     residue.first.opening.borrow_mut().retain(|id, _| !ids.contains(id));
     residue.first.listed.notify_waiters();
-    agent.changed.notify_one();
+    agent.trigger.pull();
 }

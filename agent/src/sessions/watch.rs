@@ -11,6 +11,7 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::clock::monotonic_us;
 use crate::descriptors;
+use crate::enforce::accounts;
 use crate::enforce::closing;
 use crate::grant::HeldGrant;
 use crate::grant::decision::{Elevation as Scoped, Request, Verdict, decide};
@@ -49,13 +50,7 @@ pub struct Opened {
 /// # Errors
 ///
 /// That its process can't be seen: then it is not watched.
-pub fn session(
-    agent: &Rc<Agent>,
-    pid: i32,
-    question: &PamQuestion,
-    opened: Opened,
-    now: Timestamp,
-) -> io::Result<()> {
+pub fn session(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, opened: Opened, now: Timestamp) -> io::Result<()> {
     let leader = seen(pid)?;
     let mut session = Session {
         user: agent.grants.borrow().judged_name(&question.user).to_owned(),
@@ -83,10 +78,10 @@ pub fn session(
     agent.sessions.borrow_mut().add_session(session);
     login(agent, leader.id);
     if admitted {
-        notices.into_iter().for_each(|at| agent.look_at(at));
+        notices.into_iter().for_each(|at| agent.trigger.look_at(at));
     } else {
         // A refused one does not always end by itself.
-        agent.changed.notify_one();
+        agent.trigger.pull();
     }
     Ok(())
 }
@@ -94,7 +89,7 @@ pub fn session(
 /// When there is something to tell those in the session.
 fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Timestamp> {
     let grants = agent.grants.borrow();
-    let config = agent.config.borrow();
+    let config = agent.settings.config();
     let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
     let ends = [session.request(), elevation].map(|request| match decide(&request, grants.of(&session.user), now) {
         Verdict::Permit { until, .. } => Some(until),
@@ -113,7 +108,7 @@ fn seen(pid: i32) -> io::Result<Process> {
 /// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
 fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
     let grants = agent.grants.borrow();
-    let config = agent.config.borrow();
+    let config = agent.settings.config();
     let passed = |until: Timestamp| {
         let passed = config.warn_before.iter().filter(|&&before| until - before <= now).min();
         passed.map(|&shortest| (until, shortest))
@@ -169,7 +164,7 @@ pub fn elevation(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, run: Run<'
         Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
         _ => run.command,
     };
-    let grace = agent.config.borrow().grace;
+    let grace = agent.settings.config().grace;
     let elevation = Elevation {
         user: run.user.to_owned(),
         service: question.service.clone(),
@@ -197,7 +192,7 @@ pub fn elevation(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, run: Run<'
         struck: false,
     };
     agent.sessions.borrow_mut().add_elevation(elevation);
-    agent.look_at(run.until - agent.config.borrow().grace.max(last_words::AHEAD));
+    agent.trigger.look_at(run.until - agent.settings.config().grace.max(last_words::AHEAD));
     if !is_watched {
         self::run(agent, root.id);
     }
@@ -242,7 +237,7 @@ async fn resolve(agent: Rc<Agent>, root: ProcessId) {
 
 /// Who became somebody else by su and runs sudo then is not who logged in.
 async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
-    if let Ok(Some(uid)) = agent.user_id(&user).await {
+    if let Ok(Some(uid)) = accounts::uid(&agent, &user).await {
         agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
     }
 }
@@ -256,7 +251,7 @@ pub fn login(agent: &Rc<Agent>, leader: ProcessId) {
         closing::note_closed(&noting);
         // What a person leaves behind is looked at once nothing covers them any more.
         if !noting.departing.borrow().is_empty() {
-            noting.changed.notify_one();
+            noting.trigger.pull();
         }
     });
 }

@@ -58,7 +58,7 @@ pub fn follow(agent: &Rc<Agent>) {
         let host = &agent.noninteractive.host;
         host.is_looking.set(false);
         if host.is_silent.replace(Some(is_silent)) != Some(is_silent) {
-            agent.changed.notify_one();
+            agent.trigger.pull();
         }
     });
 }

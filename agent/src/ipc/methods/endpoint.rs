@@ -48,7 +48,7 @@ pub async fn answer(agent: &Agent, call: &RawCall) -> Result<Value, ErrorReply> 
             let order: EnrollOrder = parameters(call)?;
             let place = place(&order.url, order.ca)?;
             let token = bounded("token", order.token.trim(), LONGEST_TOKEN)?;
-            let name = order.name.unwrap_or_else(|| agent.host.clone());
+            let name = order.name.unwrap_or_else(|| agent.settings.host.clone());
             let name = bounded("name", &name, LONGEST_NAME)?;
             let joined = enroll::enroll(agent, place, token, name, order.replace).await;
             joined.map(|identity| known_as(&identity)).map_err(|error| there(&order.url, &error))

@@ -40,8 +40,8 @@ pub(super) fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
     let sessions = agent.sessions.borrow();
     let open = sessions.sessions().iter().filter(|session| !session.closed && is_visible(&session.user));
     Status {
-        host: agent.host.clone(),
-        mode: agent.mode().name().into(),
+        host: agent.settings.host.clone(),
+        mode: agent.settings.mode().name().into(),
         in_force: agent.in_force.borrow().holds(),
         wired: agent.is_wired(),
         next_end: cut_off::next(&shown, now),
@@ -100,7 +100,7 @@ fn account_problem(held: &HeldGrant, now: Timestamp) -> Option<String> {
 /// What an operator must know, in sentences.
 fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     let grants = agent.grants.borrow();
-    let config = agent.config_problem.borrow().clone();
+    let config = agent.settings.problem();
     let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
     let aside = grants.local().set_aside().map(|SetAside { path, problem }| {
         format!("the store of local grants could not be read ({problem}); it was set aside as {}", path.display())
@@ -122,7 +122,7 @@ fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
     let local = local.chain(accounts).chain(sudo_view::problems(agent));
     let clock = agent.clock.problem(agent.tell_the_time());
-    let open = unwired::open(&agent.config.borrow());
+    let open = unwired::open(&agent.settings.config());
     let open = open.into_iter().map(|service| unwired::tell(&service));
     config
         .into_iter()

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 /// `is_missing`: the user database has no such user.
 pub(super) fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
     let judged = agent.grants.borrow().judged_name(&question.user).to_owned();
-    let config = agent.config.borrow();
+    let config = agent.settings.config();
     let elevates = config.elevation_services.contains(&question.service);
     if !config.services().any(|service| *service == question.service) {
         let known = config.services().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -64,7 +64,7 @@ pub(super) fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Re
     if is_missing {
         answer = no_effect::of_nobody(answer, &question.user);
     }
-    answer.enforced = agent.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
+    answer.enforced = agent.settings.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
     Ok(match answer.enforced {
         true => answer,
         false => no_effect::unenforced(answer, agent.is_asked_about(&question.service)),

@@ -57,7 +57,7 @@ pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQu
         Decision::Permit { grant, until } => (grant, until),
         Decision::Deny { reason, nearest, opens } => {
             let why = wording::denial_reason(reason, nearest, opens, &request);
-            let what = format!("{user} has no {} on {} now", question.service, agent.host);
+            let what = format!("{user} has no {} on {} now", question.service, agent.settings.host);
             let entry = asking.denied().with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
             return asking.refuse(entry, reason, wording::denial(agent, &what, &why));
         }
@@ -154,7 +154,7 @@ impl Asking<'_> {
         let until = match outer::first_to_end(self.agent, &within, self.now) {
             Some((outer, Standing::Over { reason, .. })) => {
                 let entry = self.denied().with(Field::Reason, wording::WITHIN_WHAT_ENDED);
-                let message = wording::within_what_ended(service, &outer.user, &self.agent.host);
+                let message = wording::within_what_ended(service, &outer.user, &self.agent.settings.host);
                 return self.refuse(entry, reason, message);
             }
             Some((_, Standing::Covered { until: end, .. })) => until.min(end),

@@ -53,7 +53,8 @@ pub(super) fn judge(
             }
             Decision::Deny { reason, nearest, opens } => {
                 let why = wording::denial_reason(reason, nearest, opens, request);
-                let message = wording::denial(agent, &format!("{user} has no access to {} now", agent.host), &why);
+                let message =
+                    wording::denial(agent, &format!("{user} has no access to {} now", agent.settings.host), &why);
                 let entry = asked(agent, peer, Event::LoginDenied, question, user);
                 let entry = entry.with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
                 (refusal(agent, peer, hook, question, entry, reason, message), None)

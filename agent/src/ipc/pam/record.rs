@@ -20,18 +20,19 @@ const LONGEST_COMMAND: usize = 1024;
 /// What can't be watched can't be ended, and is not let in.
 pub(super) fn refuse_unwatched(agent: &Agent, entry: Entry, error: &std::io::Error) -> PamAnswer {
     tracing::error!("a session is refused, since the agent can't watch over it: {error}");
-    if agent.mode() == Mode::Observe {
+    if agent.settings.mode() == Mode::Observe {
         return PamAnswer { verdict: Verdict::Permit, message: None };
     }
     let entry = entry.with(Field::Outcome, "deny").with(Field::ReasonCode, "agent_unavailable");
     agent.audit.write(entry.with(Field::Reason, format!("it can't be watched over: {error}")));
-    let message = format!("Curfew: {} can't watch over this session, so it is refused. Tell an operator.", agent.host);
+    let message =
+        format!("Curfew: {} can't watch over this session, so it is refused. Tell an operator.", agent.settings.host);
     PamAnswer { verdict: Verdict::Deny, message: Some(message) }
 }
 
 /// The command line of the asking process, for the audit.
 pub(super) fn typed(agent: &Agent, peer: &Peer, question: &PamQuestion) -> Option<String> {
-    if agent.config.borrow().kind(&question.service) != Kind::Elevation {
+    if agent.settings.config().kind(&question.service) != Kind::Elevation {
         return None;
     }
     let line = processes::command_line(peer.pid)?.join(" ");
@@ -58,7 +59,7 @@ pub(super) fn asked(agent: &Agent, peer: &Peer, event: Event, question: &PamQues
         .with(Field::Rhost, question.rhost.clone())
         .with(Field::Tty, question.tty.clone())
         .with(Field::Pid, peer.pid)
-        .with(Field::Mode, agent.mode().name())
+        .with(Field::Mode, agent.settings.mode().name())
 }
 
 /// The entry with the grant behind a permit.
@@ -88,7 +89,7 @@ pub(super) fn refusal(
     reason: ReasonCode,
     message: String,
 ) -> PamAnswer {
-    let observes = agent.mode() == Mode::Observe;
+    let observes = agent.settings.mode() == Mode::Observe;
     let outcome = if observes { "would_deny" } else { "deny" };
     // Whoever was let in all the same, of the account, is told of once.
     if !(observes && hook == Hook::OpenSession) {

@@ -48,12 +48,12 @@ impl InProcess {
         self.tasks.block_on(&self.runtime, async {
             loop {
                 reconcile(&self.agent);
-                if !self.agent.is_at_work() && !self.asks_for_accounts() {
+                if !self.agent.trigger.has_pending() && !self.asks_for_accounts() {
                     return;
                 }
                 let left = end.saturating_duration_since(Instant::now());
                 assert!(!left.is_zero(), "the agent is still at work");
-                let _whichever_comes_first = tokio::time::timeout(left, self.agent.changed.notified()).await;
+                let _whichever_comes_first = tokio::time::timeout(left, self.agent.trigger.pulled()).await;
             }
         });
     }
@@ -88,9 +88,9 @@ impl InProcess {
             // Whoever is told that it is done waits for the agent's look.
             let looks = async {
                 loop {
-                    self.agent.changed.notified().await;
+                    self.agent.trigger.pulled().await;
                     reconcile(&self.agent);
-                    self.agent.looked.notify_waiters();
+                    self.agent.trigger.note_looked();
                 }
             };
             let root = root(own_pid());
