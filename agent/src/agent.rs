@@ -1,14 +1,10 @@
 //! What the tasks of one running agent share. All run on one thread, and nothing is borrowed over an `await`.
 
-mod time;
-
 use crate::audit::{self, Audit};
 use crate::clock::monotonic_us;
-use crate::clock::{Clock, Keep};
 use crate::config::exempt_list::ExemptList;
 use crate::config::{ConfigError, Mode};
-use crate::endpoint::{self, Endpoint, apply};
-use crate::enforce::accounts;
+use crate::endpoint::{self, Endpoint};
 use crate::enforce::adoption::Openings;
 use crate::enforce::deadline::Deadline;
 use crate::enforce::drop_ins::{self, Unwritable};
@@ -17,15 +13,10 @@ use crate::enforce::noninteractive::Noninteractive;
 use crate::enforce::rules_in_place::RulesInPlace;
 use crate::enforce::sudo_view::SudoView;
 use crate::enforce::wired_services::Wired;
-use crate::grant::account;
-use crate::grant::account::directory::Directory;
+use crate::grant::Content;
 use crate::grant::account::lookup::Lookups;
-use crate::grant::boot_ends::{self, Ends};
-use crate::grant::held::Grants;
-use crate::grant::lifecycle::Announced;
+use crate::grant::ledger::Ledger;
 use crate::grant::local;
-use crate::grant::signed_set::Places;
-use crate::grant::{Content, State};
 use crate::host::logind::Logind;
 use crate::host::processes::ProcessId;
 use crate::host::sudo::{Flavour, HostSudo};
@@ -39,15 +30,11 @@ use crate::trigger::Trigger;
 use crate::wiring;
 use crate::wiring::access_paths::opened::Opened;
 use crate::wiring::cause::Cause;
-use curfew_protocol::audit::{Entry, Event, Field};
-use curfew_protocol::exempt;
 use curfew_protocol::ipc::OBSERVE_MARK;
-use jiff::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::sync::Notify;
 
 /// One running agent.
@@ -56,14 +43,12 @@ pub struct Agent {
     pub settings: Settings,
     /// What wakes the enforcing loop.
     pub trigger: Rc<Trigger>,
-    /// The grants.
-    pub grants: RefCell<Grants>,
+    /// The grants, and how far they have come.
+    pub ledger: Ledger,
     /// The central endpoint, where the host has one.
     pub endpoint: Endpoint,
     /// The audit.
-    pub audit: Audit,
-    /// What is known of the time.
-    pub clock: Clock,
+    pub audit: Rc<Audit>,
     /// What is open.
     pub sessions: RefCell<Sessions>,
     /// What is being ended, by its first process.
@@ -118,10 +103,6 @@ pub struct Agent {
     pub settled: Notify,
     /// Sessions of logind's that may be unknown.
     pub openings: Openings,
-    announced: RefCell<Announced>,
-    ends: RefCell<Ends>,
-    /// The next end on CLOCK_BOOTTIME, as of the last look.
-    next_end_by_boot: Cell<Option<Duration>>,
 }
 
 /// Why an agent can't start.
@@ -143,16 +124,16 @@ impl Agent {
     /// [`StartError`] names the file.
     pub fn open() -> Result<Self, StartError> {
         let settings = Settings::open()?;
-        let audit = Audit::open(Path::new(audit::FOLDER), settings.config().audit_keep_mib.saturating_mul(1024 * 1024));
+        let trigger = Rc::new(Trigger::default());
+        let keep = settings.config().audit_keep_mib.saturating_mul(1024 * 1024);
+        let audit = Rc::new(Audit::open(Path::new(audit::FOLDER), keep));
         let endpoint = Endpoint::open(Path::new(endpoint::STATE));
         audit.ships(endpoint.ships(None));
-        let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
-        grants.open_endpoint(Places::default(), endpoint.trust().as_ref());
-        grants.know(Directory::open(Path::new(account::PATH)));
+        let ledger = Ledger::open(endpoint.trust().as_ref(), Rc::clone(&audit), Rc::clone(&trigger))?;
         let agent = Self {
             settings,
-            trigger: Rc::default(),
-            grants: RefCell::new(grants),
+            trigger,
+            ledger,
             endpoint,
             audit,
             sessions: RefCell::new(Sessions::open(Path::new(table::FOLDER))),
@@ -182,14 +163,9 @@ impl Agent {
             logind: Logind::default(),
             settled: Notify::new(),
             openings: Openings::default(),
-            announced: RefCell::new(Announced::load()),
-            ends: RefCell::new(Ends::load(Path::new(boot_ends::PATH))),
-            next_end_by_boot: Cell::default(),
-            clock: Clock::default(),
         };
         agent.resume();
-        agent.note_store_problems();
-        agent.announced.borrow().note_unheard_of(agent.grants.borrow().held(), &agent.audit);
+        agent.ledger.note_what_was_stored(agent.endpoint.problem());
         Ok(agent)
     }
 
@@ -197,24 +173,10 @@ impl Agent {
     fn resume(&self) {
         self.sessions.borrow_mut().take_over(Path::new(table::ONE_FILE));
         drop_ins::remove_leftovers(Path::new(wiring::DROP_IN_FOLDER));
-        self.announced.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
-        let now = self.now();
-        let grants = self.grants.borrow();
-        let ended = grants.held().iter().filter(|held| held.state(now) == State::Ended);
-        self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
+        self.departing.borrow_mut().extend(self.ledger.resume());
         if self.in_force.borrow().holds() {
             self.wired.resume(&self.settings.config());
         }
-    }
-
-    /// Records what happened under a grant, with all that an auditor asks of that grant.
-    pub fn write_under(&self, grant: Option<&str>, mut entry: Entry) {
-        if let Some(held) = grant.and_then(|id| self.grants.borrow().find(id).cloned()) {
-            for (field, value) in held.entry(entry.event).fields {
-                entry.fields.entry(field).or_insert(value);
-            }
-        }
-        self.audit.write(entry);
     }
 
     /// Reads the configuration again. One that can't be used changes nothing.
@@ -228,38 +190,6 @@ impl Agent {
         self.opened.look_soon();
         self.trigger.pull();
         Ok(())
-    }
-
-    /// Audits what of the store could not be read.
-    fn note_store_problems(&self) {
-        let grants = self.grants.borrow();
-        if let Some(aside) = grants.local().set_aside() {
-            let problem = format!("{}, set aside as {}: {}", local::PATH, aside.path.display(), aside.problem);
-            self.audit.write(Entry::new(Event::SetRefused).with(Field::Source, "local").with(Field::Reason, problem));
-        }
-        for refused in grants.local().refused() {
-            let id = refused.entry.pointer("/grant/id").and_then(|id| id.as_str()).unwrap_or_default();
-            self.audit.write(
-                Entry::new(Event::GrantRefused)
-                    .with(Field::Grant, id)
-                    .with(Field::Source, "local")
-                    .with(Field::Reason, format!("{}: {}", local::PATH, refused.problem)),
-            );
-        }
-        let aside = grants.endpoint().set_aside();
-        let aside = aside.map(|aside| format!("the stored one, now {}: {}", aside.path.display(), aside.problem));
-        for problem in aside.into_iter().chain(self.endpoint.problem()) {
-            let entry = Entry::new(Event::SetRefused).with(Field::Source, "endpoint");
-            self.audit.write(entry.with(Field::Reason, problem));
-        }
-        grants.endpoint().refused().iter().for_each(|refused| self.audit.write(apply::refusal(refused)));
-    }
-
-    /// Audits the grants that began or ended since the last look.
-    pub fn announce(&self, now: Timestamp) {
-        let followed = self.announced.borrow_mut().follow(self.grants.borrow_mut().held_mut(), now, &self.audit);
-        self.departing.borrow_mut().extend(followed.departing);
-        self.keep_the_time(if followed.changed { Keep::Now } else { Keep::Seldom });
     }
 
     /// Compares whether Curfew should be in force with whether it is. Returns whether it came into force just now.

@@ -103,7 +103,7 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
             () = enforce_until(stop, &agent, &alarm) => Ok(()),
             _ = people => Err(system("the public socket")(io::Error::other("its thread has ended"))),
         };
-        agent.keep_the_time(Keep::Now);
+        agent.ledger.persist_clock(Keep::Now);
         agent.audit.write(Entry::new(Event::AgentStopped));
         agent.audit.finish();
         stopped

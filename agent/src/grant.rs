@@ -1,6 +1,6 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `held` is all of them in one list, `local` the file of the ones that root made here, `signed_set` the set that the central endpoint signed,
+//! `ledger` is their one owner. `held` is all of them in one list, `stores` that list and the stores behind it, `local` the file of the ones that root made here, `signed_set` the set that the central endpoint signed,
 //! `account` whose they are, `lifecycle` what the audit has heard of them, `access` what it hears that they give, `boot_ends` when they end on the clock that nobody can set,
 //! `sudo_command` what a run of sudo asks for, and `decision` the pure heart: a request, the grants and a time in, a verdict out. A decision sees only [`HeldGrant`]s.
 
@@ -10,9 +10,11 @@ pub mod boot_ends;
 pub mod cut_off;
 pub mod decision;
 pub mod held;
+pub mod ledger;
 pub mod lifecycle;
 pub mod local;
 pub mod signed_set;
+pub mod stores;
 pub mod sudo_command;
 
 use self::account::Holder;
@@ -180,8 +182,8 @@ impl HeldGrant {
         Self { content: Some(content), ..Self::new(grant, Source::Endpoint) }
     }
 
-    /// The name under which its story is kept: another content of the same id has another story.
-    pub fn story(&self) -> String {
+    /// Tells what is kept about it from what is kept about another content of the same id.
+    pub fn revision_key(&self) -> String {
         self.content.map_or_else(|| self.grant.id.to_string(), |content| format!("{}@{content}", self.grant.id))
     }
 

@@ -149,7 +149,7 @@ pub async fn home_of(user: &str) -> Result<PathBuf, (String, String)> {
 
 /// Begins the first look of grants that gave sudo before there was one.
 async fn first_look_late(agent: Rc<Agent>, id: String) {
-    let user = agent.grants.borrow().find(&id).map(|held| held.grant.user.to_string()).unwrap_or_default();
+    let user = agent.ledger.grants().find(&id).map(|held| held.grant.user.to_string()).unwrap_or_default();
     let home = home_of(&user).await;
     agent.residue.first.awaited(&id, false);
     first::begin(&agent, &[id], &home);
@@ -166,7 +166,7 @@ pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
     if !agent.settings.config().residue_report {
         return stored.iter().for_each(|id| remove(agent, id));
     }
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let in_force = agent.in_force.borrow().holds();
     let live: HashSet<&str> =
         held::with_rules(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
@@ -228,12 +228,12 @@ async fn changes(agent: &Agent, id: &str, after: Arc<Snapshot>) -> Vec<String> {
 
 fn report(agent: &Agent, id: &str, found: Vec<String>) {
     let entry = Entry::new(Event::ResidueFound).with(Field::Grant, id).with(Field::Residue, found);
-    agent.write_under(Some(id), entry);
+    agent.ledger.write_under(Some(id), entry);
 }
 
 /// The people of these grants: their homes are looked at also where /etc/passwd does not have them.
 fn people(agent: &Agent, ids: &[String]) -> BTreeSet<String> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     ids.iter().filter_map(|id| grants.find(id)).map(|held| held.grant.user.to_string()).collect()
 }
 

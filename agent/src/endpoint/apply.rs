@@ -9,9 +9,10 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::enforce::drop_ins;
 use crate::enforce::settle::settle;
+use crate::grant::lifecycle::refusal;
 use crate::grant::signed_set::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
-use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant, SetError};
+use curfew_protocol::grant_set::{GrantSet, Mark, SetError};
 use curfew_protocol::jws::PublicKey;
 use std::rc::Rc;
 
@@ -28,7 +29,7 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     let _alone = agent.endpoint.at_work.lock().await;
     // It may have left, or enrolled elsewhere, meanwhile.
     let Some(identity) = agent.endpoint.identity().filter(|identity| link.serves(identity)) else { return Ok(false) };
-    let had = agent.grants.borrow().endpoint().mark();
+    let had = agent.ledger.grants().endpoint().mark();
     let (keys, host, now) = (identity.keys.clone(), identity.host.clone(), clock::now());
     let short = text.len() <= LONGEST_AT_ONCE;
     let verify = move || {
@@ -43,20 +44,20 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     };
     if let Some(untimely) = untimely {
         // Whoever sets this host's clock must not keep a revocation from it.
-        if agent.grants.borrow_mut().withdraw_untimely(&set, clock::now()) {
+        if agent.ledger.grants_mut().withdraw_untimely(&set, clock::now()) {
             agent.trigger.look_now().await;
         }
         return Err(untimely.into());
     }
     time_is_proven(agent, &set.facts, had);
     // At once, but for people who get something by the same set: what that covers must not end in between.
-    let withdrawn = agent.grants.borrow_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());
+    let withdrawn = agent.ledger.grants_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());
     if withdrawn {
         agent.trigger.look_now().await;
     }
-    let is_new = withdrawn || agent.grants.borrow().says_something_new(&set);
+    let is_new = withdrawn || agent.ledger.grants().says_something_new(&set);
     let pinned = pin(agent, &identity, &set);
-    if !is_new && pinned.is_ok() && agent.grants.borrow().endpoint().stored_is_fresh(clock::now()) {
+    if !is_new && pinned.is_ok() && agent.ledger.grants().endpoint().stored_is_fresh(clock::now()) {
         // A fleet that writes what it has, every minute, is heavy on its disks: once a lifetime is enough.
         return Ok(hold(agent, &set, true));
     }
@@ -65,7 +66,7 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
         Err(problem) => Err(problem),
     };
     // From here on nothing waits: what the set has no more goes in one with what it brings.
-    agent.grants.borrow_mut().withdraw(&set, Whose::Everybody, clock::now());
+    agent.ledger.grants_mut().withdraw(&set, Whose::Everybody, clock::now());
     match kept {
         Err(problem) if is_new => {
             hold(agent, &set, false);
@@ -84,7 +85,7 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
 /// A set that is newer than all before proves that the time at which it was signed has passed.
 fn time_is_proven(agent: &Agent, set: &SetFacts, had: Mark) {
     if set.mark > had {
-        agent.clock.prove(set.issued);
+        agent.ledger.clock.prove(set.issued);
         tracing::debug!(issued = %set.issued, "a newer set was verified");
     }
 }
@@ -100,8 +101,8 @@ fn pin(agent: &Agent, identity: &Identity, set: &NewSet) -> Result<(), String> {
 
 /// Makes the set durable; in memory where the disk takes nothing.
 async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result<(), String> {
-    agent.grants.borrow_mut().prepare(set, clock::now());
-    let places = agent.grants.borrow().endpoint().places().clone();
+    agent.ledger.grants_mut().prepare(set, clock::now());
+    let places = agent.ledger.grants().endpoint().places().clone();
     let mark = is_new.then_some(set.facts.mark);
     let keep = move || {
         store(&places, &text, mark).map_err(|error| {
@@ -113,14 +114,14 @@ async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result
         })
     };
     tokio::task::spawn_blocking(keep).await.map_err(|error| error.to_string())??;
-    agent.grants.borrow_mut().note_stored(set);
+    agent.ledger.grants_mut().note_stored(set);
     Ok(())
 }
 
 /// Puts the set in force, as far as it is stored, and audits what came of it before anything else can happen.
 fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
     let now = clock::now();
-    let Taken { received, changed, refused, new_version } = agent.grants.borrow_mut().take(set, stored, now);
+    let Taken { received, changed, refused, new_version } = agent.ledger.grants_mut().take(set, stored, now);
     for (before, after) in &changed {
         if (&before.grant.user, &before.grant.sudo) != (&after.grant.user, &after.grant.sudo) {
             drop_ins::withdraw(agent, before.grant.id.as_str(), "the grant has another content");
@@ -147,12 +148,4 @@ async fn tell_applied(agent: Rc<Agent>, new: Vec<String>, version: u64) {
         several => format!("no sudo yet by {several} grants, such as {id}: {why}"),
     });
     agent.audit.write(entry.with(Field::Reason, reason));
-}
-
-/// A record of an entry of a set that is no grant here.
-pub fn refusal(refused: &RefusedGrant) -> Entry {
-    Entry::new(Event::GrantRefused)
-        .with(Field::Grant, refused.id.as_ref().map(|id| id.to_string()))
-        .with(Field::Source, "endpoint")
-        .with(Field::Reason, refused.problem.as_str())
 }

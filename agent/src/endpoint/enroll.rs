@@ -127,7 +127,7 @@ pub async fn leave(agent: &Agent) -> Result<(), EnrollError> {
     }
     end_grants(agent);
     agent.endpoint.forget()?;
-    forget(agent.grants.borrow().endpoint().places())?;
+    forget(agent.ledger.grants().endpoint().places())?;
     agent.endpoint.begin_anew();
     Ok(())
 }
@@ -144,7 +144,7 @@ fn may_join(agent: &Agent, replace: bool) -> Result<(), EnrollError> {
 /// Becomes a host of another endpoint. Its history is another one, so that nothing of the one before may stay.
 fn become_one_of(agent: &Agent, identity: Identity) -> Result<(), EnrollError> {
     end_grants(agent);
-    let kept = forget(agent.grants.borrow().endpoint().places()).map_err(EnrollError::from);
+    let kept = forget(agent.ledger.grants().endpoint().places()).map_err(EnrollError::from);
     let become_known = || agent.endpoint.become_known_as(identity).map_err(EnrollError::from);
     // Whoever the host is now: it needs that endpoint's set, whole.
     let done = kept.and_then(|()| become_known());
@@ -153,6 +153,6 @@ fn become_one_of(agent: &Agent, identity: Identity) -> Result<(), EnrollError> {
 }
 
 fn end_grants(agent: &Agent) {
-    agent.grants.borrow_mut().leave_endpoint(clock::now());
+    agent.ledger.grants_mut().leave_endpoint(clock::now());
     agent.trigger.pull();
 }

@@ -142,7 +142,7 @@ async fn take(
         Some(text) => apply(agent, link, text).await?,
         None => {
             // That nothing changed proves nothing about its age.
-            let facts = agent.grants.borrow().endpoint().facts().copied();
+            let facts = agent.ledger.grants().endpoint().facts().copied();
             if let Some(facts) = facts.filter(|facts| facts.fresh_until <= clock::now()) {
                 return Err(Failure::NotFresh(facts.fresh_until));
             }

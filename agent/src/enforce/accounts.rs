@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Compares what is known with /etc/passwd, and takes rules away that are for another account perhaps. A stat(2) where nothing changed.
 pub fn look(agent: &Agent) {
-    agent.grants.borrow_mut().accounts_mut().look_at_file();
+    agent.ledger.grants_mut().accounts_mut().look_at_file();
     act(agent);
 }
 
@@ -47,12 +47,12 @@ pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
     look(agent);
     let now = Instant::now();
     // Whoever looks in between does not forget when there is something to ask.
-    if let Some(idle) = agent.grants.borrow().accounts().idle_for(now) {
+    if let Some(idle) = agent.ledger.grants().accounts().idle_for(now) {
         return Some(idle).filter(|soon| *soon < SOON);
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok();
     let (due, next) = {
-        let mut grants = agent.grants.borrow_mut();
+        let mut grants = agent.ledger.grants_mut();
         let people: BTreeSet<String> = grants.people().map(str::to_owned).collect();
         let accounts = grants.accounts_mut();
         accounts.want(people, exempt);
@@ -100,9 +100,9 @@ pub async fn look_up(agent: &Agent, name: &str) -> Result<Option<Account>, Strin
 }
 
 async fn ask(agent: &Agent, name: &str) -> Result<Answer, String> {
-    let (before, of_the_host) = agent.grants.borrow().accounts().before(name);
+    let (before, of_the_host) = agent.ledger.grants().accounts().before(name);
     let said = agent.lookups.ask(name, before, of_the_host).await.map_err(|error| error.to_string());
-    agent.grants.borrow_mut().accounts_mut().learn(name, said.clone(), Instant::now());
+    agent.ledger.grants_mut().accounts_mut().learn(name, said.clone(), Instant::now());
     said
 }
 
@@ -113,7 +113,7 @@ async fn ask(agent: &Agent, name: &str) -> Result<Answer, String> {
 /// As [`look_up`].
 pub async fn uid(agent: &Agent, name: &str) -> Result<Option<u32>, String> {
     let known = {
-        let grants = agent.grants.borrow();
+        let grants = agent.ledger.grants();
         match grants.accounts().resolve(name) {
             Resolution::Is(account) => Some(account.uid),
             // sudo's own name for the user id of a grant.
@@ -127,7 +127,7 @@ pub async fn uid(agent: &Agent, name: &str) -> Result<Option<u32>, String> {
 /// Whether the user database has to be asked for `name` before anybody can be judged by it.
 pub fn has_to_be_asked(agent: &Agent, name: &str) -> bool {
     look(agent);
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     match grants.accounts().resolve(name) {
         Resolution::Is(_) => false,
         Resolution::Outdated => true,
@@ -140,14 +140,14 @@ pub fn has_to_be_asked(agent: &Agent, name: &str) -> bool {
 
 /// Whether the exempt list has, now, the account that `name` stands for under another name. Of the name itself, the PAM module has judged.
 pub fn is_exempt_by_another_name(agent: &Agent, name: &str) -> bool {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let other = grants.accounts().exempt_name_of(name);
     other.is_some_and(|other| exempt::lists(Path::new(exempt::EXEMPT_LIST), other).unwrap_or(false))
 }
 
 /// Acts on what changed: rules of grants that open nothing go, and it is audited.
 fn act(agent: &Agent) {
-    let moved = agent.grants.borrow_mut().take_moved();
+    let moved = agent.ledger.grants_mut().take_moved();
     for moved in moved.iter().filter(|moved| !moved.holder.may_open()) {
         let problem = moved.holder.problem(moved.user.as_str()).unwrap_or_default();
         drop_ins::withdraw(agent, &moved.id, &problem);
@@ -160,7 +160,7 @@ fn act(agent: &Agent) {
             };
             let reason = moved.holder.problem(moved.user.as_str()).unwrap_or_else(again);
             let entry = Entry::new(Event::AccountChanged).with(Field::User, moved.user.as_str());
-            agent.write_under(Some(&moved.id), entry.with(Field::Reason, reason));
+            agent.ledger.write_under(Some(&moved.id), entry.with(Field::Reason, reason));
         }
         if moved.holder.is_gone() {
             agent.departing.borrow_mut().insert(moved.user.to_string());
@@ -175,7 +175,7 @@ fn act(agent: &Agent) {
 
 /// Stores whose grant is whose, in a task of its own.
 fn keep(agent: &Rc<Agent>) {
-    let unstored = agent.grants.borrow_mut().accounts_mut().take_unstored(Instant::now());
+    let unstored = agent.ledger.grants_mut().accounts_mut().take_unstored(Instant::now());
     let Some((path, bytes)) = unstored else { return };
     let keeping = Rc::clone(agent);
     agent.trigger.spawn_tracked(async move {
@@ -189,7 +189,7 @@ fn keep(agent: &Rc<Agent>) {
         if let Some(problem) = &failed {
             tracing::error!(path = account::PATH, "which account each grant is for could not be stored: {problem}");
         }
-        keeping.grants.borrow_mut().accounts_mut().note_stored(failed.is_none(), Instant::now());
+        keeping.ledger.grants_mut().accounts_mut().note_stored(failed.is_none(), Instant::now());
     });
 }
 

@@ -112,7 +112,7 @@ fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
         uid: Some(found.uid),
         logind_id: Some(found.id),
         opened_us: found.opened_us,
-        ..headed_by(&leader, agent.grants.borrow().name_with(found.uid, &found.user))
+        ..headed_by(&leader, agent.ledger.grants().name_with(found.uid, &found.user))
     };
     adopt(agent, session, "found by logind");
 }
@@ -165,7 +165,7 @@ async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static
         background: agent.settings.config().background_services.iter().any(|name| name == service),
         from_unknown: true,
         struck: false,
-        ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
+        ..headed_by(&head, agent.ledger.grants().name_with(uid, &user))
     };
     adopt(&agent, session, "found by the kernel's audit session");
 }

@@ -38,9 +38,9 @@ pub fn note_closed(agent: &Rc<Agent>) {
                 continue;
             }
             agent.sessions.borrow_mut().update_session(session.leader, |it| it.hung_up = HungUp::default());
-            let now = agent.now();
+            let now = agent.ledger.now();
             let owed_to = {
-                let grants = agent.grants.borrow();
+                let grants = agent.ledger.grants();
                 let grants = grants.of(&session.user);
                 session.owed_to(&session.standing(grants, now), grants, now)
             };
@@ -54,8 +54,8 @@ pub fn note_closed(agent: &Rc<Agent>) {
 
 /// Whether a login that has ended did so since it had HUP and TERM: not where its end was put off after that, and it went on.
 fn is_hung_up(agent: &Agent, session: &Session) -> bool {
-    let now = agent.now();
-    let standing = session.standing(agent.grants.borrow().of(&session.user), now);
+    let now = agent.ledger.now();
+    let standing = session.standing(agent.ledger.grants().of(&session.user), now);
     !session.hung_up.is_empty() && is_for(session.hung_up_for, &standing)
 }
 
@@ -69,8 +69,8 @@ fn is_for(done_for: Option<Timestamp>, standing: &Standing) -> bool {
 
 /// Audits what ended in the grace before its end, by HUP and TERM, and left nothing.
 fn note_ended_in_grace(agent: &Agent, target: &Target) {
-    let now = agent.now();
-    let grants = agent.grants.borrow();
+    let now = agent.ledger.now();
+    let grants = agent.ledger.grants();
     let (entry, owed_to, is_meant, standing) = match target {
         // That it had them for this end was seen when it closed.
         Target::Session(it) if !it.is_left_alone() && !it.hung_up.is_empty() => {
@@ -99,7 +99,7 @@ fn note_ended_in_grace(agent: &Agent, target: &Target) {
 
 /// Records what came of something under the grant to which it was owed last, whichever it opened under.
 pub(super) fn write_under(agent: &Agent, owed_to: Option<String>, entry: Entry) {
-    agent.write_under(owed_to.as_deref(), entry.with(Field::Grant, owed_to.clone()));
+    agent.ledger.write_under(owed_to.as_deref(), entry.with(Field::Grant, owed_to.clone()));
 }
 
 /// The runs of sudo and su whose first process has ended and of which more is to be told.
@@ -120,10 +120,10 @@ pub fn note_run_over(agent: &Agent, run: &Elevation) {
 
 /// Nothing is left of the run in its group. What root moved out of it may be: one entry for each login and grant is kept to look for that.
 fn retire(agent: &Agent, run: &Elevation) {
-    let now = agent.now();
+    let now = agent.ledger.now();
     // What it left is found at the end of those that it was within, too: they are its own login's, and began before it.
     let run = &Elevation { within: Vec::new(), ..run.clone() };
-    let standing = run.claim().standing(agent.grants.borrow().of(&run.user), now);
+    let standing = run.claim().standing(agent.ledger.grants().of(&run.user), now);
     let mut sessions = agent.sessions.borrow_mut();
     let retired = match standing {
         // It listed or renewed, and ran nothing.

@@ -143,7 +143,7 @@ struct LastEnd {
 
 /// How the person's last login grant ended; none where they have one by any name of theirs, never had, or are exempt.
 fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
     if logins().any(|held| held.covers(now)) || exempt_list::is_exempt(user) {
         return None;
@@ -164,7 +164,7 @@ fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
 /// Whether a session of theirs, or of whoever shares their user id, goes on: one that Curfew leaves alone, or one of a service that is not its to judge.
 fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
     let shared = {
-        let (grants, now) = (agent.grants.borrow(), clock::now());
+        let (grants, now) = (agent.ledger.grants(), clock::now());
         let others = grants.held().iter().filter(|held| held.uid() == Some(uid) && held.grant.login.is_some());
         others.into_iter().any(|held| held.covers(now)) || !grants.accounts().exempt_with(uid).is_empty()
     };
@@ -200,11 +200,11 @@ async fn report(agent: &Agent, ending: &Ending) {
         .with(Field::Service, manager.as_str())
         .with(Field::ReasonCode, reason.name());
     let last = {
-        let grants = agent.grants.borrow();
+        let grants = agent.ledger.grants();
         let last = grants.of(user).iter().filter(|held| held.grant.login.is_some()).max_by_key(|held| held.end());
         last.map(|held| held.grant.id.to_string())
     };
-    agent.write_under(last.as_deref(), ending.report(entry, ended));
+    agent.ledger.write_under(last.as_deref(), ending.report(entry, ended));
     if let Err(error) = systemd::reset_failed(&manager).await {
         tracing::debug!(unit = %manager, "PID 1 keeps its mark of failure: {error}");
     }
@@ -214,7 +214,7 @@ async fn report(agent: &Agent, ending: &Ending) {
 async fn end_lingering(agent: &Agent, user: &str) {
     let now = clock::now();
     let (departed, account) = {
-        let grants = agent.grants.borrow();
+        let grants = agent.ledger.grants();
         let own = grants.of(user);
         let ended = |held: &HeldGrant| held.is_of(user) && (held.state(now) == State::Ended || held.holder.is_gone());
         let departed = own.iter().any(ended) && !own.iter().any(|held| held.covers(now));
@@ -227,7 +227,7 @@ async fn end_lingering(agent: &Agent, user: &str) {
         return;
     }
     // It is told the user id, and whoever is the first with it is who ends to linger.
-    let is_first = agent.grants.borrow().accounts().is_owner(name);
+    let is_first = agent.ledger.grants().accounts().is_owner(name);
     let ended = match account.filter(|_| is_first) {
         Some(account) => agent.logind.end_lingering(account.uid).await.map_err(|error| error.to_string()),
         None => Err("logind knows them by no user id of their own".into()),

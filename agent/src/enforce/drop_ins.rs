@@ -8,7 +8,8 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::enforce::notice::Next;
 use crate::grant::account::Holder;
-use crate::grant::held::{self, Grants, giving_sudo};
+use crate::grant::held::{self, giving_sudo};
+use crate::grant::stores::Grants;
 use crate::grant::{Content, HeldGrant};
 use crate::host::selinux;
 use crate::host::sudo::Flavour;
@@ -111,7 +112,9 @@ pub fn fit_to_sudo(agent: &Agent) {
     for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
         agent.rules.borrow_mut().note_removed(&id);
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent.write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
+        agent
+            .ledger
+            .write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
     }
     fit_to_contents(agent, folder);
     try_again(agent);
@@ -126,7 +129,7 @@ fn fit_to_contents(agent: &Agent, folder: &Path) {
     }
     let contents = names.into_iter().map(|name| (content_of(&folder.join(&name)), name));
     *agent.written.borrow_mut() = contents.map(|(content, name)| (name, content)).collect();
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let is_other = |name: &str, written: Option<Content>| {
         let held = grants.find(name);
         held.and_then(|held| held.content) != written || held.and_then(HeldGrant::uid) != uid_in(&folder.join(name))
@@ -155,7 +158,7 @@ pub fn withdraw(agent: &Agent, id: &str, why: &str) {
     for id in remove(Path::new(DROP_IN_FOLDER), |name| name == id) {
         agent.rules.borrow_mut().note_removed(&id);
         let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent.write_under(Some(&id), entry.with(Field::Reason, why));
+        agent.ledger.write_under(Some(&id), entry.with(Field::Reason, why));
     }
 }
 
@@ -165,13 +168,13 @@ pub fn try_again(agent: &Agent) {
 }
 
 pub(super) fn remove_unwanted_now(agent: &Agent, now: Timestamp) {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let in_force = agent.in_force.borrow().holds();
     let wanted: HashSet<&str> =
         held::with_rules(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
     for id in remove_unwanted(Path::new(DROP_IN_FOLDER), &wanted) {
         agent.rules.borrow_mut().note_removed(&id);
-        agent.write_under(Some(&id), Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()));
+        agent.ledger.write_under(Some(&id), Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()));
     }
 }
 
@@ -180,7 +183,7 @@ pub(super) fn write_missing(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) 
     if !agent.in_force.borrow().holds() {
         return;
     }
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let mut writing = agent.writing.borrow_mut();
     let mut unwritable = agent.unwritable.borrow_mut();
     let mut missing = HashSet::new();
@@ -231,17 +234,17 @@ async fn write_drop_ins_of(agent: Rc<Agent>, user: String, ids: Vec<String>) {
 }
 
 async fn write_drop_in(agent: &Agent, id: &str) {
-    let Some(held) = agent.grants.borrow().find(id).cloned() else { return };
+    let Some(held) = agent.ledger.grants().find(id).cloned() else { return };
     let password = agent.settings.config().sudo_password;
     agent.sudo.settled().await;
     let sudo = agent.sudo.identity();
-    let uid = uid_of(&agent.grants.borrow(), &held);
+    let uid = uid_of(&agent.ledger.grants(), &held);
     let checked = sudoers::check(&agent.sudo, Path::new(DROP_IN_FOLDER), &held, uid, password).await;
     residue::first::listed(agent, id).await;
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
     let still_wanted = agent.in_force.borrow().holds()
         && agent.sudo.identity() == sudo
-        && to_write(&agent.grants.borrow(), clock::now())
+        && to_write(&agent.ledger.grants(), clock::now())
             .any(|it| it.grant.id.as_str() == id && it.content == held.content && it.uid() == held.uid());
     if !still_wanted || is_current(agent, &held) {
         return;

@@ -131,7 +131,7 @@ fn wanted(agent: &Agent, now: Timestamp) -> Option<String> {
     if agent.noninteractive.host.is_silent() == Some(true) {
         return text(&exempt, &BTreeSet::new());
     }
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(now);
     let uids: BTreeSet<u32> = grants.held().iter().filter(live).filter_map(HeldGrant::uid).collect();
     text(&exempt, &uids)

@@ -63,14 +63,14 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn session(&mut self, session: &Session) {
-        let login = session.standing(self.agent.grants.borrow().of(&session.user), self.now);
+        let login = session.standing(self.agent.ledger.grants().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &login {
             self.warn(session, Access::Login, grant, *until);
             self.last_words_of_session(session, grant, *until);
             self.hang_up_session(session, *until);
         }
         let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
-        let sudo = Standing::of(&elevation, self.agent.grants.borrow().of(&session.user), self.now);
+        let sudo = Standing::of(&elevation, self.agent.ledger.grants().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &sudo {
             // Where both end together, one warning says it all.
             let said = matches!(&login, Standing::Covered { until: login_end, .. } if login_end <= until);
@@ -131,7 +131,7 @@ impl Round<'_> {
 
     /// Whether the login that a run is in ends at `until`, or before.
     fn ends_with_login(&self, run: &Elevation, until: Timestamp) -> bool {
-        let (sessions, grants) = (self.agent.sessions.borrow(), self.agent.grants.borrow());
+        let (sessions, grants) = (self.agent.sessions.borrow(), self.agent.ledger.grants());
         let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == run.audit_session;
         let ends = |session: &Session| match session.standing(grants.of(&session.user), self.now) {
             Standing::Covered { until: end, .. } => end <= until,

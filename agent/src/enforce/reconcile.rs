@@ -17,15 +17,15 @@ use std::time::Instant;
 
 /// Mends the difference, and returns when there is something to do next.
 pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
-    let reading = agent.tell_the_time();
+    let reading = agent.ledger.read_clocks();
     let now = reading.wall;
-    let next_by_boot = agent.bar(reading);
+    let next_by_boot = agent.ledger.bar(reading);
     let begins = agent.update_in_force();
     let asked_next = accounts::follow(agent);
     // The end comes first: everything else can wait a moment for it.
     terminate::end_uncovered(agent, now);
-    agent.grants.borrow_mut().store_again();
-    agent.announce(now);
+    agent.ledger.grants_mut().store_again();
+    agent.departing.borrow_mut().extend(agent.ledger.announce(now));
     drop_ins::fit_to_sudo(agent);
     drop_ins::remove_unwanted_now(agent, now);
     closing::note_closed(agent);
@@ -57,7 +57,7 @@ fn look_at_access_paths(agent: &Rc<Agent>) {
 
 /// When the next window opens or closes, or those of the endpoint's grants may not open any more.
 fn next_window(agent: &Agent, now: Timestamp) -> Option<Timestamp> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let times = grants.held().iter().filter(|held| held.revoked.is_none());
     let times = times.flat_map(|held| [held.grant.window.not_before(), held.end()]);
     times.chain(grants.endpoint().facts().map(|facts| facts.opens_until)).filter(|&time| time > now).min()
@@ -65,6 +65,6 @@ fn next_window(agent: &Agent, now: Timestamp) -> Option<Timestamp> {
 
 /// When the next grant ends.
 fn next_end(agent: &Agent, now: Timestamp) -> Option<Timestamp> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     grants.held().iter().filter(|held| held.state(now) != State::Ended).map(HeldGrant::end).min()
 }

@@ -51,7 +51,7 @@ enum Standing {
 }
 
 fn standings(agent: &Agent, ids: &HashSet<&str>) -> Vec<(String, Standing)> {
-    let (grants, now) = (agent.grants.borrow(), clock::now());
+    let (grants, now) = (agent.ledger.grants(), clock::now());
     let these = grants.held().iter().filter(|held| ids.contains(held.grant.id.as_str()));
     these.map(|held| (held.grant.id.to_string(), standing(agent, held, now))).collect()
 }

@@ -126,7 +126,7 @@ pub async fn follow(agent: &Rc<Agent>) {
 
 /// The person's live grants whose rules are in place. What is not written yet says so itself.
 fn written(agent: &Agent, user: &str) -> BTreeSet<String> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
     live.filter(|held| super::drop_ins::is_current(agent, held)).map(|held| held.grant.id.to_string()).collect()
 }
@@ -134,7 +134,7 @@ fn written(agent: &Agent, user: &str) -> BTreeSet<String> {
 /// Compares the person's grants with what sudo lists.
 fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &Listing) {
     let password = agent.settings.config().sudo_password;
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
     let written =
         live.filter(|held| written.contains(held.grant.id.as_str()) && super::drop_ins::is_current(agent, held));
@@ -157,7 +157,7 @@ fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &List
 
 /// The problems of grants that are live, as sentences.
 pub fn problems(agent: &Agent) -> Vec<String> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let is_live = |id: &str| grants.find(id).is_some_and(|held| held.state(clock::now()) == State::Live);
     let problems = agent.sudo_view.problems.borrow();
     let live = problems.iter().filter(|(id, _)| is_live(id));

@@ -33,7 +33,7 @@ pub fn end_uncovered(agent: &Rc<Agent>, now: Timestamp) {
     let mut endings = Vec::new();
     let mut why = Vec::new();
     {
-        let grants = agent.grants.borrow();
+        let grants = agent.ledger.grants();
         let sessions = agent.sessions.borrow();
         let mut ending = agent.ending.borrow_mut();
         for session in sessions.sessions().iter().filter(|session| !session.is_left_alone()) {

@@ -17,9 +17,9 @@ use std::time::Duration;
 /// Where they are kept.
 pub const PATH: &str = "/run/curfew/ends.json";
 
-/// The ends, by the grants' stories.
+/// The ends, by the grants' revision keys.
 #[derive(Debug)]
-pub struct Ends {
+pub struct BootTimeEnds {
     path: PathBuf,
     fixed: BTreeMap<String, Fixed>,
     unkept: bool,
@@ -35,7 +35,7 @@ struct Fixed {
     opened: bool,
 }
 
-impl Ends {
+impl BootTimeEnds {
     /// What was fixed in this boot. What can't be read is fixed anew.
     pub fn load(path: &Path) -> Self {
         let fixed = match std::fs::read(path) {
@@ -54,7 +54,7 @@ impl Ends {
     }
 
     fn of(&self, held: &HeldGrant) -> Option<&Fixed> {
-        let fixed = self.fixed.get(&held.story());
+        let fixed = self.fixed.get(&held.revision_key());
         fixed.filter(|fixed| fixed.not_after == held.grant.window.not_after())
     }
 
@@ -96,7 +96,7 @@ impl Ends {
         let end = reading.boot.saturating_add(left);
         let by_boot = fixed.map_or(end, |fixed| fixed.by_boot.min(end));
         held.ends_by_boot = Some(by_boot);
-        self.fixed.insert(held.story(), Fixed { not_after, by_boot, opened: opens });
+        self.fixed.insert(held.revision_key(), Fixed { not_after, by_boot, opened: opens });
         self.unkept = true;
     }
 
@@ -108,8 +108,8 @@ impl Ends {
     }
 
     fn keep(&mut self, grants: &[HeldGrant]) {
-        let there: HashSet<String> = grants.iter().map(HeldGrant::story).collect();
-        self.fixed.retain(|story, _| there.contains(story));
+        let there: HashSet<String> = grants.iter().map(HeldGrant::revision_key).collect();
+        self.fixed.retain(|key, _| there.contains(key));
         let bytes = serde_json::to_vec(&self.fixed).map_err(io::Error::from);
         match bytes.and_then(|bytes| durable::write_unsynced(&self.path, &bytes)) {
             Ok(()) => self.unkept = false,
@@ -153,7 +153,7 @@ mod tests {
         off: i64,
         truth: i64,
         clock: Clock,
-        ends: Ends,
+        ends: BootTimeEnds,
         grants: Vec<HeldGrant>,
         /// How far the audit has heard that the grants had come.
         announced: Vec<Option<State>>,
@@ -170,10 +170,10 @@ mod tests {
             host
         }
 
-        fn open(folder: &tempfile::TempDir, boot: i64, wall: i64) -> (Clock, Ends) {
+        fn open(folder: &tempfile::TempDir, boot: i64, wall: i64) -> (Clock, BootTimeEnds) {
             let path = |name: &str| folder.path().join(name);
             let reading = reading(boot, wall);
-            (Clock::open(&path("mark"), &path("in_boot"), reading), Ends::load(&path("ends")))
+            (Clock::open(&path("mark"), &path("in_boot"), reading), BootTimeEnds::load(&path("ends")))
         }
 
         fn reading(&self) -> Reading {

@@ -1,11 +1,12 @@
 //! Which grants the audit has seen begin and end: kept over restarts, so that each is audited once, and none goes back. What the wall clock
 //! alone calls over has not ended yet.
 
-use super::boot_ends::Ends;
+use super::boot_ends::BootTimeEnds;
 use super::{HeldGrant, Source, State};
 use crate::audit::Audit;
 use crate::durable;
-use curfew_protocol::audit::{Event, Field};
+use curfew_protocol::audit::{Entry, Event, Field};
+use curfew_protocol::grant_set::RefusedGrant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,9 +15,9 @@ use std::path::Path;
 /// Where that is kept.
 const PATH: &str = "/var/lib/curfew/announced.json";
 
-/// How far each grant had come when the audit last heard of it, by its story.
+/// How far each grant had come when the audit last heard of it, by its revision key.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Announced(BTreeMap<String, State>);
+pub struct Lifecycle(BTreeMap<String, State>);
 
 /// What came of a look.
 #[derive(Debug)]
@@ -27,23 +28,23 @@ pub struct Followed {
     pub changed: bool,
 }
 
-impl Announced {
+impl Lifecycle {
     /// What the last agent left. What can't be read means events written twice, not missed.
     pub fn load() -> Self {
         std::fs::read(PATH).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     /// Lets the grants go on from where they had come. What was live in an earlier boot has to open again: nothing of it is left.
-    pub fn resume(&self, grants: &mut [HeldGrant], ends: &Ends) {
+    pub fn resume(&self, grants: &mut [HeldGrant], ends: &BootTimeEnds) {
         for held in grants {
-            let reached = self.0.get(&held.story()).copied();
+            let reached = self.0.get(&held.revision_key()).copied();
             held.reached = reached.filter(|reached| *reached == State::Ended || ends.has_opened(held));
         }
     }
 
     /// Audits the grants of which the audit has not heard: an agent that was killed had stored them, and no more.
     pub fn note_unheard_of(&self, grants: &[HeldGrant], audit: &Audit) {
-        for held in grants.iter().filter(|held| !self.0.contains_key(&held.story())) {
+        for held in grants.iter().filter(|held| !self.0.contains_key(&held.revision_key())) {
             let event = match held.source {
                 Source::Local => Event::LocalGranted,
                 Source::Endpoint => Event::GrantReceived,
@@ -57,11 +58,11 @@ impl Announced {
         let mut latest = BTreeMap::new();
         let mut departing = Vec::new();
         for held in grants {
-            let story = held.story();
-            let before = self.0.get(&story).copied();
+            let key = held.revision_key();
+            let before = self.0.get(&key).copied();
             let state = held.state(now);
             if state == State::Ended && !held.is_over_for_good() {
-                latest.insert(story, before.unwrap_or(State::Coming));
+                latest.insert(key, before.unwrap_or(State::Coming));
                 continue;
             }
             held.reached = Some(state);
@@ -79,7 +80,7 @@ impl Announced {
             }
             // What has to open again after a boot began before.
             let heard = if (before, state) == (Some(State::Live), State::Coming) { State::Live } else { state };
-            latest.insert(story, heard);
+            latest.insert(key, heard);
         }
         let changed = self.0 != latest;
         if changed {
@@ -97,4 +98,12 @@ impl Announced {
             tracing::error!(path = PATH, "which grants began and ended could not be written down: {error}");
         }
     }
+}
+
+/// A record of an entry of a set that is no grant here.
+pub fn refusal(refused: &RefusedGrant) -> Entry {
+    Entry::new(Event::GrantRefused)
+        .with(Field::Grant, refused.id.as_ref().map(|id| id.to_string()))
+        .with(Field::Source, "endpoint")
+        .with(Field::Reason, refused.problem.as_str())
 }

@@ -1,8 +1,8 @@
 //! The endpoint's store: the newest set as it was received, how far the endpoint's history is known, and what became of grants that a set
 //! had no more.
 //!
-//! A set walks in four steps. What it has no more is over at once ([`Grants::withdraw`]), and that is stored ([`Grants::prepare`]); then it is made durable
-//! ([`store`]); then it is in force ([`Grants::take`]). One that the disk does not take ends and narrows what is held, and adds nothing: the last set that was stored stays the
+//! A set walks in four steps. What it has no more is over at once ([`EndpointStore::withdraw`]), and that is stored ([`EndpointStore::prepare`]); then it is made durable
+//! ([`store`]); then it is in force ([`EndpointStore::take`]). One that the disk does not take ends and narrows what is held, and adds nothing: the last set that was stored stays the
 //! one that a reboot finds. What is loaded is verified again: the files alone prove nothing.
 
 mod merge;
@@ -12,7 +12,7 @@ pub use self::merge::{NewSet, Whose};
 
 use self::merge::{Extent, Next, next, withdraw};
 use self::withdrawn::Withdrawn;
-use super::held::Grants;
+use super::held::HeldGrants;
 use super::local::SetAside;
 use super::{HeldGrant, Revocation, Source};
 use crate::durable;
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 /// Where the store's files are.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct StorePaths {
     /// The newest set, as it was received.
     pub set: PathBuf,
     /// How far the endpoint's history is known, should the set be lost.
@@ -40,7 +40,7 @@ pub struct Places {
     pub spare_withdrawn: PathBuf,
 }
 
-impl Places {
+impl StorePaths {
     /// The files in the folder of the state, and in the one in memory.
     pub fn within(state: &Path, memory: &Path) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Places {
     }
 }
 
-impl Default for Places {
+impl Default for StorePaths {
     fn default() -> Self {
         Self::within(Path::new("/var/lib/curfew"), Path::new("/run/curfew"))
     }
@@ -96,7 +96,7 @@ impl SetFacts {
 /// What is known of the endpoint's set.
 #[derive(Debug, Default)]
 pub struct EndpointStore {
-    places: Places,
+    places: StorePaths,
     facts: Option<SetFacts>,
     mark: Mark,
     /// What root revoked on this host: it holds, whatever newer sets say.
@@ -113,7 +113,7 @@ pub struct EndpointStore {
 
 impl EndpointStore {
     /// The files.
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &StorePaths {
         &self.places
     }
 
@@ -165,18 +165,18 @@ impl EndpointStore {
     }
 }
 
-impl Grants {
-    /// Reads the endpoint's store. Without `trust` there is no endpoint, and what is left is what became of its grants.
-    pub fn open_endpoint(&mut self, places: Places, trust: Option<&Trust>) {
+impl EndpointStore {
+    /// Reads the store, and has what it holds be held. Without `trust` there is no endpoint, and what is left is what became of its grants.
+    pub(super) fn open(places: StorePaths, trust: Option<&Trust>, grants: &mut HeldGrants) -> Self {
         let (Withdrawn { mut held, revoked_here }, problem) = Withdrawn::load(&places);
-        let mut store = EndpointStore { revoked_here, ..EndpointStore::default() };
+        let mut store = Self { revoked_here, ..Self::default() };
         let set_aside = |problem| Some(SetAside { path: places.withdrawn.clone(), problem });
         store.set_aside = problem.and_then(set_aside);
         if let Some(trust) = trust {
             store.mark =
                 fs::read(&places.mark).ok().and_then(|it| serde_json::from_slice(&it).ok()).unwrap_or_default();
             match load(&places.set, trust) {
-                Ok(Some(set)) => store.begin(&mut held, set, &self.held, Extent::Whole),
+                Ok(Some(set)) => store.begin(&mut held, set, grants.held(), Extent::Whole),
                 Ok(None) => {}
                 Err(problem) => store.set_aside = Some(put_aside(&places.set, problem)),
             }
@@ -184,95 +184,87 @@ impl Grants {
             if let Ok(Some(set)) = load(&places.spare_set, trust)
                 && set.facts.mark > store.mark
             {
-                store.begin(&mut held, set, &self.held, Extent::HeldAlone);
+                store.begin(&mut held, set, grants.held(), Extent::HeldAlone);
             }
         }
         store.places = places;
-        self.held.retain(|held| held.source == Source::Local);
-        self.held.extend(held);
-        self.endpoint = store;
-        self.settle();
+        grants.replace_endpoints(held);
+        store
     }
 
     /// What the set has no more is over from `now` on, before anything is stored. Returns whether anything was.
-    pub fn withdraw(&mut self, set: &NewSet, whose: Whose, now: Timestamp) -> bool {
-        self.endpoint.mark = self.endpoint.mark.max(set.facts.mark);
-        let changed = withdraw(&mut self.held, set, whose, now);
+    pub(super) fn withdraw(&mut self, grants: &mut HeldGrants, set: &NewSet, whose: Whose, now: Timestamp) -> bool {
+        self.mark = self.mark.max(set.facts.mark);
+        let changed = withdraw(grants.held_mut(), set, whose, now);
         if changed {
-            self.settle();
+            grants.settle();
             // The enforcing loop ends what is over first, and stores it then.
-            self.endpoint.unstored = Some(String::new());
+            self.unstored = Some(String::new());
         }
         changed
     }
 
-    /// As [`withdraw`](Self::withdraw), for a set whose times are not right by this host's clock: it takes away, brings nothing, and is not the newest.
-    pub fn withdraw_untimely(&mut self, set: &NewSet, now: Timestamp) -> bool {
-        let mark = self.endpoint.mark;
-        let changed = self.withdraw(set, Whose::Everybody, now);
-        self.endpoint.mark = mark;
+    /// As [`withdraw`](Self::withdraw), for a set whose times are not right by this host's clock.
+    pub(super) fn withdraw_untimely(&mut self, grants: &mut HeldGrants, set: &NewSet, now: Timestamp) -> bool {
+        let mark = self.mark;
+        let changed = self.withdraw(grants, set, Whose::Everybody, now);
+        self.mark = mark;
         changed
     }
 
-    /// Stores what becomes of grants by the set, where that changes: before the set itself, so that a crash between the two brings nothing back.
-    pub fn prepare(&mut self, set: &NewSet, now: Timestamp) {
-        let store = &mut self.endpoint;
-        let mut held = self.held.clone();
+    /// Stores what becomes of grants by the set, where that changes.
+    pub(super) fn prepare(&mut self, before: &[HeldGrant], set: &NewSet, now: Timestamp) {
+        let mut held = before.to_vec();
         withdraw(&mut held, set, Whose::Everybody, now);
-        let next = next(&held, set, Extent::Whole, &store.revoked_here, now);
-        let after = Withdrawn::of(&next.held, &store.revoked_here);
-        if store.unstored.is_some() || after != Withdrawn::of(&self.held, &store.revoked_here) {
-            store.unstored = after.store(&store.places).err();
+        let next = next(&held, set, Extent::Whole, &self.revoked_here, now);
+        let after = Withdrawn::of(&next.held, &self.revoked_here);
+        if self.unstored.is_some() || after != Withdrawn::of(before, &self.revoked_here) {
+            self.unstored = after.store(&self.places).err();
         }
     }
 
     /// Whether the set adds to what the one before it said.
-    pub fn says_something_new(&self, set: &NewSet) -> bool {
-        self.endpoint.facts.is_none_or(|facts| !facts.is_version_of(&set.facts)) || set.adds_to(&self.held)
+    pub(super) fn is_news(&self, held: &[HeldGrant], set: &NewSet) -> bool {
+        self.facts.is_none_or(|facts| !facts.is_version_of(&set.facts)) || set.adds_to(held)
     }
 
     /// The set is on the disk.
-    pub fn note_stored(&mut self, set: &NewSet) {
-        self.endpoint.stored_until = Some(set.facts.fresh_until);
+    pub(super) fn note_stored(&mut self, set: &NewSet) {
+        self.stored_until = Some(set.facts.fresh_until);
     }
 
     /// Puts the set in force: the whole of a stored one; of one that is not, only what it says of grants that are held.
-    pub fn take(&mut self, set: &NewSet, stored: bool, now: Timestamp) -> Taken {
+    pub(super) fn take(&mut self, grants: &mut HeldGrants, set: &NewSet, stored: bool, now: Timestamp) -> Taken {
         let extent = if stored { Extent::Whole } else { Extent::HeldAlone };
-        let Next { held, received, changed, refused } = next(&self.held, set, extent, &self.endpoint.revoked_here, now);
-        self.held.retain(|held| held.source == Source::Local);
-        self.held.extend(held);
-        self.settle();
-        let store = &mut self.endpoint;
-        let new_version = store.facts.is_none_or(|facts| !facts.is_version_of(&set.facts));
+        let Next { held, received, changed, refused } = next(grants.held(), set, extent, &self.revoked_here, now);
+        grants.replace_endpoints(held);
+        let new_version = self.facts.is_none_or(|facts| !facts.is_version_of(&set.facts));
         // Of a set that is not stored nothing is told yet: it comes again.
-        let unheard_of = if stored { unheard_of(&refused, &store.refused) } else { Vec::new() };
-        store.mark = store.mark.max(set.facts.mark);
-        store.facts = match store.facts {
+        let unheard_of = if stored { unheard_of(&refused, &self.refused) } else { Vec::new() };
+        self.mark = self.mark.max(set.facts.mark);
+        self.facts = match self.facts {
             // An unstored set is not the one in force, but it does prove that the endpoint is there.
             Some(facts) if !stored && new_version => Some(SetFacts { mark: facts.mark, ..set.facts }),
             None if !stored => None,
             _ => Some(set.facts),
         };
         if stored {
-            store.refused = refused;
-            store.set_aside = None;
+            self.refused = refused;
+            self.set_aside = None;
         }
-        let ids: HashSet<&str> = self.held.iter().map(|held| held.grant.id.as_str()).collect();
-        store.revoked_here.retain(|id, _| ids.contains(id.as_str()));
+        let ids: HashSet<&str> = grants.held().iter().map(|held| held.grant.id.as_str()).collect();
+        self.revoked_here.retain(|id, _| ids.contains(id.as_str()));
         Taken { received, changed, refused: unheard_of, new_version: new_version && stored }
     }
 
     /// The host leaves its endpoint: the endpoint's grants are over, and its history begins anew with another one.
-    pub fn leave_endpoint(&mut self, now: Timestamp) {
-        for held in self.held.iter_mut().filter(|held| held.source == Source::Endpoint) {
+    pub(super) fn leave(&mut self, grants: &mut HeldGrants, now: Timestamp) {
+        for held in grants.held_mut().iter_mut().filter(|held| held.source == Source::Endpoint) {
             merge::end(held, super::Listing::Withdrawn, now, "this host has left its endpoint");
         }
-        let store = &mut self.endpoint;
-        (store.facts, store.stored_until, store.mark, store.set_aside) = (None, None, Mark::default(), None);
-        store.refused.clear();
-        store.unstored = Some(String::new());
-        self.store_again();
+        (self.facts, self.stored_until, self.mark, self.set_aside) = (None, None, Mark::default(), None);
+        self.refused.clear();
+        self.unstored = Some(String::new());
     }
 }
 
@@ -322,7 +314,7 @@ impl EndpointStore {
 /// # Errors
 ///
 /// What the disk says; the set before it is still there then.
-pub fn store(places: &Places, text: &str, mark: Option<Mark>) -> io::Result<()> {
+pub fn store(places: &StorePaths, text: &str, mark: Option<Mark>) -> io::Result<()> {
     durable::write(&places.set, text.as_bytes())?;
     if let Some(mark) = mark {
         durable::write(&places.mark, &serde_json::to_vec(&mark)?)?;
@@ -338,7 +330,7 @@ pub fn store(places: &Places, text: &str, mark: Option<Mark>) -> io::Result<()> 
 /// # Errors
 ///
 /// What the system says.
-pub fn store_spare(places: &Places, text: &str) -> io::Result<()> {
+pub fn store_spare(places: &StorePaths, text: &str) -> io::Result<()> {
     durable::write_unsynced(&places.spare_set, text.as_bytes())
 }
 
@@ -347,7 +339,7 @@ pub fn store_spare(places: &Places, text: &str) -> io::Result<()> {
 /// # Errors
 ///
 /// What the disk says.
-pub fn forget(places: &Places) -> io::Result<()> {
+pub fn forget(places: &StorePaths) -> io::Result<()> {
     for path in [&places.set, &places.spare_set, &places.mark] {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

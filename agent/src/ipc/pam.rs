@@ -89,7 +89,7 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
         Kind::Background | Kind::Login if hook == Hook::Authenticate => permit,
         Kind::Background if is_system_account(&question.user) => permit,
         Kind::Background => {
-            let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
+            let user = &agent.ledger.grants().judged_name(&question.user).to_owned();
             login::judge(agent, peer, hook, question, &Request::Background { user })
         }
         Kind::Login if unit::asks(peer, hook, &question.service) => {
@@ -99,7 +99,7 @@ fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion) -> 
             permit
         }
         Kind::Login => {
-            let user = &agent.grants.borrow().judged_name(&question.user).to_owned();
+            let user = &agent.ledger.grants().judged_name(&question.user).to_owned();
             let from = question.rhost.as_deref();
             login::judge(agent, peer, hook, question, &Request::Login { user, service: &question.service, from })
         }

@@ -88,7 +88,7 @@ pub fn begin(agent: &Rc<Agent>, ids: &[String], home: &Result<PathBuf, (String, 
     if ids.is_empty() || !agent.settings.config().residue_report {
         return;
     }
-    let (begun, steps) = (Instant::now(), agent.clock.steps());
+    let (begun, steps) = (Instant::now(), agent.ledger.clock.steps());
     for id in ids {
         let opening = Opening { begun, listed: false, opened: opened_before(id), steps };
         residue.first.opening.borrow_mut().insert(id.clone(), opening);
@@ -119,7 +119,7 @@ pub async fn listed(agent: &Agent, id: &str) {
 pub fn note_opening(agent: &Agent, id: &str) {
     if let Some(opening) = agent.residue.first.opening.borrow_mut().get_mut(id) {
         opening.opened = opening.opened.or_else(|| Some(now()));
-        opening.steps = agent.clock.steps();
+        opening.steps = agent.ledger.clock.steps();
     }
 }
 
@@ -212,7 +212,7 @@ async fn walk_all(agent: Rc<Agent>) {
 
 /// Stores a snapshot with what is known of the opening by now.
 async fn store(agent: &Agent, ids: &[String], mut snapshot: Snapshot) {
-    let (opened, clock_was_set) = agent.residue.first.opened(ids, agent.clock.steps());
+    let (opened, clock_was_set) = agent.residue.first.opened(ids, agent.ledger.clock.steps());
     (snapshot.opened, snapshot.clock_was_set) = (opened, clock_was_set);
     let (store, to_store) = (agent.residue.store.clone(), ids.to_owned());
     let stored =

@@ -77,7 +77,7 @@ pub struct Outlook {
 
 /// What becomes of `run` at `now`, by its own grants and those of the runs that it is within.
 pub fn outlook(agent: &Agent, run: &Elevation, now: Timestamp) -> Outlook {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let own = grants.of(&run.user);
     let standing = run.claim().standing(own, now);
     let grant = match &standing {
@@ -99,7 +99,7 @@ pub fn outlook(agent: &Agent, run: &Elevation, now: Timestamp) -> Outlook {
 
 /// The first of the runs outside to end, or that ended. What opened while Curfew only observed is left alone, and so takes nothing along.
 pub fn first_to_end<'o>(agent: &Agent, within: &'o [Outer], now: Timestamp) -> Option<(&'o Outer, Standing)> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let governed = within.iter().filter(|outer| agent.governs(&outer.service, outer.opened_us));
     let standings = governed.map(|outer| (outer, outer.claim().standing(grants.of(&outer.user), now)));
     standings.reduce(|first, other| if is_before(&other.1, &first.1) { other } else { first })

@@ -53,7 +53,7 @@ pub struct Opened {
 pub fn session(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, opened: Opened, now: Timestamp) -> io::Result<()> {
     let leader = seen(pid)?;
     let mut session = Session {
-        user: agent.grants.borrow().judged_name(&question.user).to_owned(),
+        user: agent.ledger.grants().judged_name(&question.user).to_owned(),
         service: question.service.clone(),
         rhost: question.rhost.clone(),
         leader: leader.id,
@@ -88,7 +88,7 @@ pub fn session(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, opened: Open
 
 /// When there is something to tell those in the session.
 fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Timestamp> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let config = agent.settings.config();
     let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
     let ends = [session.request(), elevation].map(|request| match decide(&request, grants.of(&session.user), now) {
@@ -107,7 +107,7 @@ fn seen(pid: i32) -> io::Result<Process> {
 
 /// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
 fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let config = agent.settings.config();
     let passed = |until: Timestamp| {
         let passed = config.warn_before.iter().filter(|&&before| until - before <= now).min();
@@ -221,12 +221,12 @@ async fn resolve(agent: Rc<Agent>, root: ProcessId) {
         let Some(run) = agent.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
         let Some(name) = run.command.unresolved() else { return };
         let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(clock::now());
-        if agent.grants.borrow().of(&run.user).iter().filter(live).count() < 2 {
+        if agent.ledger.grants().of(&run.user).iter().filter(live).count() < 2 {
             return;
         }
         let Some(program) = run.group.as_ref().and_then(|group| group.program_below(root, name)) else { continue };
         let mut resolved = Elevation { command: run.command.resolved(&program), pinned: Vec::new(), ..run.clone() };
-        let standing = resolved.claim().standing(agent.grants.borrow().of(&run.user), clock::now());
+        let standing = resolved.claim().standing(agent.ledger.grants().of(&run.user), clock::now());
         if matches!(standing, Standing::Over { .. }) {
             resolved.pinned = run.pinned;
         }

@@ -169,20 +169,20 @@ impl Directory {
     }
 
     /// The holders of all grants were told. Of grants that are no more, nothing is kept.
-    pub fn note_settled(&mut self, stories: &HashSet<String>) {
+    pub fn note_settled(&mut self, keys: &HashSet<String>) {
         (self.unsettled, self.idle_until) = (false, None);
         let before = self.kept.grants.len();
-        self.kept.grants.retain(|story, _| stories.contains(story));
+        self.kept.grants.retain(|key, _| keys.contains(key));
         self.unstored |= before != self.kept.grants.len();
     }
 
-    /// Whose the grant with this story is, which names `user`. It is for the account that the name stands for when that is first known.
-    pub fn holder(&mut self, story: &str, user: &str) -> Holder {
+    /// Whose the grant with this revision key is, which names `user`. It is for the account that the name stands for when that is first known.
+    pub fn holder(&mut self, key: &str, user: &str) -> Holder {
         let resolution = self.kept.names.get(user).map_or(Resolution::Unasked, Known::resolution);
-        let Some(bound) = self.kept.grants.get(story) else {
+        let Some(bound) = self.kept.grants.get(key) else {
             let Resolution::Is(account) = resolution else { return Holder::Unknown };
             let account = account.clone();
-            self.kept.grants.insert(story.to_owned(), Bound { account: account.clone(), told: None });
+            self.kept.grants.insert(key.to_owned(), Bound { account: account.clone(), told: None });
             self.unstored = true;
             return self.unless_shared(user, account);
         };
@@ -201,8 +201,8 @@ impl Directory {
     }
 
     /// Whether the audit has not heard yet that the grant opens nothing for this reason, or that it does again.
-    pub fn is_news(&mut self, story: &str, problem: Option<&str>) -> bool {
-        let Some(bound) = self.kept.grants.get_mut(story) else { return false };
+    pub fn is_news(&mut self, key: &str, problem: Option<&str>) -> bool {
+        let Some(bound) = self.kept.grants.get_mut(key) else { return false };
         let is_news = bound.told.as_deref() != problem;
         if is_news {
             bound.told = problem.map(str::to_owned);

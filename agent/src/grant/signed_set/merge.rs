@@ -87,7 +87,7 @@ pub enum Whose {
     WhoGainsNothing,
 }
 
-/// Ends the listed grants that the set has no more.
+/// BootTimeEnds the listed grants that the set has no more.
 pub fn withdraw(held: &mut [HeldGrant], set: &NewSet, whose: Whose, now: Timestamp) -> bool {
     let ids: HashSet<&str> = set.grants.iter().map(|(grant, _)| grant.id.as_str()).collect();
     let gains: HashSet<LoginName> = match whose {
@@ -105,7 +105,7 @@ pub fn withdraw(held: &mut [HeldGrant], set: &NewSet, whose: Whose, now: Timesta
     any
 }
 
-/// Ends a grant at `now`, unless it is over already.
+/// BootTimeEnds a grant at `now`, unless it is over already.
 pub fn end(held: &mut HeldGrant, listing: Listing, now: Timestamp, why: &str) {
     // What a wrong clock alone calls over would be back when that is mended.
     if !held.is_over_for_good() {

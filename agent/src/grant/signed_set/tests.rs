@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
+use crate::grant::stores::Grants;
 use crate::grant::{Listing, State};
 use curfew_protocol::grant::Grant;
 use curfew_protocol::grant_set::Claims;
@@ -34,10 +35,10 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap(), key: SigningKey::generate().unwrap(), ver: 0 }
     }
 
-    fn places(&self) -> Places {
+    fn places(&self) -> StorePaths {
         let memory = self.folder.path().join("run");
         fs::create_dir_all(&memory).unwrap();
-        Places::within(self.folder.path(), &memory)
+        StorePaths::within(self.folder.path(), &memory)
     }
 
     fn open(&self) -> Grants {
@@ -176,7 +177,7 @@ fn another_content_takes_over_and_the_old_one_is_superseded() {
     for held in [&held, &home.open()] {
         assert_eq!(states(held), [("a", State::Live, "expired"), ("a", State::Ended, "superseded")]);
         assert_eq!(held.find("a").unwrap().end(), at(900));
-        assert_ne!(held.held()[0].story(), held.held()[1].story());
+        assert_ne!(held.held()[0].revision_key(), held.held()[1].revision_key());
     }
     // What was over before needs no second end.
     let mut held = home.open();
@@ -300,8 +301,8 @@ proptest! {
                 .filter(|(id, _)| !revoked.contains(id)).collect();
             prop_assert_eq!(&live, &wanted);
             prop_assert!(held.held().iter().filter(|it| it.listing == Listing::Listed).count() == set.len());
-            let stories: HashSet<String> = held.held().iter().map(HeldGrant::story).collect();
-            prop_assert_eq!(stories.len(), held.held().len());
+            let keys: HashSet<String> = held.held().iter().map(HeldGrant::revision_key).collect();
+            prop_assert_eq!(keys.len(), held.held().len());
         }
     }
 }

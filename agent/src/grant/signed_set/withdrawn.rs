@@ -2,7 +2,7 @@
 //!
 //! It is written before the set that withdrew them, so that their end is told even if the agent is killed between the two.
 
-use super::Places;
+use super::StorePaths;
 use crate::durable;
 use crate::grant::{Content, HeldGrant, Listing, Revocation, Source};
 use curfew_protocol::grant::Grant;
@@ -50,7 +50,7 @@ impl Withdrawn {
     }
 
     /// Reads what is kept, in memory before the disk, and says why that could not be, where it could not.
-    pub(super) fn load(places: &Places) -> (Self, Option<String>) {
+    pub(super) fn load(places: &StorePaths) -> (Self, Option<String>) {
         match (read(&places.spare_withdrawn), read(&places.withdrawn)) {
             (Ok(Some(spare)), _) => (spare, None),
             (_, Ok(stored)) => (stored.unwrap_or_default(), None),
@@ -63,7 +63,7 @@ impl Withdrawn {
     /// # Errors
     ///
     /// What the disk says, and what would forget it.
-    pub(super) fn store(&self, places: &Places) -> Result<(), String> {
+    pub(super) fn store(&self, places: &StorePaths) -> Result<(), String> {
         let (path, spare) = (&places.withdrawn, &places.spare_withdrawn);
         let bytes = self.to_json().map_err(|error| error.to_string())?;
         let Err(error) = durable::write(path, &bytes) else {

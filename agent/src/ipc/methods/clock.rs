@@ -8,14 +8,14 @@ use crate::ipc::varlink::ErrorReply;
 use curfew_protocol::grant::Text;
 
 pub(super) fn clock(agent: &Agent) -> ShownClock {
-    let reading = agent.tell_the_time();
-    let problem = agent.clock.problem(reading);
-    let (known, steps) = (agent.clock.floor(reading.boot), agent.clock.steps());
+    let reading = agent.ledger.read_clocks();
+    let problem = agent.ledger.clock.problem(reading);
+    let (known, steps) = (agent.ledger.clock.floor(reading.boot), agent.ledger.clock.steps());
     ShownClock { wall: reading.wall, known, proven: problem.is_none(), problem, steps }
 }
 
 pub(super) async fn accept_clock(agent: &Agent, peer: &Peer, order: AcceptClock) -> Result<ShownClock, ErrorReply> {
     let person = person::behind(agent, peer).await;
-    agent.accept_the_clock(&person, order.reason.as_ref().map(Text::as_str));
+    agent.ledger.accept_clock(&person, order.reason.as_ref().map(Text::as_str));
     Ok(clock(agent))
 }

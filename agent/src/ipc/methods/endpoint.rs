@@ -8,8 +8,8 @@ use crate::endpoint::identity::{Identity, Place};
 use crate::endpoint::{rotate, tls};
 use crate::enforce::settle::settle;
 use crate::grant::Source;
-use crate::grant::held::Grants;
 use crate::grant::signed_set::SetFacts;
+use crate::grant::stores::Grants;
 use crate::human;
 use crate::ipc::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
 use crate::ipc::varlink::{ErrorReply, Nothing, RawCall, parameters};
@@ -83,7 +83,7 @@ async fn sync(agent: &Agent) -> Result<Value, ErrorReply> {
     let problem = agent.endpoint.health.borrow().latest().map(str::to_owned);
     // Whoever reads the answer uses what the set grants.
     let granted: Vec<String> = {
-        let grants = agent.grants.borrow();
+        let grants = agent.ledger.grants();
         let of_the_set =
             grants.held().iter().filter(|held| held.source == Source::Endpoint && held.grant.sudo.is_some());
         of_the_set.map(|held| held.grant.id.to_string()).collect()
@@ -92,7 +92,7 @@ async fn sync(agent: &Agent) -> Result<Value, ErrorReply> {
     match problem {
         Some(problem) => Err(ErrorReply::failed(&problem)),
         None if !tried => Err(ErrorReply::failed(&format!("nothing came of it within {} s", PATIENCE.as_secs()))),
-        None => Ok(json!({"set": shown_set(&agent.endpoint, agent.grants.borrow().endpoint().facts(), clock::now())})),
+        None => Ok(json!({"set": shown_set(&agent.endpoint, agent.ledger.grants().endpoint().facts(), clock::now())})),
     }
 }
 

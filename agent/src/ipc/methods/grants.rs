@@ -36,14 +36,14 @@ pub(super) async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Resu
     if !problems.is_empty() && !order.unchecked {
         return Err(ErrorReply::bad_parameter("command", &refused_commands(&problems)));
     }
-    let reading = agent.tell_the_time();
-    if let Some(problem) = agent.clock.problem(reading) {
+    let reading = agent.ledger.read_clocks();
+    if let Some(problem) = agent.ledger.clock.problem(reading) {
         return Err(ErrorReply::failed(&problem));
     }
     let grant = compose(order, &person, reading.wall)?;
     // A clock that stands wrong makes nobody forget a grant.
-    let known = agent.clock.floor(reading.boot).unwrap_or(reading.wall);
-    agent.grants.borrow_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
+    let known = agent.ledger.clock.floor(reading.boot).unwrap_or(reading.wall);
+    agent.ledger.grants_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
     let held = HeldGrant::new(grant.clone(), Source::Local);
     let granted = held.entry(Event::LocalGranted).with(Field::Actor, person).with(Field::Pid, peer.pid);
     agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
@@ -127,8 +127,8 @@ fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 
 pub(super) async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
     let person = person::behind_at_once(agent, peer).await;
-    let revocation = Revocation { at: agent.now(), reason: order.reason.clone() };
-    let revoked = agent.grants.borrow_mut().revoke(&order.id, revocation).map_err(|error| match error {
+    let revocation = Revocation { at: agent.ledger.now(), reason: order.reason.clone() };
+    let revoked = agent.ledger.grants_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
         other => ErrorReply::failed(&other.to_string()),
     })?;
@@ -137,7 +137,7 @@ pub(super) async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<
     let id = revoked.grant.id.as_str();
     settle(agent, &[]).await;
     let rule_stays = drop_ins::is_in_place(id).then(|| format!("its sudo rule is still in {}", wiring::DROP_IN_FOLDER));
-    let unstored = agent.grants.borrow().unstored().map(str::to_owned);
+    let unstored = agent.ledger.grants().unstored().map(str::to_owned);
     Ok(Revoked { grant: revoked.grant, unstored, rule_stays })
 }
 

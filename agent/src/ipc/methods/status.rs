@@ -20,8 +20,8 @@ pub(super) enum Visible<'a> {
 }
 
 pub(super) fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
-    let now = agent.now();
-    let grants = agent.grants.borrow();
+    let now = agent.ledger.now();
+    let grants = agent.ledger.grants();
     let held = match visible {
         Visible::All => grants.held(),
         Visible::Of(user) => grants.of(user),
@@ -99,7 +99,7 @@ fn account_problem(held: &HeldGrant, now: Timestamp) -> Option<String> {
 
 /// What an operator must know, in sentences.
 fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let config = agent.settings.problem();
     let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
     let aside = grants.local().set_aside().map(|SetAside { path, problem }| {
@@ -121,7 +121,7 @@ fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     });
     let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
     let local = local.chain(accounts).chain(sudo_view::problems(agent));
-    let clock = agent.clock.problem(agent.tell_the_time());
+    let clock = agent.ledger.clock.problem(agent.ledger.read_clocks());
     let open = unwired::open(&agent.settings.config());
     let open = open.into_iter().map(|service| unwired::tell(&service));
     config

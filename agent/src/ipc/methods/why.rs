@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 /// `is_missing`: the user database has no such user.
 pub(super) fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
-    let judged = agent.grants.borrow().judged_name(&question.user).to_owned();
+    let judged = agent.ledger.grants().judged_name(&question.user).to_owned();
     let config = agent.settings.config();
     let elevates = config.elevation_services.contains(&question.service);
     if !config.services().any(|service| *service == question.service) {
@@ -50,15 +50,15 @@ pub(super) fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Re
     if exempt::passes(&question.user, &question.service, elevates) || by_another_name {
         return Ok(exempt_answer(&question.user));
     }
-    let now = agent.now();
+    let now = agent.ledger.now();
     let at = question.at.unwrap_or(now);
-    let grants = agent.grants.borrow();
+    let grants = agent.ledger.grants();
     let mut answer = match question.at {
-        None => explain(&request, grants.of(&judged), at, agent.bars(at)),
+        None => explain(&request, grants.of(&judged), at, agent.ledger.bars(at)),
         // At another time, windows are what they say, however far they have come by now.
         Some(_) => {
             let then = |held: &HeldGrant| HeldGrant { reached: None, barred: false, ..held.clone() };
-            explain(&request, &grants.of(&judged).iter().map(then).collect::<Vec<_>>(), at, agent.bars(at))
+            explain(&request, &grants.of(&judged).iter().map(then).collect::<Vec<_>>(), at, agent.ledger.bars(at))
         }
     };
     if is_missing {

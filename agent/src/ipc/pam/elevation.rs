@@ -25,8 +25,8 @@ use std::rc::Rc;
 
 /// Judges what `ruser` asks for.
 pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, ruser: &str) -> PamAnswer {
-    let now = agent.now();
-    let all = agent.grants.borrow();
+    let now = agent.ledger.now();
+    let all = agent.ledger.grants();
     let user = all.judged_name(ruser);
     let grants = all.of(user);
     let folder = processes::folder(peer.pid);
@@ -52,7 +52,7 @@ pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQu
     // What sudo may run, and as whom, is for sudoers to say: the question is whether sudo is granted at all.
     let wanted = if turns_user { WantedCommand::Any } else { WantedCommand::Unknown };
     let request = Request::Elevation { user, scope: Scoped { run_as: turns_user.then_some(run_as), command: wanted } };
-    let bars = agent.bars(now);
+    let bars = agent.ledger.bars(now);
     let (grant, until) = match admit(&request, grants, now, bars) {
         Decision::Permit { grant, until } => (grant, until),
         Decision::Deny { reason, nearest, opens } => {

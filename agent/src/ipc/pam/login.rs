@@ -30,11 +30,11 @@ pub(super) fn judge(
     question: &PamQuestion,
     request: &Request<'_>,
 ) -> PamAnswer {
-    let now = agent.now();
+    let now = agent.ledger.now();
     let user = &question.user;
     let (answer, grant) = {
-        let grants = agent.grants.borrow();
-        match admit(request, grants.of(request.user()), now, agent.bars(now)) {
+        let grants = agent.ledger.grants();
+        match admit(request, grants.of(request.user()), now, agent.ledger.bars(now)) {
             Decision::Permit { grant, until } => {
                 let permitted = |event| {
                     named(asked(agent, peer, event, question, user), grant, until).with(Field::Outcome, "permit")

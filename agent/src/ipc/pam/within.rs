@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use crate::grant::HeldGrant;
-use crate::grant::held::Grants;
+use crate::grant::stores::Grants;
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::processes::Process;
 use crate::ipc::peer::Peer;
@@ -45,7 +45,7 @@ impl<'a> Origin<'a> {
         let session = sessions.sessions().iter().find(|session| of_login(session.audit_session));
         let login_uid = self.process.login_uid?;
         let name = session.map_or_else(|| format!("uid {login_uid}"), |session| session.user.clone());
-        let is_same = name == self.user || uid_of(&self.agent.grants.borrow(), self.user) == Some(login_uid);
+        let is_same = name == self.user || uid_of(&self.agent.ledger.grants(), self.user) == Some(login_uid);
         (!is_same).then_some(name)
     }
 
@@ -76,7 +76,7 @@ impl<'a> Origin<'a> {
     fn any_of_login(&self, runs: &[Elevation], now: Timestamp) -> Vec<Outer> {
         let of_login =
             |run: &&Elevation| run.audit_session.is_some() && run.audit_session == self.process.audit_session;
-        let grants = self.agent.grants.borrow();
+        let grants = self.agent.ledger.grants();
         let mut people: BTreeMap<&str, Outer> = BTreeMap::new();
         let mut within = Vec::new();
         let counts = |run: &&Elevation| self.agent.governs(&run.service, run.opened_us) && !self.is_of_same_person(run);
@@ -105,7 +105,7 @@ impl<'a> Origin<'a> {
     }
 
     fn is_same_person(&self, name: &str) -> bool {
-        let grants = self.agent.grants.borrow();
+        let grants = self.agent.ledger.grants();
         let own = uid_of(&grants, self.user);
         name == self.user || (own.is_some() && own == uid_of(&grants, name))
     }

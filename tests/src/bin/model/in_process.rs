@@ -60,7 +60,7 @@ impl InProcess {
 
     /// Whether the user database is being asked whose a grant is.
     fn asks_for_accounts(&self) -> bool {
-        let (grants, now) = (self.agent.grants.borrow(), self.agent.now());
+        let (grants, now) = (self.agent.ledger.grants(), self.agent.ledger.now());
         let outdated = |who: &Person| grants.accounts().resolve(who.name()) == Resolution::Outdated;
         let mut live = grants.held().iter().filter(|held| held.state(now) == State::Live);
         live.any(|held| held.holder == Holder::Unknown) || Person::GRANTEES.iter().any(outdated)

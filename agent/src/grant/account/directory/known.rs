@@ -19,7 +19,7 @@ pub(super) const CONFIRMED_AFTER: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Kept {
     pub(super) names: BTreeMap<String, Known>,
-    /// The account that each grant is for, by the grant's story.
+    /// The account that each grant is for, by the grant's revision key.
     pub(super) grants: BTreeMap<String, Bound>,
 }
 
