@@ -7,19 +7,18 @@ use crate::config::{ConfigError, Mode};
 use crate::endpoint::{self, Endpoint};
 use crate::enforce::adoption::Openings;
 use crate::enforce::deadline::Deadline;
-use crate::enforce::drop_ins::{self, Unwritable};
+use crate::enforce::drop_ins::{self, DropIns};
 use crate::enforce::in_force::{self, InForce};
 use crate::enforce::noninteractive::Noninteractive;
-use crate::enforce::rules_in_place::RulesInPlace;
 use crate::enforce::sudo_view::SudoView;
 use crate::enforce::wired_services::Wired;
-use crate::grant::Content;
 use crate::grant::account::lookup::Lookups;
 use crate::grant::ledger::Ledger;
 use crate::grant::local;
+use crate::grant::sudo_rules::SudoRules;
 use crate::host::logind::Logind;
 use crate::host::processes::ProcessId;
-use crate::host::sudo::{Flavour, HostSudo};
+use crate::host::sudo::HostSudo;
 use crate::ipc::pam::again::Again;
 use crate::ipc::pam::uncovered::Undecided;
 use crate::residue::Residue;
@@ -32,10 +31,9 @@ use crate::wiring::access_paths::opened::Opened;
 use crate::wiring::cause::Cause;
 use curfew_protocol::ipc::OBSERVE_MARK;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-use tokio::sync::Notify;
 
 /// One running agent.
 pub struct Agent {
@@ -61,14 +59,8 @@ pub struct Agent {
     pub undecided: RefCell<Undecided>,
     /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
     pub looking_behind: Cell<bool>,
-    /// Grants whose drop-in can't be written.
-    pub unwritable: RefCell<BTreeMap<String, Unwritable>>,
-    /// People whose drop-ins are being written, and whether there is more to write for them by now.
-    pub writing: RefCell<BTreeMap<String, bool>>,
-    /// What the drop-ins that are in place were written for.
-    pub written: RefCell<BTreeMap<String, Option<Content>>>,
-    /// The user ids that the drop-ins in place are for.
-    pub rules: RefCell<RulesInPlace>,
+    /// What is under way with the drop-ins.
+    pub drop_ins: DropIns,
     /// The names of people that are being looked up.
     pub lookups: Lookups,
     /// One after the other stores whose grant is whose.
@@ -81,8 +73,6 @@ pub struct Agent {
     pub sudo: HostSudo,
     /// How that sudo sees the grants.
     pub sudo_view: SudoView,
-    /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
-    pub fitted: Cell<Option<Option<Flavour>>>,
     /// The services that are wired, as of the last look.
     wired: Wired,
     /// What the log was told of the exempt list.
@@ -99,8 +89,6 @@ pub struct Agent {
     pub deadline: Deadline,
     /// logind.
     pub logind: Logind,
-    /// Somebody's drop-ins were written, or could not be.
-    pub settled: Notify,
     /// Sessions of logind's that may be unknown.
     pub openings: Openings,
 }
@@ -129,7 +117,12 @@ impl Agent {
         let audit = Rc::new(Audit::open(Path::new(audit::FOLDER), keep));
         let endpoint = Endpoint::open(Path::new(endpoint::STATE));
         audit.ships(endpoint.ships(None));
-        let ledger = Ledger::open(endpoint.trust().as_ref(), Rc::clone(&audit), Rc::clone(&trigger))?;
+        let ledger = Ledger::open(
+            endpoint.trust().as_ref(),
+            SudoRules::within(Path::new(wiring::DROP_IN_FOLDER)),
+            Rc::clone(&audit),
+            Rc::clone(&trigger),
+        )?;
         let agent = Self {
             settings,
             trigger,
@@ -142,17 +135,13 @@ impl Agent {
             again: RefCell::default(),
             undecided: RefCell::default(),
             looking_behind: Cell::default(),
-            unwritable: RefCell::default(),
-            writing: RefCell::default(),
-            written: RefCell::default(),
-            rules: RefCell::default(),
+            drop_ins: DropIns::default(),
             lookups: Lookups::default(),
             accounts_turn: tokio::sync::Mutex::default(),
             residue: Residue::default(),
             noninteractive: Noninteractive::default(),
             sudo: HostSudo::default(),
             sudo_view: SudoView::default(),
-            fitted: Cell::default(),
             wired: Wired::default(),
             exempt_list: ExemptList::default(),
             opened: Opened::default(),
@@ -161,7 +150,6 @@ impl Agent {
             seen_off: RefCell::default(),
             deadline: Deadline::default(),
             logind: Logind::default(),
-            settled: Notify::new(),
             openings: Openings::default(),
         };
         agent.resume();
@@ -174,6 +162,7 @@ impl Agent {
         self.sessions.borrow_mut().take_over(Path::new(table::ONE_FILE));
         drop_ins::remove_leftovers(Path::new(wiring::DROP_IN_FOLDER));
         self.departing.borrow_mut().extend(self.ledger.resume());
+        self.ledger.sudo_rules.set_in_force(self.in_force.borrow().holds());
         if self.in_force.borrow().holds() {
             self.wired.resume(&self.settings.config());
         }
@@ -186,7 +175,7 @@ impl Agent {
     /// [`ConfigError`] names the file, the line and the value.
     pub fn reload(&self) -> Result<(), ConfigError> {
         self.settings.reload()?;
-        self.unwritable.borrow_mut().clear();
+        self.ledger.sudo_rules.keep_problems(|_| false);
         self.opened.look_soon();
         self.trigger.pull();
         Ok(())
@@ -204,6 +193,7 @@ impl Agent {
         if let Err(error) = in_force.update(!self.wired.is_empty() && config.mode == Mode::Enforce, monotonic_us()) {
             tracing::error!(path = in_force::PATH, "since when Curfew is in force could not be written down: {error}");
         }
+        self.ledger.sudo_rules.set_in_force(in_force.holds());
         !before && in_force.holds()
     }
 

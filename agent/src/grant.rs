@@ -13,9 +13,12 @@ pub mod held;
 pub mod ledger;
 pub mod lifecycle;
 pub mod local;
+mod rules_in_place;
+pub mod settle;
 pub mod signed_set;
 pub mod stores;
 pub mod sudo_command;
+pub mod sudo_rules;
 
 use self::account::Holder;
 use curfew_protocol::audit::{Entry, Event, Field};

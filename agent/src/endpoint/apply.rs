@@ -7,9 +7,8 @@ use super::failure::Failure;
 use super::identity::Identity;
 use crate::agent::Agent;
 use crate::clock;
-use crate::enforce::drop_ins;
-use crate::enforce::settle::settle;
 use crate::grant::lifecycle::refusal;
+use crate::grant::settle::settle;
 use crate::grant::signed_set::{NewSet, SetFacts, Taken, Whose, store, store_spare};
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant_set::{GrantSet, Mark, SetError};
@@ -124,7 +123,7 @@ fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
     let Taken { received, changed, refused, new_version } = agent.ledger.grants_mut().take(set, stored, now);
     for (before, after) in &changed {
         if (&before.grant.user, &before.grant.sudo) != (&after.grant.user, &after.grant.sudo) {
-            drop_ins::withdraw(agent, before.grant.id.as_str(), "the grant has another content");
+            agent.ledger.sudo_rules.note_outdated(before.grant.id.as_str());
         }
     }
     received.iter().for_each(|held| agent.audit.write(held.entry(Event::GrantReceived)));
@@ -141,7 +140,7 @@ fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
 /// Tells that a set is applied when what it grants works and what it took is gone, or cannot be waited for. Nothing else waits for that.
 async fn tell_applied(agent: Rc<Agent>, new: Vec<String>, version: u64) {
     let _in_order = agent.endpoint.telling.lock().await;
-    let failed = settle(&agent, &new).await;
+    let failed = settle(&agent.ledger, &new).await;
     let entry = Entry::new(Event::SetApplied).with(Field::Source, "endpoint").with(Field::SetVersion, version);
     let reason = failed.first().map(|(id, why)| match failed.len() {
         1 => format!("no sudo yet by grant {id}: {why}"),

@@ -1,9 +1,8 @@
 //! Keeps up what the names of people stand for: asks the user database for the names of grants, and acts on what it says.
 //!
-//! Where a name stands for something else, or may, the sudo rules of its grants go first, before anything that takes time; then the user
+//! Where a name stands for something else, or may, the sudo rules of its grants go with the next look; the user
 //! database is asked, and what it says is in force and audited. What hangs or fails changes nothing: what was known last holds.
 
-use super::drop_ins;
 use crate::agent::Agent;
 use crate::descriptors;
 use crate::grant::HeldGrant;
@@ -145,13 +144,9 @@ pub fn is_exempt_by_another_name(agent: &Agent, name: &str) -> bool {
     other.is_some_and(|other| exempt::lists(Path::new(exempt::EXEMPT_LIST), other).unwrap_or(false))
 }
 
-/// Acts on what changed: rules of grants that open nothing go, and it is audited.
+/// Acts on what changed: it is audited, and the enforcing loop looks, by which the rules of grants that open nothing go.
 fn act(agent: &Agent) {
     let moved = agent.ledger.grants_mut().take_moved();
-    for moved in moved.iter().filter(|moved| !moved.holder.may_open()) {
-        let problem = moved.holder.problem(moved.user.as_str()).unwrap_or_default();
-        drop_ins::withdraw(agent, &moved.id, &problem);
-    }
     for moved in &moved {
         if moved.is_news {
             let again = || {
@@ -166,7 +161,7 @@ fn act(agent: &Agent) {
             agent.departing.borrow_mut().insert(moved.user.to_string());
         }
         // What could not be written for want of an account can be now.
-        agent.unwritable.borrow_mut().remove(&moved.id);
+        agent.ledger.sudo_rules.keep_problems(|id| id != moved.id);
     }
     if !moved.is_empty() {
         agent.trigger.pull();

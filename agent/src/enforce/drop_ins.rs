@@ -9,15 +9,18 @@ use crate::clock;
 use crate::enforce::notice::Next;
 use crate::grant::account::Holder;
 use crate::grant::held::{self, giving_sudo};
+use crate::grant::ledger::Ledger;
 use crate::grant::stores::Grants;
-use crate::grant::{Content, HeldGrant};
+use crate::grant::sudo_rules::{SudoRules, Unwritable};
+use crate::grant::{Content, HeldGrant, Listing};
 use crate::host::selinux;
 use crate::host::sudo::Flavour;
 use crate::residue;
 use crate::wiring::{DROP_IN_FOLDER, make_drop_in_folder};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -30,13 +33,16 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How many people's drop-ins are written at the same time. Those whose lookups hang are among them for a moment only.
 const PEOPLE_AT_A_TIME: usize = 256;
 
-/// A drop-in that can't be written.
-#[derive(Debug)]
-pub struct Unwritable {
-    /// Why.
-    pub problem: String,
-    /// When it is tried again.
-    pub again_at: Timestamp,
+/// Why a drop-in goes whose grant is still live.
+const OTHER_CONTENT: &str = "the grant has another content";
+
+/// What is under way with the drop-ins.
+#[derive(Debug, Default)]
+pub struct DropIns {
+    /// People whose drop-ins are being written, and whether there is more to write for them by now.
+    writing: RefCell<BTreeMap<String, bool>>,
+    /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
+    fitted: Cell<Option<Option<Flavour>>>,
 }
 
 /// The grants whose drop-in is to be written, where it is not there: those, and the ones of whose account it is said that it can't be found.
@@ -61,17 +67,17 @@ pub fn uid_of(grants: &Grants, held: &HeldGrant) -> Result<u32, SudoersError> {
     })
 }
 
-/// Removes every drop-in but those of `wanted`, and returns the names of those that went.
-pub fn remove_unwanted(folder: &Path, wanted: &HashSet<&str>) -> Vec<String> {
-    remove(folder, |name| !wanted.contains(name))
-}
-
-fn remove(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+/// The drop-ins in a folder.
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     // A name with a dot is one that is being written; sudo skips it.
-    let drop_ins = names.filter(|name| !name.contains('.') && !noninteractive::is_ours(name));
-    let unwanted: Vec<String> = drop_ins.filter(|name| unwanted(name)).collect();
+    names.filter(|name| !name.contains('.') && !noninteractive::is_ours(name))
+}
+
+/// Removes drop-ins, and returns the names of those that went.
+fn remove(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let unwanted: Vec<String> = names(folder).filter(|name| unwanted(name)).collect();
     unwanted
         .into_iter()
         .filter(|name| match fs::remove_file(folder.join(name)) {
@@ -103,101 +109,102 @@ pub fn fit_to_sudo(agent: &Agent) {
         tracing::error!("{DROP_IN_FOLDER} is gone and could not be made: {error}");
     }
     let flavour = agent.sudo.flavour().ok();
-    if agent.fitted.replace(Some(flavour)) == Some(flavour) {
+    if agent.drop_ins.fitted.replace(Some(flavour)) == Some(flavour) {
         return;
     }
     if flavour != Some(Flavour::Classic) {
         noninteractive::remove();
     }
     for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
-        agent.rules.borrow_mut().note_removed(&id);
-        let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent
-            .ledger
-            .write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
+        note_removed(&agent.ledger, &id, Some("it was not for the sudo that the host runs now"));
     }
-    fit_to_contents(agent, folder);
-    try_again(agent);
+    fit_to_contents(&agent.ledger, folder);
+    agent.ledger.sudo_rules.try_again();
 }
 
 /// Learns what the drop-ins were written for, and removes those of grants that say something else by now: an agent was killed in between.
-fn fit_to_contents(agent: &Agent, folder: &Path) {
+fn fit_to_contents(ledger: &Ledger, folder: &Path) {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|it| it.file_name().into_string().ok());
-    let names: Vec<String> = names.filter(|name| !noninteractive::is_ours(name)).collect();
-    for name in &names {
-        uid_in(&folder.join(name)).into_iter().for_each(|uid| agent.rules.borrow_mut().note_written(name, uid));
-    }
-    let contents = names.into_iter().map(|name| (content_of(&folder.join(&name)), name));
-    *agent.written.borrow_mut() = contents.map(|(content, name)| (name, content)).collect();
-    let grants = agent.ledger.grants();
-    let is_other = |name: &str, written: Option<Content>| {
-        let held = grants.find(name);
-        held.and_then(|held| held.content) != written || held.and_then(HeldGrant::uid) != uid_in(&folder.join(name))
-    };
+    let names = names.filter(|name| !noninteractive::is_ours(name));
+    let found: Vec<_> =
+        names.map(|name| (name.clone(), content_of(&folder.join(&name)), uid_in(&folder.join(&name)))).collect();
+    ledger.sudo_rules.note_found(found.clone());
     let other: Vec<String> = {
-        let written = agent.written.borrow();
-        written.iter().filter(|(name, written)| is_other(name, **written)).map(|(name, _)| name.clone()).collect()
+        let grants = ledger.grants();
+        let is_other = |(name, written, uid): &(String, Option<Content>, Option<u32>)| {
+            let held = grants.find(name);
+            held.and_then(|held| held.content) != *written || held.and_then(HeldGrant::uid) != *uid
+        };
+        found.into_iter().filter(is_other).map(|(name, ..)| name).collect()
     };
-    drop(grants);
-    other.iter().for_each(|id| withdraw(agent, id, "the grant has another content"));
-}
-
-/// Whether the drop-in of a grant is there, and was written for what the grant says now.
-pub fn is_current(agent: &Agent, held: &HeldGrant) -> bool {
-    let id = held.grant.id.as_str();
-    agent.written.borrow().get(id) == Some(&held.content) && is_in_place(id)
-}
-
-/// Whether the grant has a drop-in, whatever it was written for.
-pub fn is_in_place(id: &str) -> bool {
-    Path::new(DROP_IN_FOLDER).join(id).exists()
-}
-
-/// Removes the drop-in of a grant that gives other sudo, or none, from now on.
-pub fn withdraw(agent: &Agent, id: &str, why: &str) {
-    for id in remove(Path::new(DROP_IN_FOLDER), |name| name == id) {
-        agent.rules.borrow_mut().note_removed(&id);
-        let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent.ledger.write_under(Some(&id), entry.with(Field::Reason, why));
+    for id in remove(folder, |name| other.iter().any(|id| id == name)) {
+        note_removed(ledger, &id, Some(OTHER_CONTENT));
     }
 }
 
-/// Has the drop-ins that could not be written tried again at the next look.
-pub fn try_again(agent: &Agent) {
-    agent.unwritable.borrow_mut().values_mut().for_each(|failed| failed.again_at = Timestamp::UNIX_EPOCH);
+fn note_removed(ledger: &Ledger, id: &str, why: Option<&str>) {
+    ledger.sudo_rules.note_removed(id);
+    let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id);
+    ledger.write_under(Some(id), entry.with(Field::Reason, why.map(str::to_owned)));
 }
 
-pub(super) fn remove_unwanted_now(agent: &Agent, now: Timestamp) {
-    let grants = agent.ledger.grants();
-    let in_force = agent.in_force.borrow().holds();
-    let wanted: HashSet<&str> =
-        held::with_rules(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
-    for id in remove_unwanted(Path::new(DROP_IN_FOLDER), &wanted) {
-        agent.rules.borrow_mut().note_removed(&id);
-        agent.ledger.write_under(Some(&id), Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str()));
+/// Removes every drop-in that is not to be there: its grant gives no sudo now, or another one than when it was written. One of which the content alone is
+/// another, and not whom it is for and what it lets them run, stays until it is written anew.
+pub(super) fn remove_unwanted(ledger: &Ledger, now: Timestamp) {
+    let unwanted: BTreeMap<String, Option<String>> = {
+        let grants = ledger.grants();
+        let in_force = ledger.sudo_rules.are_in_force();
+        let wanted: HashMap<&str, &HeldGrant> = held::with_rules(grants.held(), now)
+            .filter(|_| in_force)
+            .filter(|held| held.listing != Listing::Superseded)
+            .map(|held| (held.grant.id.as_str(), held))
+            .collect();
+        let why = |name: &str| match wanted.get(name) {
+            Some(held) => gives_other_sudo(&grants, &ledger.sudo_rules, held).then(|| Some(OTHER_CONTENT.to_owned())),
+            None => Some(doubt(&grants, name, now)),
+        };
+        names(Path::new(DROP_IN_FOLDER)).filter_map(|name| Some((name.clone(), why(&name)?))).collect()
+    };
+    for id in remove(Path::new(DROP_IN_FOLDER), |name| unwanted.contains_key(name)) {
+        note_removed(ledger, &id, unwanted.get(&id).and_then(Option::as_deref));
     }
+}
+
+/// Whether the rules of a grant were written for another content of it, which gave other sudo.
+fn gives_other_sudo(grants: &Grants, rules: &SudoRules, held: &HeldGrant) -> bool {
+    let Some(written) = rules.written_for(held.grant.id.as_str()).filter(|written| *written != held.content) else {
+        return false;
+    };
+    let mut earlier = grants.held().iter().filter(|it| it.grant.id == held.grant.id && it.content == written);
+    earlier.next().is_none_or(|it| (&it.grant.user, &it.grant.sudo) != (&held.grant.user, &held.grant.sudo))
+}
+
+/// Why a live grant of sudo has no rules, where that is for whose account its name stands for.
+fn doubt(grants: &Grants, id: &str, now: Timestamp) -> Option<String> {
+    let held = giving_sudo(grants.held(), now).find(|held| held.grant.id.as_str() == id)?;
+    held.holder.problem(held.grant.user.as_str())
 }
 
 /// Writes the drop-ins that are missing, each person's by themselves: nobody waits for somebody else's. What failed is tried again after a while.
 pub(super) fn write_missing(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
-    if !agent.in_force.borrow().holds() {
+    let rules = &agent.ledger.sudo_rules;
+    if !rules.are_in_force() {
         return;
     }
     let grants = agent.ledger.grants();
-    let mut writing = agent.writing.borrow_mut();
-    let mut unwritable = agent.unwritable.borrow_mut();
+    let mut writing = agent.drop_ins.writing.borrow_mut();
     let mut missing = HashSet::new();
     let mut people: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for held in to_write(&grants, now).filter(|held| !is_current(agent, held)) {
+    for held in to_write(&grants, now).filter(|held| !rules.are_current(held)) {
         let (id, user) = (held.grant.id.as_str(), held.grant.user.as_str());
         missing.insert(id);
-        match (unwritable.get(id), writing.get_mut(user)) {
+        match (rules.unwritable(id), writing.get_mut(user)) {
             (Some(failed), _) if failed.again_at > now => next.at(failed.again_at),
             (_, Some(more)) => *more = true,
             (_, None) => people.entry(user.to_owned()).or_default().push(id.to_owned()),
         }
     }
-    unwritable.retain(|id, _| missing.contains(id.as_str()));
+    rules.keep_problems(|id| missing.contains(id));
     if !people.is_empty() {
         writing.extend(people.keys().map(|user| (user.clone(), false)));
         agent.trigger.spawn_tracked(write_drop_ins_of_all(Rc::clone(agent), people));
@@ -225,10 +232,10 @@ async fn write_drop_ins_of(agent: Rc<Agent>, user: String, ids: Vec<String>) {
         if !selinux::is_loaded() {
             agent.sudo_view.look_at(&user);
         }
-        agent.settled.notify_waiters();
+        agent.ledger.sudo_rules.note_settled();
     }
-    let more = agent.writing.borrow_mut().remove(&user).unwrap_or_default();
-    if more || ids.iter().any(|id| agent.unwritable.borrow().contains_key(id)) {
+    let more = agent.drop_ins.writing.borrow_mut().remove(&user).unwrap_or_default();
+    if more || ids.iter().any(|id| agent.ledger.sudo_rules.unwritable(id).is_some()) {
         agent.trigger.pull();
     }
 }
@@ -242,11 +249,11 @@ async fn write_drop_in(agent: &Agent, id: &str) {
     let checked = sudoers::check(&agent.sudo, Path::new(DROP_IN_FOLDER), &held, uid, password).await;
     residue::first::listed(agent, id).await;
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
-    let still_wanted = agent.in_force.borrow().holds()
+    let still_wanted = agent.ledger.sudo_rules.are_in_force()
         && agent.sudo.identity() == sudo
         && to_write(&agent.ledger.grants(), clock::now())
             .any(|it| it.grant.id.as_str() == id && it.content == held.content && it.uid() == held.uid());
-    if !still_wanted || is_current(agent, &held) {
+    if !still_wanted || agent.ledger.sudo_rules.are_current(&held) {
         return;
     }
     let put = checked.and_then(|checked| {
@@ -255,18 +262,15 @@ async fn write_drop_in(agent: &Agent, id: &str) {
     });
     match put {
         Ok(()) => {
-            agent.written.borrow_mut().insert(id.to_owned(), held.content);
-            held.uid().into_iter().for_each(|uid| agent.rules.borrow_mut().note_written(id, uid));
-            agent.unwritable.borrow_mut().remove(id);
+            agent.ledger.sudo_rules.note_written(&held);
             agent.audit.write(held.entry(Event::SudoersWritten));
         }
         Err(error) => {
             let problem = error.to_string();
             let again_at = clock::now() + TRIED_AGAIN_AFTER;
-            let before =
-                agent.unwritable.borrow_mut().insert(id.to_owned(), Unwritable { problem: problem.clone(), again_at });
+            let unwritable = Unwritable { problem: problem.clone(), again_at };
             // Said once, however often it is tried.
-            if before.is_none_or(|before| before.problem != problem) {
+            if agent.ledger.sudo_rules.note_unwritable(id, unwritable) {
                 tracing::error!("grant {id} gives no sudo, since its drop-in could not be written: {error}");
                 agent.audit.write(
                     Entry::new(Event::GrantRefused)
@@ -290,7 +294,7 @@ mod tests {
         for name in ["live", "ended", "planted", ".tmp.new"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        let mut gone = remove_unwanted(folder.path(), &HashSet::from(["live"]));
+        let mut gone = remove(folder.path(), |name| name != "live");
         gone.sort();
         assert_eq!(gone, ["ended", "planted"]);
         assert!(folder.path().join("live").exists());

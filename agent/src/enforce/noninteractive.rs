@@ -124,7 +124,7 @@ async fn put(agent: Rc<Agent>, todo: (String, Option<Identity>)) {
 
 /// What it is to say; none where it is not to be there.
 fn wanted(agent: &Agent, now: Timestamp) -> Option<String> {
-    if !agent.in_force.borrow().holds() || agent.sudo.flavour() != Ok(Flavour::Classic) || !denies_first() {
+    if !agent.ledger.sudo_rules.are_in_force() || agent.sudo.flavour() != Ok(Flavour::Classic) || !denies_first() {
         return None;
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok()?;

@@ -27,7 +27,7 @@ pub fn reconcile(agent: &Rc<Agent>) -> Option<Timestamp> {
     agent.ledger.grants_mut().store_again();
     agent.departing.borrow_mut().extend(agent.ledger.announce(now));
     drop_ins::fit_to_sudo(agent);
-    drop_ins::remove_unwanted_now(agent, now);
+    drop_ins::remove_unwanted(&agent.ledger, now);
     closing::note_closed(agent);
     departure::start(agent);
     let mut next = Next(next_window(agent, now));

@@ -128,7 +128,7 @@ pub async fn follow(agent: &Rc<Agent>) {
 fn written(agent: &Agent, user: &str) -> BTreeSet<String> {
     let grants = agent.ledger.grants();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
-    live.filter(|held| super::drop_ins::is_current(agent, held)).map(|held| held.grant.id.to_string()).collect()
+    live.filter(|held| agent.ledger.sudo_rules.are_current(held)).map(|held| held.grant.id.to_string()).collect()
 }
 
 /// Compares the person's grants with what sudo lists.
@@ -137,7 +137,7 @@ fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &List
     let grants = agent.ledger.grants();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
     let written =
-        live.filter(|held| written.contains(held.grant.id.as_str()) && super::drop_ins::is_current(agent, held));
+        live.filter(|held| written.contains(held.grant.id.as_str()) && agent.ledger.sudo_rules.are_current(held));
     let found: Vec<(String, Option<String>)> =
         written.map(|held| (held.grant.id.to_string(), sudo_list::problem(&held.grant, listing, password))).collect();
     let mut problems = agent.sudo_view.problems.borrow_mut();

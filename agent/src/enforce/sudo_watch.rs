@@ -1,6 +1,5 @@
-//! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, rules for another sudo go at once.
+//! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, the enforcing loop looks at once, and rules for another sudo go.
 
-use super::drop_ins;
 use crate::agent::Agent;
 use crate::descriptors;
 use crate::host::sudo::SUDO;
@@ -19,7 +18,7 @@ const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/etc/alternatives", "/run/
 /// How long after a failure the watch begins anew. Each look of the enforcing loop compares, too.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Removes and writes rules anew whenever sudo changes, for as long as the agent runs.
+/// Has rules removed and written anew whenever sudo changes, for as long as the agent runs.
 pub async fn follow(agent: &Rc<Agent>) {
     loop {
         if let Err(error) = watch(agent).await {
@@ -38,7 +37,6 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
         let folders = FOLDERS.iter().map(Path::new).chain(target.as_deref().and_then(Path::parent));
         folders.into_iter().try_for_each(|folder| add(&inotify, folder))?;
         let target = target.as_deref().and_then(Path::file_name);
-        drop_ins::fit_to_sudo(agent);
         loop {
             let mut guard = readable.readable().await?;
             let concerns_us = read(&inotify, target)?;
@@ -47,8 +45,7 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
                 break;
             }
         }
-        drop_ins::fit_to_sudo(agent);
-        drop_ins::try_again(agent);
+        agent.ledger.sudo_rules.try_again();
         agent.trigger.pull();
     }
 }

@@ -8,6 +8,7 @@ use super::lifecycle::{Lifecycle, refusal};
 use super::local;
 use super::signed_set::{StorePaths, Trust};
 use super::stores::Grants;
+use super::sudo_rules::SudoRules;
 use super::{Bars, State};
 use crate::audit::Audit;
 use crate::clock::{Clock, Keep, Reading};
@@ -29,8 +30,10 @@ pub struct Ledger {
     lifecycle: RefCell<Lifecycle>,
     /// The next end on CLOCK_BOOTTIME, as of the last look.
     next_end_by_boot: Cell<Option<Duration>>,
+    /// How far sudo by the grants has come.
+    pub sudo_rules: SudoRules,
     audit: Rc<Audit>,
-    trigger: Rc<Trigger>,
+    pub(super) trigger: Rc<Trigger>,
 }
 
 impl Ledger {
@@ -39,7 +42,12 @@ impl Ledger {
     /// # Errors
     ///
     /// [`StoreError`](local::StoreError) where the store can be neither read nor set aside.
-    pub fn open(trust: Option<&Trust>, audit: Rc<Audit>, trigger: Rc<Trigger>) -> Result<Self, local::StoreError> {
+    pub fn open(
+        trust: Option<&Trust>,
+        sudo_rules: SudoRules,
+        audit: Rc<Audit>,
+        trigger: Rc<Trigger>,
+    ) -> Result<Self, local::StoreError> {
         let mut grants = Grants::open(Path::new(local::PATH), Path::new(local::SPARE))?;
         grants.open_endpoint(StorePaths::default(), trust);
         grants.know(Directory::open(Path::new(account::PATH)));
@@ -49,6 +57,7 @@ impl Ledger {
             ends: RefCell::new(BootTimeEnds::load(Path::new(boot_ends::PATH))),
             lifecycle: RefCell::new(Lifecycle::load()),
             next_end_by_boot: Cell::default(),
+            sudo_rules,
             audit,
             trigger,
         })

@@ -6,8 +6,8 @@ use crate::endpoint::Endpoint;
 use crate::endpoint::enroll::{self, EnrollError};
 use crate::endpoint::identity::{Identity, Place};
 use crate::endpoint::{rotate, tls};
-use crate::enforce::settle::settle;
 use crate::grant::Source;
+use crate::grant::settle::settle;
 use crate::grant::signed_set::SetFacts;
 use crate::grant::stores::Grants;
 use crate::human;
@@ -88,7 +88,7 @@ async fn sync(agent: &Agent) -> Result<Value, ErrorReply> {
             grants.held().iter().filter(|held| held.source == Source::Endpoint && held.grant.sudo.is_some());
         of_the_set.map(|held| held.grant.id.to_string()).collect()
     };
-    settle(agent, &granted).await;
+    settle(&agent.ledger, &granted).await;
     match problem {
         Some(problem) => Err(ErrorReply::failed(&problem)),
         None if !tried => Err(ErrorReply::failed(&format!("nothing came of it within {} s", PATIENCE.as_secs()))),

@@ -1,9 +1,9 @@
 //! `Grant` and `Revoke`: local grants, made and ended by root.
 
 use crate::agent::Agent;
-use crate::enforce::settle::settle;
-use crate::enforce::{accounts, drop_ins};
+use crate::enforce::accounts;
 use crate::grant::local::StoreError;
+use crate::grant::settle::settle;
 use crate::grant::{HeldGrant, Revocation, Source};
 use crate::host::users;
 use crate::ipc::messages::{GrantOrder, Granted, LONGEST_GRANT, Revoke, Revoked};
@@ -48,7 +48,7 @@ pub(super) async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Resu
     let granted = held.entry(Event::LocalGranted).with(Field::Actor, person).with(Field::Pid, peer.pid);
     agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
     // Whoever reads the answer uses what was granted.
-    let mut no_sudo_yet = settle(agent, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
+    let mut no_sudo_yet = settle(&agent.ledger, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
     if no_sudo_yet.is_none() && grant.sudo.is_some() {
         agent.sudo_view.settled(grant.user.as_str()).await;
         no_sudo_yet = agent.sudo_view.problem(grant.id.as_str());
@@ -135,8 +135,12 @@ pub(super) async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<
     agent.audit.write(revocation_entry(&revoked, &person).with(Field::Pid, peer.pid));
     // Its sudo rule goes with the look, and what it had opened is struck.
     let id = revoked.grant.id.as_str();
-    settle(agent, &[]).await;
-    let rule_stays = drop_ins::is_in_place(id).then(|| format!("its sudo rule is still in {}", wiring::DROP_IN_FOLDER));
+    settle(&agent.ledger, &[]).await;
+    let rule_stays = agent
+        .ledger
+        .sudo_rules
+        .are_in_place(id)
+        .then(|| format!("its sudo rule is still in {}", wiring::DROP_IN_FOLDER));
     let unstored = agent.ledger.grants().unstored().map(str::to_owned);
     Ok(Revoked { grant: revoked.grant, unstored, rule_stays })
 }

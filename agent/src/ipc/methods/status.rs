@@ -107,8 +107,7 @@ fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
     });
     let refused =
         grants.local().refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
-    let unwritable = agent.unwritable.borrow();
-    let unwritable = unwritable.iter().map(|(id, failed)| format!("grant {id} gives no sudo: {}", failed.problem));
+    let unwritable = agent.ledger.sudo_rules.problems();
     let unstored = grants.unstored();
     let unstored = unstored.map(|problem| format!("a revocation holds and could not be stored: {problem}"));
     let deadline = agent.deadline.problem();

@@ -238,7 +238,7 @@ fn may_be_misled(agent: &Agent, peer: &Peer, grants: &[HeldGrant], covering: &He
     let gives = |id: &str| held::with_rules(grants, now).any(|held| held.grant.id.as_str() == id);
     // What can't be seen may have started at any time.
     let started = Process::read(peer.pid).ok().flatten().map_or(0, |process| process.id.start);
-    covering.uid().is_some_and(|uid| agent.rules.borrow().may_mislead(uid, started, gives))
+    covering.uid().is_some_and(|uid| agent.ledger.sudo_rules.may_mislead(uid, started, gives))
 }
 
 fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {

@@ -1,9 +1,8 @@
 //! Waits until sudo works by grants that were just made, or is known not to.
 
-use super::drop_ins;
-use crate::agent::Agent;
+use super::ledger::Ledger;
+use super::{HeldGrant, State};
 use crate::clock;
-use crate::grant::{HeldGrant, State};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,15 +12,15 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Has the enforcing loop look, and waits until sudo works by those of these grants that give it now, or is known not to, for a moment at
 /// most. Returns by which it does not work yet, and why.
-pub async fn settle(agent: &Agent, ids: &[String]) -> Vec<(String, String)> {
+pub async fn settle(ledger: &Ledger, ids: &[String]) -> Vec<(String, String)> {
     let mut waiting: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let mut failed = Vec::new();
     let settling = async {
-        agent.trigger.look_now().await;
+        ledger.trigger.look_now().await;
         loop {
-            let mut settled = std::pin::pin!(agent.settled.notified());
+            let mut settled = std::pin::pin!(ledger.sudo_rules.settled().notified());
             settled.as_mut().enable();
-            let now: Vec<(String, Standing)> = standings(agent, &waiting);
+            let now: Vec<(String, Standing)> = standings(ledger, &waiting);
             waiting.retain(|id| now.iter().any(|(it, standing)| it == id && matches!(standing, Standing::Pending)));
             failed.extend(now.into_iter().filter_map(|(id, standing)| match standing {
                 Standing::Failed(problem) => Some((id, problem)),
@@ -50,15 +49,15 @@ enum Standing {
     Pending,
 }
 
-fn standings(agent: &Agent, ids: &HashSet<&str>) -> Vec<(String, Standing)> {
-    let (grants, now) = (agent.ledger.grants(), clock::now());
+fn standings(ledger: &Ledger, ids: &HashSet<&str>) -> Vec<(String, Standing)> {
+    let (grants, now) = (ledger.grants(), clock::now());
     let these = grants.held().iter().filter(|held| ids.contains(held.grant.id.as_str()));
-    these.map(|held| (held.grant.id.to_string(), standing(agent, held, now))).collect()
+    these.map(|held| (held.grant.id.to_string(), standing(ledger, held, now))).collect()
 }
 
-fn standing(agent: &Agent, held: &HeldGrant, now: Timestamp) -> Standing {
+fn standing(ledger: &Ledger, held: &HeldGrant, now: Timestamp) -> Standing {
     let gives_sudo = held.grant.sudo.is_some() && held.state(now) == State::Live;
-    if !gives_sudo || !agent.in_force.borrow().holds() || drop_ins::is_current(agent, held) {
+    if !gives_sudo || !ledger.sudo_rules.are_in_force() || ledger.sudo_rules.are_current(held) {
         return Standing::Settled;
     }
     // Whose the rule would be is looked up first.
@@ -66,8 +65,8 @@ fn standing(agent: &Agent, held: &HeldGrant, now: Timestamp) -> Standing {
     if let Some(problem) = doubt {
         return Standing::Failed(problem);
     }
-    match agent.unwritable.borrow().get(held.grant.id.as_str()) {
-        Some(failed) if failed.again_at > now => Standing::Failed(failed.problem.clone()),
+    match ledger.sudo_rules.unwritable(held.grant.id.as_str()) {
+        Some(failed) if failed.again_at > now => Standing::Failed(failed.problem),
         _ => Standing::Pending,
     }
 }

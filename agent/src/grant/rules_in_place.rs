@@ -5,7 +5,7 @@
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// The rules in place.
@@ -15,11 +15,14 @@ pub struct RulesInPlace {
     uids: BTreeMap<String, u32>,
     /// When each user id last lost rules, in clock ticks since boot: as processes' starts are counted.
     lost: HashMap<u32, u64>,
+    /// Grants that say something else by now than their rules.
+    outdated: HashSet<String>,
 }
 
 impl RulesInPlace {
     /// Takes note of the rules of a grant for a user id.
     pub fn note_written(&mut self, grant: &str, uid: u32) {
+        self.outdated.remove(grant);
         if let Some(before) = self.uids.insert(grant.to_owned(), uid).filter(|before| *before != uid) {
             self.lost.insert(before, ticks());
         }
@@ -27,8 +30,16 @@ impl RulesInPlace {
 
     /// Takes note that the rules of a grant are gone.
     pub fn note_removed(&mut self, grant: &str) {
+        self.outdated.remove(grant);
         if let Some(uid) = self.uids.remove(grant) {
             self.lost.insert(uid, ticks());
+        }
+    }
+
+    /// Takes note that a grant says something else than its rules, which are still in place.
+    pub fn note_outdated(&mut self, grant: &str) {
+        if self.uids.contains_key(grant) {
+            self.outdated.insert(grant.to_owned());
         }
     }
 
@@ -36,7 +47,7 @@ impl RulesInPlace {
     /// in place, or went after it started.
     pub fn may_mislead(&self, uid: u32, started: u64, gives: impl Fn(&str) -> bool) -> bool {
         self.lost.get(&uid).is_some_and(|&lost| started <= lost)
-            || self.uids.iter().any(|(grant, &of)| of == uid && !gives(grant))
+            || self.uids.iter().any(|(grant, &of)| of == uid && (self.outdated.contains(grant) || !gives(grant)))
     }
 }
 
@@ -64,6 +75,11 @@ mod tests {
         assert!(
             !rules.may_mislead(1000, ticks() + 1, |grant| grant == "carols") && !rules.may_mislead(1001, 0, |_| true)
         );
+        // What the grant says now is not what its rules say.
+        rules.note_outdated("carols");
+        assert!(rules.may_mislead(1000, u64::MAX, |_| true));
+        rules.note_written("carols", 1000);
+        assert!(!rules.may_mislead(1000, u64::MAX, |_| true));
         // The account of a grant has another user id.
         rules.note_written("carols", 1002);
         assert!(!rules.may_mislead(1000, ticks() + 1, |_| false));
