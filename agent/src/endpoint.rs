@@ -6,6 +6,7 @@
 //! | `tls`, `client` | one HTTPS exchange, bounded in bytes and time, and the tokens that go with it |
 //! | `failure` | what can go wrong on the way, in words that end with the next step |
 //! | `health`, `backoff` | when a failure is worth a word, and how long to wait after it: pure |
+//! | `follower` | what following takes |
 //! | `poll` | the loop: poll, apply, wait |
 //! | `apply` | one set: verified, stored, put in force, audited |
 //! | `ship` | the loop that brings the audit there |
@@ -18,6 +19,7 @@ pub mod backoff;
 pub mod client;
 pub mod enroll;
 pub mod failure;
+pub mod follower;
 pub mod health;
 pub mod identity;
 pub mod poll;

@@ -13,6 +13,7 @@ pub mod held;
 pub mod ledger;
 pub mod lifecycle;
 pub mod local;
+pub mod resolver;
 mod rules_in_place;
 pub mod settle;
 pub mod signed_set;

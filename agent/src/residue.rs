@@ -22,9 +22,11 @@ use self::kind::Kind;
 use self::scan::Homes;
 use self::snapshot::Snapshot;
 use self::store::Store;
-use crate::agent::Agent;
 use crate::grant::held;
+use crate::grant::ledger::Ledger;
 use crate::host::users;
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use crate::wiring;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
@@ -46,9 +48,11 @@ const KILLS_TAKE: Duration = Duration::from_secs(10);
 /// The pause between a record and the removal of its snapshot, in which the record becomes durable.
 const RECORD_BECOMES_DURABLE: Duration = Duration::from_millis(200);
 
-/// The looks of one agent.
-#[derive(Debug)]
+/// The looks of one residue.
 pub struct Residue {
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
+    trigger: Rc<Trigger>,
     store: Store,
     /// The first looks that are under way.
     first: FirstLooks,
@@ -59,22 +63,27 @@ pub struct Residue {
     given_up: RefCell<BTreeMap<String, String>>,
     /// Whether looks are being compared.
     comparing: Cell<bool>,
+    /// Since when the second look waits for kills.
+    waits_since: Cell<Option<Instant>>,
 }
 
-impl Default for Residue {
-    fn default() -> Self {
+impl Residue {
+    /// The looks before and after sudo by the ledger's grants.
+    pub fn new(settings: Rc<Settings>, ledger: Rc<Ledger>, trigger: Rc<Trigger>) -> Self {
         Self {
+            settings,
+            ledger,
+            trigger,
             store: Store::new(Path::new(store::FOLDER)),
             first: FirstLooks::default(),
             lists_turn: Arc::new(Semaphore::new(1)),
             walk_turn: Arc::new(Semaphore::new(1)),
             given_up: RefCell::default(),
             comparing: Cell::default(),
+            waits_since: Cell::default(),
         }
     }
-}
 
-impl Residue {
     fn lacks(&self, id: &str) -> bool {
         !self.store.has(id) && !self.first.has(id) && !self.given_up.borrow().contains_key(id)
     }
@@ -109,6 +118,14 @@ impl Residue {
         looked.unwrap_or_else(|_| Err(format!("the look did not end within {HANGS_AFTER:?}")))
     }
 
+    /// Whether the second look may begin: what sudo had started is dead, or does not die.
+    fn may_look_again(&self, kills_are_under_way: bool) -> bool {
+        let since = self.waits_since.take().unwrap_or_else(Instant::now);
+        let waits = kills_are_under_way && since.elapsed() < KILLS_TAKE;
+        self.waits_since.set(waits.then_some(since));
+        !waits
+    }
+
     fn tell_what_is_unseen(&self, snapshot: &Snapshot) {
         for (kind, area, why) in Kind::ALL
             .iter()
@@ -133,8 +150,8 @@ impl Residue {
 }
 
 /// Whether one of these grants has no first look yet, and should.
-pub fn is_wanted(agent: &Agent, ids: &[String]) -> bool {
-    agent.settings.config().residue_report && ids.iter().any(|id| agent.residue.lacks(id))
+pub fn is_wanted(residue: &Residue, ids: &[String]) -> bool {
+    residue.settings.config().residue_report && ids.iter().any(|id| residue.lacks(id))
 }
 
 /// The home of somebody, for a look; else their name, and why it is not known.
@@ -148,26 +165,25 @@ pub async fn home_of(user: &str) -> Result<PathBuf, (String, String)> {
 }
 
 /// Begins the first look of grants that gave sudo before there was one.
-async fn first_look_late(agent: Rc<Agent>, id: String) {
-    let user = agent.ledger.grants().find(&id).map(|held| held.grant.user.to_string()).unwrap_or_default();
+async fn first_look_late(residue: Rc<Residue>, id: String) {
+    let user = residue.ledger.grants().find(&id).map(|held| held.grant.user.to_string()).unwrap_or_default();
     let home = home_of(&user).await;
-    agent.residue.first.awaited(&id, false);
-    first::begin(&agent, &[id], &home);
+    residue.first.awaited(&id, false);
+    first::begin(&residue, &[id], &home);
 }
 
 /// Compares what is stored with what should be, and begins what is missing: the second look for grants that give no sudo any more,
 /// a late first one for those that gave it before there was a look.
-pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
-    let residue = &agent.residue;
+pub fn follow(residue: &Rc<Residue>, kills_are_under_way: bool, now: Timestamp) {
     if residue.comparing.get() {
         return;
     }
     let stored: HashSet<String> = residue.store.ids().into_iter().collect();
-    if !agent.settings.config().residue_report {
-        return stored.iter().for_each(|id| remove(agent, id));
+    if !residue.settings.config().residue_report {
+        return stored.iter().for_each(|id| remove(residue, id));
     }
-    let grants = agent.ledger.grants();
-    let in_force = agent.in_force.borrow().holds();
+    let grants = residue.ledger.grants();
+    let in_force = residue.ledger.sudo_rules.are_in_force();
     let live: HashSet<&str> =
         held::with_rules(grants.held(), now).filter(|_| in_force).map(|held| held.grant.id.as_str()).collect();
     let missing = live.iter().filter(|&&id| !stored.contains(id) && residue.lacks(id));
@@ -179,46 +195,43 @@ pub fn follow(agent: &Rc<Agent>, now: Timestamp) {
     residue.given_up.borrow_mut().retain(|id, why| {
         let open = live.contains(id.as_str());
         if !open {
-            report(agent, id, vec![format!("unknown, since the host was not looked at before: {why}")]);
+            report(residue, id, vec![format!("unknown, since the host was not looked at before: {why}")]);
         }
         open
     });
     for id in late {
         residue.first.awaited(&id, true);
-        tokio::task::spawn_local(first_look_late(Rc::clone(agent), id));
+        tokio::task::spawn_local(first_look_late(Rc::clone(residue), id));
     }
-    if !over.is_empty() {
-        residue.comparing.set(true);
-        agent.trigger.spawn_tracked(compare(Rc::clone(agent), over));
+    if over.is_empty() || !residue.may_look_again(kills_are_under_way) {
+        return;
     }
+    residue.comparing.set(true);
+    residue.trigger.spawn_tracked(compare(Rc::clone(residue), over));
 }
 
 /// Looks again and audits what changed while these grants gave sudo. Their snapshots go once that is recorded.
-async fn compare(agent: Rc<Agent>, ids: Vec<String>) {
-    let patience = Instant::now() + KILLS_TAKE;
-    while !agent.ending.borrow().is_empty() && Instant::now() < patience {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let homes = homes(people(&agent, &ids)).await;
-    let after = agent.residue.look_again(homes).await.map(Arc::new);
+async fn compare(residue: Rc<Residue>, ids: Vec<String>) {
+    let homes = homes(people(&residue, &ids)).await;
+    let after = residue.look_again(homes).await.map(Arc::new);
     for id in &ids {
         let found = match &after {
-            Ok(after) => changes(&agent, id, Arc::clone(after)).await,
+            Ok(after) => changes(&residue, id, Arc::clone(after)).await,
             Err(why) => vec![format!("the host could not be looked at: {why}")],
         };
         for part in parts(found).into_iter().filter(|part| !part.is_empty()) {
-            report(&agent, id, part);
+            report(&residue, id, part);
             // Many of them hold nobody up.
             tokio::task::yield_now().await;
         }
     }
     tokio::time::sleep(RECORD_BECOMES_DURABLE).await;
-    ids.iter().for_each(|id| remove(&agent, id));
-    agent.residue.comparing.set(false);
+    ids.iter().for_each(|id| remove(&residue, id));
+    residue.comparing.set(false);
 }
 
-async fn changes(agent: &Agent, id: &str, after: Arc<Snapshot>) -> Vec<String> {
-    let (store, id) = (agent.residue.store.clone(), id.to_owned());
+async fn changes(residue: &Residue, id: &str, after: Arc<Snapshot>) -> Vec<String> {
+    let (store, id) = (residue.store.clone(), id.to_owned());
     let comparing = tokio::task::spawn_blocking(move || match store.get(&id) {
         Ok(before) => difference(&before, &after),
         Err(error) => vec![format!("the first look can't be read: {error}")],
@@ -226,14 +239,14 @@ async fn changes(agent: &Agent, id: &str, after: Arc<Snapshot>) -> Vec<String> {
     comparing.await.unwrap_or_else(|error| vec![format!("the looks could not be compared: {error}")])
 }
 
-fn report(agent: &Agent, id: &str, found: Vec<String>) {
+fn report(residue: &Residue, id: &str, found: Vec<String>) {
     let entry = Entry::new(Event::ResidueFound).with(Field::Grant, id).with(Field::Residue, found);
-    agent.ledger.write_under(Some(id), entry);
+    residue.ledger.write_under(Some(id), entry);
 }
 
 /// The people of these grants: their homes are looked at also where /etc/passwd does not have them.
-fn people(agent: &Agent, ids: &[String]) -> BTreeSet<String> {
-    let grants = agent.ledger.grants();
+fn people(residue: &Residue, ids: &[String]) -> BTreeSet<String> {
+    let grants = residue.ledger.grants();
     ids.iter().filter_map(|id| grants.find(id)).map(|held| held.grant.user.to_string()).collect()
 }
 
@@ -253,8 +266,8 @@ async fn homes(people: BTreeSet<String>) -> Homes {
     homes
 }
 
-fn remove(agent: &Agent, id: &str) {
-    if let Err(error) = agent.residue.store.remove(id) {
+fn remove(residue: &Residue, id: &str) {
+    if let Err(error) = residue.store.remove(id) {
         tracing::error!(grant = %id, "a stored look at the host could not be removed: {error}");
     }
 }

@@ -4,8 +4,8 @@
 //! itself, and the sweep goes. Otherwise it takes over what the agent owns, runs the same `reconcile` from the stored state, writes
 //! the same records, has PID 1 keep the next end, and ends.
 
+use super::parts::Parts;
 use super::state_lock::{self, Ownership};
-use crate::agent::Agent;
 use crate::clock;
 use crate::daemon::{DaemonError, event_loop};
 use crate::enforce::adoption;
@@ -14,7 +14,6 @@ use crate::ipc::client;
 use curfew_protocol::varlink::CallError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
@@ -49,11 +48,11 @@ pub fn run() -> Result<(), DaemonError> {
     let Some(owner) = take_ownership()? else { return Ok(()) };
     let runtime = event_loop().map_err(system("no event loop"))?;
     let done = LocalSet::new().block_on(&runtime, async {
-        let agent = Rc::new(Agent::open()?);
-        adoption::adopt_unknown(&agent).await;
-        work(&agent).await;
-        agent.deadline.arm().await;
-        agent.audit.finish();
+        let parts = Parts::open()?;
+        adoption::adopt_unknown(&parts.enforcer.adoption).await;
+        work(&parts).await;
+        parts.enforcer.status.deadline.arm().await;
+        parts.audit.finish();
         Ok(())
     });
     // What hangs on a dead file server is not waited for.
@@ -90,12 +89,12 @@ fn take_over() -> std::io::Result<Ownership> {
 }
 
 /// Looks until there is nothing to do now or soon.
-async fn work(agent: &Rc<Agent>) {
+async fn work(parts: &Parts) {
     let deadline = Instant::now() + LONGEST_WORK;
     loop {
-        let next = reconcile(agent);
+        let next = reconcile(&parts.enforcer);
         let left = deadline.saturating_duration_since(Instant::now());
-        let pause = if agent.trigger.has_pending() {
+        let pause = if parts.trigger.has_pending() {
             left
         } else {
             match next.and_then(time_until).filter(|until| *until <= SOON.min(left)) {
@@ -107,7 +106,7 @@ async fn work(agent: &Rc<Agent>) {
             tracing::error!("not everything that is over could be ended within {LONGEST_WORK:?}");
             return;
         }
-        let _whichever_comes_first = tokio::time::timeout(pause.max(SHORTEST_PAUSE), agent.trigger.pulled()).await;
+        let _whichever_comes_first = tokio::time::timeout(pause.max(SHORTEST_PAUSE), parts.trigger.pulled()).await;
     }
 }
 

@@ -7,9 +7,9 @@ use super::apply::apply;
 use super::backoff::{Backoff, random};
 use super::client::{Fetched, Link, Validators, patience};
 use super::failure::Failure;
+use super::follower::Follower;
 use super::identity::Identity;
 use super::rotate;
-use crate::agent::Agent;
 use crate::clock;
 use curfew_protocol::audit::{Entry, Event, Field};
 use std::rc::Rc;
@@ -19,57 +19,57 @@ use std::time::{Duration, Instant};
 const LONGEST_SPLAY: Duration = Duration::from_secs(5);
 
 /// Follows the endpoint for as long as the agent runs, whichever it is. Never returns.
-pub async fn follow(agent: &Rc<Agent>) {
+pub async fn follow(follower: &Rc<Follower>) {
     let mut first = true;
     loop {
-        match agent.endpoint.identity() {
+        match follower.endpoint.identity() {
             Some(_) => {
                 let splay = if first { LONGEST_SPLAY.mul_f64(random()) } else { Duration::ZERO };
-                if !agent.endpoint.at_once.take() {
-                    pause(agent, splay).await;
+                if !follower.endpoint.at_once.take() {
+                    pause(follower, splay).await;
                 }
                 // It may have another key by now, or be gone.
-                if let Some(identity) = agent.endpoint.identity() {
-                    follow_as(agent, identity).await;
+                if let Some(identity) = follower.endpoint.identity() {
+                    follow_as(follower, identity).await;
                 }
             }
-            None => agent.endpoint.woken.notified().await,
+            None => follower.endpoint.woken.notified().await,
         }
         first = false;
     }
 }
 
 /// Follows as this host, until it is another one.
-async fn follow_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
+async fn follow_as(follower: &Rc<Follower>, identity: Rc<Identity>) {
     let mut backoff = Backoff::default();
-    rotate::resume(agent).await;
-    let link = match Link::open(agent.endpoint.folder(), identity) {
+    rotate::resume(follower).await;
+    let link = match Link::open(follower.endpoint.folder(), identity) {
         Ok(link) => link,
         Err(failure) => {
-            note(agent, &failure, Duration::ZERO);
-            agent.endpoint.tried.notify_waiters();
-            pause(agent, backoff.after(&failure, random())).await;
+            note(follower, &failure, Duration::ZERO);
+            follower.endpoint.tried.notify_waiters();
+            pause(follower, backoff.after(&failure, random())).await;
             return;
         }
     };
     let mut known = Validators::default();
     // How often an endpoint that waits did not wait.
     let mut hasty = Backoff::default();
-    while agent.endpoint.identity().is_some_and(|identity| link.serves(&identity)) {
-        let asked = agent.endpoint.asked.take();
+    while follower.endpoint.identity().is_some_and(|identity| link.serves(&identity)) {
+        let asked = follower.endpoint.asked.take();
         if asked {
             known = Validators::default();
         }
-        let pace = Pace::of(agent, &link);
+        let pace = Pace::of(follower, &link);
         // Without anything to compare with, nobody waits: the next one does.
         let first = !known.are_known();
         let begun = Instant::now();
         let fetched = tokio::select! {
             fetched = link.fetch(&known, Some(pace.wait)) => fetched,
-            () = agent.endpoint.woken.notified() => continue,
+            () = follower.endpoint.woken.notified() => continue,
         };
         let waited = begun.elapsed();
-        let next = match take(agent, &link, fetched, &mut known).await {
+        let next = match take(follower, &link, fetched, &mut known).await {
             Ok(Came { new, waits }) => {
                 backoff.reset();
                 if new || asked || pace.is_whole_wait(waited) {
@@ -84,17 +84,17 @@ async fn follow_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
                 }
             }
             Err(failure) => {
-                note(agent, &failure, pace.patience());
-                if failure.is_final() && rotate::resume(agent).await {
+                note(follower, &failure, pace.patience());
+                if failure.is_final() && rotate::resume(follower).await {
                     return;
                 }
                 backoff.after(&failure, random())
             }
         };
         if asked {
-            agent.endpoint.tried.notify_waiters();
+            follower.endpoint.tried.notify_waiters();
         }
-        pause(agent, next).await;
+        pause(follower, next).await;
     }
 }
 
@@ -106,8 +106,8 @@ struct Pace {
 }
 
 impl Pace {
-    fn of(agent: &Agent, link: &Link) -> Self {
-        let config = agent.settings.config();
+    fn of(follower: &Follower, link: &Link) -> Self {
+        let config = follower.settings.config();
         Self { wait: config.poll_wait, interval: config.poll_interval, is_static: link.identity.is_static() }
     }
 
@@ -132,17 +132,17 @@ struct Came {
 
 /// Puts in force what a poll brought, and remembers what it is called.
 async fn take(
-    agent: &Rc<Agent>,
+    follower: &Rc<Follower>,
     link: &Link,
     fetched: Result<Fetched, Failure>,
     known: &mut Validators,
 ) -> Result<Came, Failure> {
     let Fetched { text, validators, waits } = fetched?;
     let new = match text {
-        Some(text) => apply(agent, link, text).await?,
+        Some(text) => apply(follower, link, text).await?,
         None => {
             // That nothing changed proves nothing about its age.
-            let facts = agent.ledger.grants().endpoint().facts().copied();
+            let facts = follower.ledger.grants().endpoint().facts().copied();
             if let Some(facts) = facts.filter(|facts| facts.fresh_until <= clock::now()) {
                 return Err(Failure::NotFresh(facts.fresh_until));
             }
@@ -150,29 +150,29 @@ async fn take(
         }
     };
     *known = validators;
-    if agent.endpoint.health.borrow_mut().verified(Instant::now()) {
-        agent.audit.write(Entry::new(Event::SyncRecovered));
+    if follower.endpoint.health.borrow_mut().verified(Instant::now()) {
+        follower.audit.write(Entry::new(Event::SyncRecovered));
         tracing::info!("the endpoint can be followed again");
     }
     Ok(Came { new, waits })
 }
 
 /// Tells of a failure what is new about it.
-fn note(agent: &Agent, failure: &Failure, patience: Duration) {
+fn note(follower: &Follower, failure: &Failure, patience: Duration) {
     tracing::debug!("the endpoint could not be followed: {failure}");
-    let mut health = agent.endpoint.health.borrow_mut();
+    let mut health = follower.endpoint.health.borrow_mut();
     if let Some(why) = failure.of_set().filter(|_| health.refused(failure)) {
-        agent.audit.write(Entry::new(Event::SetRefused).with(Field::Source, "endpoint").with(Field::Reason, why));
+        follower.audit.write(Entry::new(Event::SetRefused).with(Field::Source, "endpoint").with(Field::Reason, why));
     }
     if health.failed(failure, Instant::now(), clock::now(), patience) {
-        agent.audit.write(Entry::new(Event::SyncFailed).with(Field::Reason, failure.to_string()));
+        follower.audit.write(Entry::new(Event::SyncFailed).with(Field::Reason, failure.to_string()));
         tracing::warn!("the endpoint can't be followed; the last good set stays in force: {failure}");
     }
 }
 
 /// Waits, unless something wants a poll now.
-async fn pause(agent: &Agent, pause: Duration) {
+async fn pause(follower: &Follower, pause: Duration) {
     if !pause.is_zero() {
-        let _whichever_comes_first = tokio::time::timeout(pause, agent.endpoint.woken.notified()).await;
+        let _whichever_comes_first = tokio::time::timeout(pause, follower.endpoint.woken.notified()).await;
     }
 }

@@ -2,22 +2,34 @@
 
 use super::kill::Ending;
 use super::kill::target::Target;
-use crate::agent::Agent;
+use super::status::EnforcementStatus;
 use crate::grant::decision::ReasonCode;
+use crate::grant::ledger::Ledger;
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::apart;
+use crate::host::logind::Logind;
 use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::ProcessId;
 use crate::sessions::hung_up::HungUp;
-use crate::sessions::outer;
+use crate::sessions::outlook::outlook;
 use crate::sessions::run::Elevation;
 use crate::sessions::run_groups;
 use crate::sessions::session::Session;
 use crate::sessions::standing::Standing;
+use crate::sessions::table::Sessions;
+use crate::sessions::watch::Ended;
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// What somebody started ends a moment after their login or their run of sudo.
+const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// The shortest and the longest pause between two looks for what a login or a run of sudo left when it ended by itself.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -27,35 +39,70 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How many times as long as a look the pause after it is: looks never take more than a hundredth of the time.
 const PAUSE_PER_LOOK: u32 = 100;
 
+/// What ends, by itself or since no grant covers it any more.
+pub struct Terminations {
+    pub(super) settings: Rc<Settings>,
+    pub(super) ledger: Rc<Ledger>,
+    pub(super) trigger: Rc<Trigger>,
+    /// What is open.
+    pub(super) sessions: Rc<RefCell<Sessions>>,
+    pub(super) status: Rc<EnforcementStatus>,
+    pub(super) logind: Rc<Logind>,
+    /// What is being ended, by its first process.
+    pub(super) ending: RefCell<HashSet<ProcessId>>,
+    /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
+    looking_behind: Cell<bool>,
+}
+
+impl Terminations {
+    /// What ends of what is open in `sessions`.
+    pub fn new(
+        settings: Rc<Settings>,
+        ledger: Rc<Ledger>,
+        trigger: Rc<Trigger>,
+        sessions: Rc<RefCell<Sessions>>,
+        status: Rc<EnforcementStatus>,
+        logind: Rc<Logind>,
+    ) -> Self {
+        let (ending, looking_behind) = (RefCell::default(), Cell::default());
+        Self { settings, ledger, trigger, sessions, status, logind, ending, looking_behind }
+    }
+
+    /// Whether something is being ended.
+    pub fn are_under_way(&self) -> bool {
+        !self.ending.borrow().is_empty()
+    }
+}
+
 /// Audits the sessions whose first process is gone. What they left behind is watched until it is gone, too.
-pub fn note_closed(agent: &Rc<Agent>) {
-    let closed = agent.sessions.borrow_mut().take_closed();
+pub fn note_closed(terminations: &Rc<Terminations>) {
+    let closed = terminations.sessions.borrow_mut().take_closed();
     {
-        let ending = agent.ending.borrow();
+        let ending = terminations.ending.borrow();
         for session in closed.iter().filter(|session| !session.exempt && !ending.contains(&session.leader)) {
-            if is_hung_up(agent, session) {
+            if is_hung_up(terminations, session) {
                 // What is left of it has until its end: that is when it is told, or when nothing is left.
                 continue;
             }
-            agent.sessions.borrow_mut().update_session(session.leader, |it| it.hung_up = HungUp::default());
-            let now = agent.ledger.now();
+            terminations.sessions.borrow_mut().update_session(session.leader, |it| it.hung_up = HungUp::default());
+            let now = terminations.ledger.now();
             let owed_to = {
-                let grants = agent.ledger.grants();
+                let grants = terminations.ledger.grants();
                 let grants = grants.of(&session.user);
                 session.owed_to(&session.standing(grants, now), grants, now)
             };
-            write_under(agent, owed_to, session.entry(Event::SessionClosed));
+            write_under(terminations, owed_to, session.entry(Event::SessionClosed));
         }
     }
-    let ended = ended_runs(agent);
-    ended.iter().for_each(|run| note_run_over(agent, run));
-    look_behind(agent);
+    let ended = ended_runs(terminations);
+    ended.iter().for_each(|run| note_run_over(terminations, run));
+    look_behind(terminations);
 }
 
 /// Whether a login that has ended did so since it had HUP and TERM: not where its end was put off after that, and it went on.
-fn is_hung_up(agent: &Agent, session: &Session) -> bool {
-    let now = agent.ledger.now();
-    let standing = session.standing(agent.ledger.grants().of(&session.user), now);
+fn is_hung_up(terminations: &Terminations, session: &Session) -> bool {
+    let now = terminations.ledger.now();
+    let standing = session.standing(terminations.ledger.grants().of(&session.user), now);
     !session.hung_up.is_empty() && is_for(session.hung_up_for, &standing)
 }
 
@@ -68,9 +115,9 @@ fn is_for(done_for: Option<Timestamp>, standing: &Standing) -> bool {
 }
 
 /// Audits what ended in the grace before its end, by HUP and TERM, and left nothing.
-fn note_ended_in_grace(agent: &Agent, target: &Target) {
-    let now = agent.ledger.now();
-    let grants = agent.ledger.grants();
+fn note_ended_in_grace(terminations: &Terminations, target: &Target) {
+    let now = terminations.ledger.now();
+    let grants = terminations.ledger.grants();
     let (entry, owed_to, is_meant, standing) = match target {
         // That it had them for this end was seen when it closed.
         Target::Session(it) if !it.is_left_alone() && !it.hung_up.is_empty() => {
@@ -79,7 +126,8 @@ fn note_ended_in_grace(agent: &Agent, target: &Target) {
             (it.entry(Event::SessionTerminated), owed_to, it.closed, standing)
         }
         Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
-            let outlook = outer::outlook(agent, it, now);
+            let outlook =
+                outlook(&terminations.ledger, &|service, at| terminations.status.governs(service, at), it, now);
             let owed_to = it.claim().owed_to(grants.of(&it.user), now);
             let entry = it.entry(Event::SudoTerminated).with(Field::Reason, outlook.reason);
             (entry, owed_to, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
@@ -94,37 +142,37 @@ fn note_ended_in_grace(agent: &Agent, target: &Target) {
         Standing::Over { reason, .. } => *reason,
     };
     drop(grants);
-    write_under(agent, owed_to, Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name())));
+    write_under(terminations, owed_to, Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name())));
 }
 
 /// Records what came of something under the grant to which it was owed last, whichever it opened under.
-pub(super) fn write_under(agent: &Agent, owed_to: Option<String>, entry: Entry) {
-    agent.ledger.write_under(owed_to.as_deref(), entry.with(Field::Grant, owed_to.clone()));
+pub(super) fn write_under(terminations: &Terminations, owed_to: Option<String>, entry: Entry) {
+    terminations.ledger.write_under(owed_to.as_deref(), entry.with(Field::Grant, owed_to.clone()));
 }
 
 /// The runs of sudo and su whose first process has ended and of which more is to be told.
-fn ended_runs(agent: &Agent) -> Vec<Elevation> {
-    let (sessions, ending) = (agent.sessions.borrow(), agent.ending.borrow());
+fn ended_runs(terminations: &Terminations) -> Vec<Elevation> {
+    let (sessions, ending) = (terminations.sessions.borrow(), terminations.ending.borrow());
     let ended = |run: &&Elevation| !run.gone && !ending.contains(&run.root) && !sessions.lives(run.root);
     sessions.elevations().iter().filter(ended).cloned().collect()
 }
 
 /// A run of sudo or su whose first process has ended is over when its control group is empty. This costs the same on any host.
-pub fn note_run_over(agent: &Agent, run: &Elevation) {
+fn note_run_over(terminations: &Terminations, run: &Elevation) {
     let Some(group) = run.group.as_ref().filter(|group| group.is_empty().unwrap_or(false)) else { return };
-    let target = Target::of_run(&agent.sessions.borrow(), run, |_| true);
-    note_ended_in_grace(agent, &target);
-    retire(agent, run);
+    let target = Target::of_run(&terminations.sessions.borrow(), run, |_| true);
+    note_ended_in_grace(terminations, &target);
+    retire(terminations, run);
     run_groups::remove(group);
 }
 
 /// Nothing is left of the run in its group. What root moved out of it may be: one entry for each login and grant is kept to look for that.
-fn retire(agent: &Agent, run: &Elevation) {
-    let now = agent.ledger.now();
+fn retire(terminations: &Terminations, run: &Elevation) {
+    let now = terminations.ledger.now();
     // What it left is found at the end of those that it was within, too: they are its own login's, and began before it.
     let run = &Elevation { within: Vec::new(), ..run.clone() };
-    let standing = run.claim().standing(agent.ledger.grants().of(&run.user), now);
-    let mut sessions = agent.sessions.borrow_mut();
+    let standing = run.claim().standing(terminations.ledger.grants().of(&run.user), now);
+    let mut sessions = terminations.sessions.borrow_mut();
     let retired = match standing {
         // It listed or renewed, and ran nothing.
         _ if run.command == SudoCommand::Nothing => return sessions.remove_elevation(run.root),
@@ -161,32 +209,32 @@ fn retire(agent: &Agent, run: &Elevation) {
 
 /// Looks, off everybody's path and one look at a time, for what is left of logins that ended by themselves, and of runs of sudo that have no
 /// control group to tell. Of what nothing is left is forgotten.
-fn look_behind(agent: &Rc<Agent>) {
-    if agent.looking_behind.get() || left_open(agent).is_empty() {
+fn look_behind(terminations: &Rc<Terminations>) {
+    if terminations.looking_behind.get() || left_open(terminations).is_empty() {
         return;
     }
-    agent.looking_behind.set(true);
-    let agent = Rc::clone(agent);
+    terminations.looking_behind.set(true);
+    let terminations = Rc::clone(terminations);
     tokio::task::spawn_local(async move {
-        let targets = left_open(&agent);
+        let targets = left_open(&terminations);
         let mut wanted = Wanted::default();
         wanted.extend(targets.iter().map(Target::wanted));
         let begun = Instant::now();
         match apart::run(move || Table::look(&wanted)).await.flatten() {
-            Ok(table) => forget_what_is_gone(&agent, &targets, &table),
+            Ok(table) => forget_what_is_gone(&terminations, &targets, &table),
             Err(error) => tracing::error!("what logins left behind can't be looked for: {error}"),
         }
         tokio::time::sleep((begun.elapsed() * PAUSE_PER_LOOK).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
-        agent.looking_behind.set(false);
-        if left_open(&agent).iter().any(|it| !targets.iter().any(|known| known.first() == it.first())) {
-            look_behind(&agent);
+        terminations.looking_behind.set(false);
+        if left_open(&terminations).iter().any(|it| !targets.iter().any(|known| known.first() == it.first())) {
+            look_behind(&terminations);
         }
     });
 }
 
 /// What ended by itself and may have left something.
-fn left_open(agent: &Agent) -> Vec<Target> {
-    let (sessions, ending) = (agent.sessions.borrow(), agent.ending.borrow());
+fn left_open(terminations: &Terminations) -> Vec<Target> {
+    let (sessions, ending) = (terminations.sessions.borrow(), terminations.ending.borrow());
     // What its scope still holds is there without a look, and what can't be seen is not gone.
     let empty = |session: &&Session| session.scope().is_none_or(|scope| scope.is_empty().unwrap_or(false));
     let closed = sessions.sessions().iter().filter(|session| session.closed && !ending.contains(&session.leader));
@@ -196,22 +244,22 @@ fn left_open(agent: &Agent) -> Vec<Target> {
     closed.filter(empty).map(|session| Target::Session(session.clone())).chain(runs).collect()
 }
 
-fn forget_what_is_gone(agent: &Agent, targets: &[Target], table: &Table) {
-    let ending = agent.ending.borrow().clone();
+fn forget_what_is_gone(terminations: &Terminations, targets: &[Target], table: &Table) {
+    let ending = terminations.ending.borrow().clone();
     let gone = |target: &&Target| target.find(table).is_ok_and(|found| found.is_empty());
     for target in targets.iter().filter(|target| target.first().is_some_and(|it| !ending.contains(&it))).filter(gone) {
-        note_ended_in_grace(agent, target);
+        note_ended_in_grace(terminations, target);
         match target {
-            Target::Session(session) => forget_session(agent, session),
-            Target::Elevation { ended, .. } => agent.sessions.borrow_mut().remove_elevation(ended.root),
+            Target::Session(session) => forget_session(terminations, session),
+            Target::Elevation { ended, .. } => terminations.sessions.borrow_mut().remove_elevation(ended.root),
             Target::Person { .. } => {}
         }
     }
 }
 
 /// Nothing is left of the session. If it was the person's last, what they have elsewhere is looked at.
-pub(super) fn forget_session(agent: &Agent, session: &Session) {
-    let mut sessions = agent.sessions.borrow_mut();
+pub(super) fn forget_session(terminations: &Terminations, session: &Session) {
+    let mut sessions = terminations.sessions.borrow_mut();
     sessions.remove_session(session.leader);
     // Nothing of its runs of sudo is left, either, but for what their person may start elsewhere: for that the oldest run serves.
     let of_it = |run: &Elevation| session.audit_session.is_some() && run.audit_session == session.audit_session;
@@ -224,5 +272,34 @@ pub(super) fn forget_session(agent: &Agent, session: &Session) {
     let useless = gone.into_iter().filter(|run| !run.is_of_who_logged_in() || is_told_by_older(run));
     let useless: Vec<ProcessId> = useless.map(|run| run.root).collect();
     useless.into_iter().for_each(|root| sessions.remove_elevation(root));
-    agent.departing.borrow_mut().insert(session.user.clone());
+    terminations.ledger.departing.borrow_mut().insert(session.user.clone());
+}
+
+/// Notes the ends of first processes, for as long as there are any to be told.
+pub async fn follow(terminations: Rc<Terminations>, mut ended: UnboundedReceiver<Ended>) {
+    while let Some(ended) = ended.recv().await {
+        tokio::task::spawn_local(note_ended(Rc::clone(&terminations), ended));
+    }
+}
+
+async fn note_ended(terminations: Rc<Terminations>, ended: Ended) {
+    match ended {
+        Ended::Login => {
+            // What it started ends a moment after it.
+            tokio::time::sleep(A_MOMENT).await;
+            note_closed(&terminations);
+            // What a person leaves behind is looked at once nothing covers them any more.
+            if !terminations.ledger.departing.borrow().is_empty() {
+                terminations.trigger.pull();
+            }
+        }
+        Ended::Run(root) => {
+            let run = terminations.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned();
+            run.into_iter().for_each(|run| note_run_over(&terminations, &run));
+            if terminations.sessions.borrow().elevation(root).is_some_and(|run| !run.gone) {
+                tokio::time::sleep(A_MOMENT).await;
+                note_closed(&terminations);
+            }
+        }
+    }
 }

@@ -9,7 +9,6 @@
 //! What was armed is looked at again at each of the agent's looks, which costs one stat(2): a timer that somebody
 //! stopped is back within 30 s.
 
-use crate::agent::Agent;
 use crate::clock::belief::NO_STEP;
 use crate::clock::{self, Reading};
 use crate::host::guard_timer::{self, Rings};
@@ -18,7 +17,6 @@ use jiff::{SignedDuration, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -125,10 +123,10 @@ impl Deadline {
 }
 
 /// Has PID 1 know the next end, whenever it changes. Never returns.
-pub async fn keep_armed(agent: &Rc<Agent>) {
+pub async fn keep_armed(deadline: &Deadline) {
     loop {
-        agent.deadline.changed.notified().await;
-        while !agent.deadline.arm().await {
+        deadline.changed.notified().await;
+        while !deadline.arm().await {
             tokio::time::sleep(TRIED_AGAIN_AFTER).await;
         }
     }

@@ -3,8 +3,9 @@
 //! Rules are written for the sudo that the host runs (see `host::sudo`), and [`fit_to_sudo`] takes them away when it is another.
 
 use super::noninteractive;
+use super::status::EnforcementStatus;
 use super::sudoers::{self, SudoersError, content_of, flavour_of, uid_in};
-use crate::agent::Agent;
+use crate::audit::Audit;
 use crate::clock;
 use crate::enforce::notice::Next;
 use crate::grant::account::Holder;
@@ -14,8 +15,10 @@ use crate::grant::stores::Grants;
 use crate::grant::sudo_rules::{SudoRules, Unwritable};
 use crate::grant::{Content, HeldGrant, Listing};
 use crate::host::selinux;
-use crate::host::sudo::Flavour;
-use crate::residue;
+use crate::host::sudo::{Flavour, HostSudo};
+use crate::residue::{self, Residue};
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use crate::wiring::{DROP_IN_FOLDER, make_drop_in_folder};
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
@@ -37,12 +40,35 @@ const PEOPLE_AT_A_TIME: usize = 256;
 const OTHER_CONTENT: &str = "the grant has another content";
 
 /// What is under way with the drop-ins.
-#[derive(Debug, Default)]
 pub struct DropIns {
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
+    audit: Rc<Audit>,
+    trigger: Rc<Trigger>,
+    residue: Rc<Residue>,
+    status: Rc<EnforcementStatus>,
+    /// Which sudo the host runs.
+    sudo: Rc<HostSudo>,
     /// People whose drop-ins are being written, and whether there is more to write for them by now.
     writing: RefCell<BTreeMap<String, bool>>,
     /// The sudo that the drop-ins were fitted to at the last look, if there was a look, and a sudo.
     fitted: Cell<Option<Option<Flavour>>>,
+}
+
+impl DropIns {
+    /// The drop-ins for the ledger's grants, of which nothing is under way.
+    pub fn new(
+        settings: Rc<Settings>,
+        ledger: Rc<Ledger>,
+        audit: Rc<Audit>,
+        trigger: Rc<Trigger>,
+        residue: Rc<Residue>,
+        status: Rc<EnforcementStatus>,
+        sudo: Rc<HostSudo>,
+    ) -> Self {
+        let (writing, fitted) = (RefCell::default(), Cell::default());
+        Self { settings, ledger, audit, trigger, residue, status, sudo, writing, fitted }
+    }
 }
 
 /// The grants whose drop-in is to be written, where it is not there: those, and the ones of whose account it is said that it can't be found.
@@ -103,23 +129,23 @@ pub fn remove_leftovers(folder: &Path) {
 
 /// Compares the drop-ins with the sudo that the host runs now, and removes at once those that are for another. What is missing then
 /// is written by the enforcing loop. Looks into the files only when something changed.
-pub fn fit_to_sudo(agent: &Agent) {
+pub fn fit_to_sudo(drop_ins: &DropIns) {
     let folder = Path::new(DROP_IN_FOLDER);
     if let Err(error) = make_drop_in_folder(folder) {
         tracing::error!("{DROP_IN_FOLDER} is gone and could not be made: {error}");
     }
-    let flavour = agent.sudo.flavour().ok();
-    if agent.drop_ins.fitted.replace(Some(flavour)) == Some(flavour) {
+    let flavour = drop_ins.sudo.flavour().ok();
+    if drop_ins.fitted.replace(Some(flavour)) == Some(flavour) {
         return;
     }
     if flavour != Some(Flavour::Classic) {
         noninteractive::remove();
     }
     for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
-        note_removed(&agent.ledger, &id, Some("it was not for the sudo that the host runs now"));
+        note_removed(&drop_ins.ledger, &id, Some("it was not for the sudo that the host runs now"));
     }
-    fit_to_contents(&agent.ledger, folder);
-    agent.ledger.sudo_rules.try_again();
+    fit_to_contents(&drop_ins.ledger, folder);
+    drop_ins.ledger.sudo_rules.try_again();
 }
 
 /// Learns what the drop-ins were written for, and removes those of grants that say something else by now: an agent was killed in between.
@@ -186,13 +212,13 @@ fn doubt(grants: &Grants, id: &str, now: Timestamp) -> Option<String> {
 }
 
 /// Writes the drop-ins that are missing, each person's by themselves: nobody waits for somebody else's. What failed is tried again after a while.
-pub(super) fn write_missing(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
-    let rules = &agent.ledger.sudo_rules;
+pub(super) fn write_missing(drop_ins: &Rc<DropIns>, now: Timestamp, next: &mut Next) {
+    let rules = &drop_ins.ledger.sudo_rules;
     if !rules.are_in_force() {
         return;
     }
-    let grants = agent.ledger.grants();
-    let mut writing = agent.drop_ins.writing.borrow_mut();
+    let grants = drop_ins.ledger.grants();
+    let mut writing = drop_ins.writing.borrow_mut();
     let mut missing = HashSet::new();
     let mut people: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for held in to_write(&grants, now).filter(|held| !rules.are_current(held)) {
@@ -207,72 +233,72 @@ pub(super) fn write_missing(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) 
     rules.keep_problems(|id| missing.contains(id));
     if !people.is_empty() {
         writing.extend(people.keys().map(|user| (user.clone(), false)));
-        agent.trigger.spawn_tracked(write_drop_ins_of_all(Rc::clone(agent), people));
+        drop_ins.trigger.spawn_tracked(write_drop_ins_of_all(Rc::clone(drop_ins), people));
     }
 }
 
-async fn write_drop_ins_of_all(agent: Rc<Agent>, people: BTreeMap<String, Vec<String>>) {
+async fn write_drop_ins_of_all(drop_ins: Rc<DropIns>, people: BTreeMap<String, Vec<String>>) {
     let mut writers = JoinSet::new();
     for (user, ids) in people {
         if writers.len() >= PEOPLE_AT_A_TIME {
             writers.join_next().await;
         }
-        writers.spawn_local(write_drop_ins_of(Rc::clone(&agent), user, ids));
+        writers.spawn_local(write_drop_ins_of(Rc::clone(&drop_ins), user, ids));
     }
     while writers.join_next().await.is_some() {}
 }
 
-async fn write_drop_ins_of(agent: Rc<Agent>, user: String, ids: Vec<String>) {
-    if residue::is_wanted(&agent, &ids) {
+async fn write_drop_ins_of(drop_ins: Rc<DropIns>, user: String, ids: Vec<String>) {
+    if residue::is_wanted(&drop_ins.residue, &ids) {
         let home = residue::home_of(&user).await;
-        residue::first::begin(&agent, &ids, &home);
+        residue::first::begin(&drop_ins.residue, &ids, &home);
     }
     for id in &ids {
-        write_drop_in(&agent, id).await;
+        write_drop_in(&drop_ins, id).await;
         if !selinux::is_loaded() {
-            agent.sudo_view.look_at(&user);
+            drop_ins.status.sudo_view.look_at(&user);
         }
-        agent.ledger.sudo_rules.note_settled();
+        drop_ins.ledger.sudo_rules.note_settled();
     }
-    let more = agent.drop_ins.writing.borrow_mut().remove(&user).unwrap_or_default();
-    if more || ids.iter().any(|id| agent.ledger.sudo_rules.unwritable(id).is_some()) {
-        agent.trigger.pull();
+    let more = drop_ins.writing.borrow_mut().remove(&user).unwrap_or_default();
+    if more || ids.iter().any(|id| drop_ins.ledger.sudo_rules.unwritable(id).is_some()) {
+        drop_ins.trigger.pull();
     }
 }
 
-async fn write_drop_in(agent: &Agent, id: &str) {
-    let Some(held) = agent.ledger.grants().find(id).cloned() else { return };
-    let password = agent.settings.config().sudo_password;
-    agent.sudo.settled().await;
-    let sudo = agent.sudo.identity();
-    let uid = uid_of(&agent.ledger.grants(), &held);
-    let checked = sudoers::check(&agent.sudo, Path::new(DROP_IN_FOLDER), &held, uid, password).await;
-    residue::first::listed(agent, id).await;
+async fn write_drop_in(drop_ins: &DropIns, id: &str) {
+    let Some(held) = drop_ins.ledger.grants().find(id).cloned() else { return };
+    let password = drop_ins.settings.config().sudo_password;
+    drop_ins.sudo.settled().await;
+    let sudo = drop_ins.sudo.identity();
+    let uid = uid_of(&drop_ins.ledger.grants(), &held);
+    let checked = sudoers::check(&drop_ins.sudo, Path::new(DROP_IN_FOLDER), &held, uid, password).await;
+    residue::first::listed(&drop_ins.residue, id).await;
     // It may have been revoked, or switched off, or sudo exchanged, while visudo looked: from here on nothing waits.
-    let still_wanted = agent.ledger.sudo_rules.are_in_force()
-        && agent.sudo.identity() == sudo
-        && to_write(&agent.ledger.grants(), clock::now())
+    let still_wanted = drop_ins.ledger.sudo_rules.are_in_force()
+        && drop_ins.sudo.identity() == sudo
+        && to_write(&drop_ins.ledger.grants(), clock::now())
             .any(|it| it.grant.id.as_str() == id && it.content == held.content && it.uid() == held.uid());
-    if !still_wanted || agent.ledger.sudo_rules.are_current(&held) {
+    if !still_wanted || drop_ins.ledger.sudo_rules.are_current(&held) {
         return;
     }
     let put = checked.and_then(|checked| {
-        residue::first::note_opening(agent, id);
+        residue::first::note_opening(&drop_ins.residue, id);
         checked.put()
     });
     match put {
         Ok(()) => {
-            agent.ledger.sudo_rules.note_written(&held);
-            agent.audit.write(held.entry(Event::SudoersWritten));
+            drop_ins.ledger.sudo_rules.note_written(&held);
+            drop_ins.audit.write(held.entry(Event::SudoersWritten));
         }
         Err(error) => {
             let problem = error.to_string();
             let again_at = clock::now() + TRIED_AGAIN_AFTER;
             let unwritable = Unwritable { problem: problem.clone(), again_at };
             // Said once, however often it is tried.
-            if agent.ledger.sudo_rules.note_unwritable(id, unwritable) {
+            if drop_ins.ledger.sudo_rules.note_unwritable(id, unwritable) {
                 tracing::error!("grant {id} gives no sudo, since its drop-in could not be written: {error}");
-                agent.audit.write(
+                drop_ins.audit.write(
                     Entry::new(Event::GrantRefused)
                         .with(Field::Grant, id)
                         .with(Field::User, held.grant.user.as_str())

@@ -1,10 +1,11 @@
 //! Whether sudo gives what the grants say: asked after rules were written, one person at a time, and seldom (see `host::sudo_list`).
 
-use crate::agent::Agent;
 use crate::clock;
 use crate::grant::State;
+use crate::grant::ledger::Ledger;
 use crate::host::sudo_list::listing::Listing;
 use crate::host::sudo_list::{self, listed_by_pid_1};
+use crate::settings::Settings;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -27,8 +28,9 @@ const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is known of how sudo sees the grants.
-#[derive(Debug, Default)]
 pub struct SudoView {
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
     waiting: RefCell<BTreeSet<String>>,
     /// Who is looked at now.
     at: RefCell<Option<String>>,
@@ -46,11 +48,23 @@ struct Problem {
 }
 
 impl SudoView {
+    /// Asks for what the ledger's grants give.
+    pub fn new(settings: Rc<Settings>, ledger: Rc<Ledger>) -> Self {
+        let (at, problems) = (RefCell::default(), RefCell::default());
+        Self {
+            settings,
+            ledger,
+            waiting: RefCell::default(),
+            at,
+            woken: Notify::new(),
+            looked: Notify::new(),
+            problems,
+        }
+    }
+
     /// Has somebody look at what the person's grants give.
     pub fn look_at(&self, user: &str) {
-        let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() < MOST_WAITING {
-            waiting.insert(user.to_owned());
+        if wait(&mut self.waiting.borrow_mut(), user) {
             self.woken.notify_one();
         }
     }
@@ -58,6 +72,15 @@ impl SudoView {
     /// What does not work of a grant, as of the last look.
     pub fn problem(&self, grant: &str) -> Option<String> {
         self.problems.borrow().get(grant).map(|problem| problem.text.clone())
+    }
+
+    /// The problems of grants that are live, as sentences.
+    pub fn problems(&self) -> Vec<String> {
+        let grants = self.ledger.grants();
+        let is_live = |id: &str| grants.find(id).is_some_and(|held| held.state(clock::now()) == State::Live);
+        let problems = self.problems.borrow();
+        let live = problems.iter().filter(|(id, _)| is_live(id));
+        live.map(|(id, problem)| format!("grant {id} does not give what it says: {}", problem.text)).collect()
     }
 
     /// Waits for a moment until the person's grants were looked at.
@@ -95,9 +118,17 @@ impl SudoView {
     }
 }
 
+/// Has somebody wait for a look; `false` where too many do.
+fn wait(waiting: &mut BTreeSet<String>, user: &str) -> bool {
+    let is_free = waiting.len() < MOST_WAITING;
+    if is_free {
+        waiting.insert(user.to_owned());
+    }
+    is_free
+}
+
 /// Looks at whoever waits for it, one after the other, for as long as the agent runs.
-pub async fn follow(agent: &Rc<Agent>) {
-    let view = &agent.sudo_view;
+pub async fn follow(view: &SudoView) {
     loop {
         let Some(user) = view.next() else {
             view.wait().await;
@@ -106,10 +137,10 @@ pub async fn follow(agent: &Rc<Agent>) {
         let begun = Instant::now();
         for tried in 1..=TRIES {
             // Rules that are written while sudo lists may be missing in the list.
-            let written = written(agent, &user);
+            let written = written(view, &user);
             match listed_by_pid_1(&user, clock::boot_time().as_millis()).await {
                 Ok(listing) => {
-                    compare(agent, &user, &written, &listing);
+                    compare(view, &user, &written, &listing);
                     break;
                 }
                 // Nothing is known then, and nothing said. A busy host may answer the next time.
@@ -125,22 +156,22 @@ pub async fn follow(agent: &Rc<Agent>) {
 }
 
 /// The person's live grants whose rules are in place. What is not written yet says so itself.
-fn written(agent: &Agent, user: &str) -> BTreeSet<String> {
-    let grants = agent.ledger.grants();
+fn written(view: &SudoView, user: &str) -> BTreeSet<String> {
+    let grants = view.ledger.grants();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
-    live.filter(|held| agent.ledger.sudo_rules.are_current(held)).map(|held| held.grant.id.to_string()).collect()
+    live.filter(|held| view.ledger.sudo_rules.are_current(held)).map(|held| held.grant.id.to_string()).collect()
 }
 
 /// Compares the person's grants with what sudo lists.
-fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &Listing) {
-    let password = agent.settings.config().sudo_password;
-    let grants = agent.ledger.grants();
+fn compare(view: &SudoView, user: &str, written: &BTreeSet<String>, listing: &Listing) {
+    let password = view.settings.config().sudo_password;
+    let grants = view.ledger.grants();
     let live = grants.of(user).iter().filter(|held| held.state(clock::now()) == State::Live);
     let written =
-        live.filter(|held| written.contains(held.grant.id.as_str()) && agent.ledger.sudo_rules.are_current(held));
+        live.filter(|held| written.contains(held.grant.id.as_str()) && view.ledger.sudo_rules.are_current(held));
     let found: Vec<(String, Option<String>)> =
         written.map(|held| (held.grant.id.to_string(), sudo_list::problem(&held.grant, listing, password))).collect();
-    let mut problems = agent.sudo_view.problems.borrow_mut();
+    let mut problems = view.problems.borrow_mut();
     problems.retain(|id, _| grants.find(id).is_some_and(|held| held.state(clock::now()) == State::Live));
     for (id, problem) in found {
         let Some(text) = problem else {
@@ -155,15 +186,6 @@ fn compare(agent: &Agent, user: &str, written: &BTreeSet<String>, listing: &List
     }
 }
 
-/// The problems of grants that are live, as sentences.
-pub fn problems(agent: &Agent) -> Vec<String> {
-    let grants = agent.ledger.grants();
-    let is_live = |id: &str| grants.find(id).is_some_and(|held| held.state(clock::now()) == State::Live);
-    let problems = agent.sudo_view.problems.borrow();
-    let live = problems.iter().filter(|(id, _)| is_live(id));
-    live.map(|(id, problem)| format!("grant {id} does not give what it says: {}", problem.text)).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -171,8 +193,8 @@ mod tests {
 
     #[test]
     fn few_wait_for_a_look_at_a_time() {
-        let view = SudoView::default();
-        (0..1000).for_each(|number| view.look_at(&format!("u{number}")));
-        assert_eq!(view.waiting.borrow().len(), MOST_WAITING);
+        let mut waiting = BTreeSet::new();
+        let taken = (0..1000).filter(|number| wait(&mut waiting, &format!("u{number}"))).count();
+        assert_eq!((waiting.len(), taken), (MOST_WAITING, MOST_WAITING));
     }
 }

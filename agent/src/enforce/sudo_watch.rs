@@ -1,15 +1,15 @@
 //! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, the enforcing loop looks at once, and rules for another sudo go.
 
-use crate::agent::Agent;
 use crate::descriptors;
+use crate::grant::ledger::Ledger;
 use crate::host::sudo::SUDO;
+use crate::trigger::Trigger;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Where sudo, visudo and the links to them are, and our drop-ins' folder.
@@ -19,16 +19,16 @@ const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/etc/alternatives", "/run/
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Has rules removed and written anew whenever sudo changes, for as long as the agent runs.
-pub async fn follow(agent: &Rc<Agent>) {
+pub async fn follow(ledger: &Ledger, trigger: &Trigger) {
     loop {
-        if let Err(error) = watch(agent).await {
+        if let Err(error) = watch(ledger, trigger).await {
             tracing::error!("a change of sudo is not seen at once: {error}");
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
+async fn watch(ledger: &Ledger, trigger: &Trigger) -> io::Result<()> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let readable = descriptors::wait_on(inotify.as_fd().try_clone_to_owned()?)?;
     loop {
@@ -45,8 +45,8 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
                 break;
             }
         }
-        agent.ledger.sudo_rules.try_again();
-        agent.trigger.pull();
+        ledger.sudo_rules.try_again();
+        trigger.pull();
     }
 }
 

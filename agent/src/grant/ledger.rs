@@ -17,6 +17,7 @@ use crate::trigger::Trigger;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
 use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Ledger {
     lifecycle: RefCell<Lifecycle>,
     /// The next end on CLOCK_BOOTTIME, as of the last look.
     next_end_by_boot: Cell<Option<Duration>>,
+    /// People of whom something ended, to be looked at.
+    pub departing: RefCell<BTreeSet<String>>,
     /// How far sudo by the grants has come.
     pub sudo_rules: SudoRules,
     audit: Rc<Audit>,
@@ -57,19 +60,20 @@ impl Ledger {
             ends: RefCell::new(BootTimeEnds::load(Path::new(boot_ends::PATH))),
             lifecycle: RefCell::new(Lifecycle::load()),
             next_end_by_boot: Cell::default(),
+            departing: RefCell::default(),
             sudo_rules,
             audit,
             trigger,
         })
     }
 
-    /// Lets the grants go on from where the last agent had come with them. Returns whose grants have ended.
-    pub fn resume(&self) -> Vec<String> {
+    /// Lets the grants go on from where the last agent had come with them.
+    pub fn resume(&self) {
         self.lifecycle.borrow().resume(self.grants.borrow_mut().held_mut(), &self.ends.borrow());
         let now = self.now();
         let grants = self.grants.borrow();
         let ended = grants.held().iter().filter(|held| held.state(now) == State::Ended);
-        ended.map(|held| held.grant.user.to_string()).collect()
+        self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
     }
 
     /// Audits what of the stores could not be read, and what in them the audit has not heard of. `endpoint`: why what the host knows of its endpoint can't be
@@ -124,11 +128,11 @@ impl Ledger {
         grants.endpoint().refused().iter().for_each(|refused| self.audit.write(refusal(refused)));
     }
 
-    /// Audits the grants that began or ended since the last look. Returns whose ended.
-    pub fn announce(&self, now: Timestamp) -> Vec<String> {
+    /// Audits the grants that began or ended since the last look.
+    pub fn announce(&self, now: Timestamp) {
         let followed = self.lifecycle.borrow_mut().follow(self.grants.borrow_mut().held_mut(), now, &self.audit);
         self.persist_clock(if followed.changed { Keep::Now } else { Keep::Seldom });
-        followed.departing
+        self.departing.borrow_mut().extend(followed.departing);
     }
 
     /// What keeps anything new from opening at `now`.

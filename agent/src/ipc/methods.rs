@@ -16,10 +16,46 @@ use super::messages::WhyQuestion;
 use super::peer::Peer;
 use super::varlink::{ErrorReply, Nothing, RawCall, parameters, service};
 use super::{confirmed, rehearsed};
-use crate::agent::Agent;
-use crate::enforce::accounts;
+use crate::audit::Audit;
+use crate::endpoint::follower::Follower;
+use crate::enforce::status::EnforcementStatus;
+use crate::grant::ledger::Ledger;
+use crate::grant::resolver::{self, Resolver};
+use crate::sessions::table::Sessions;
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use serde_json::json;
+use std::cell::RefCell;
 use std::rc::Rc;
+
+/// Who answers people.
+pub struct Methods {
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
+    audit: Rc<Audit>,
+    trigger: Rc<Trigger>,
+    sessions: Rc<RefCell<Sessions>>,
+    resolver: Rc<Resolver>,
+    follower: Rc<Follower>,
+    status: Rc<EnforcementStatus>,
+}
+
+impl Methods {
+    /// Answers from these.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        settings: Rc<Settings>,
+        ledger: Rc<Ledger>,
+        audit: Rc<Audit>,
+        trigger: Rc<Trigger>,
+        sessions: Rc<RefCell<Sessions>>,
+        resolver: Rc<Resolver>,
+        follower: Rc<Follower>,
+        status: Rc<EnforcementStatus>,
+    ) -> Self {
+        Self { settings, ledger, audit, trigger, sessions, resolver, follower, status }
+    }
+}
 
 /// What root alone may ask, as the others are told.
 const ROOTS_ALONE: [(&str, &str); 12] = [
@@ -53,7 +89,7 @@ pub fn answers(method: &str) -> bool {
 /// # Errors
 ///
 /// The error reply.
-pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<Answer, ErrorReply> {
+pub async fn answer(methods: &Methods, peer: &Peer, call: &RawCall) -> Result<Answer, ErrorReply> {
     if !peer.is_root() {
         return Err(ErrorReply::not_permitted("only root is answered here"));
     }
@@ -68,17 +104,17 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
     match call.method.as_str() {
         "io.curfew.Agent.Status" => {
             let Nothing {} = parameters(call)?;
-            Ok(Answer::Status(Box::new(status(agent, &Visible::All))))
+            Ok(Answer::Status(Box::new(status(methods, &Visible::All))))
         }
         "io.curfew.Agent.Why" => {
             let question: WhyQuestion = parameters(call)?;
             // Without an answer, it is judged by what is known.
-            let is_missing = accounts::has_to_be_asked(agent, &question.user)
-                && accounts::look_up(agent, &question.user).await == Ok(None);
-            why(agent, &question, is_missing).map(Answer::Why)
+            let is_missing = resolver::has_to_be_asked(&methods.resolver, &question.user)
+                && resolver::look_up(&methods.resolver, &question.user).await == Ok(None);
+            why(methods, &question, is_missing).map(Answer::Why)
         }
-        "io.curfew.Agent.Grant" => grant(agent, peer, parameters(call)?).await.map(|granted| json!(granted).into()),
-        "io.curfew.Agent.Revoke" => revoke(agent, peer, parameters(call)?).await.map(|revoked| json!(revoked).into()),
+        "io.curfew.Agent.Grant" => grant(methods, peer, parameters(call)?).await.map(|granted| json!(granted).into()),
+        "io.curfew.Agent.Revoke" => revoke(methods, peer, parameters(call)?).await.map(|revoked| json!(revoked).into()),
         "io.curfew.Agent.Audit" => {
             let query = parameters(call)?;
             let page = tokio::task::spawn_blocking(move || audit::audit_page(&query)).await;
@@ -86,28 +122,28 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
         }
         "io.curfew.Agent.Reload" => {
             let Nothing {} = parameters(call)?;
-            agent.reload().map(|()| json!({}).into()).map_err(|error| ErrorReply::failed(&error.to_string()))
+            methods.status.reload().map(|()| json!({}).into()).map_err(|error| ErrorReply::failed(&error.to_string()))
         }
         "io.curfew.Agent.Clock" => {
             let Nothing {} = parameters(call)?;
-            Ok(json!(clock(agent)).into())
+            Ok(json!(clock(methods)).into())
         }
         "io.curfew.Agent.AcceptClock" => {
-            accept_clock(agent, peer, parameters(call)?).await.map(|clock| json!(clock).into())
+            accept_clock(methods, peer, parameters(call)?).await.map(|clock| json!(clock).into())
         }
         "io.curfew.Agent.Rehearsed" => {
-            rehearsed::note(agent, peer, &parameters(call)?);
+            rehearsed::note(&methods.audit, peer, &parameters(call)?);
             Ok(json!({}).into())
         }
         "io.curfew.Agent.Confirmed" => {
             let Nothing {} = parameters(call)?;
-            confirmed::note(agent, peer).await;
+            confirmed::note(&methods.status, &methods.sessions, peer).await;
             Ok(json!({}).into())
         }
-        method if endpoint::answers(method) => endpoint::answer(agent, call).await.map(Answer::Json),
+        method if endpoint::answers(method) => endpoint::answer(methods, call).await.map(Answer::Json),
         "io.curfew.Agent.Reconcile" => {
             let Nothing {} = parameters(call)?;
-            agent.trigger.look_now().await;
+            methods.trigger.look_now().await;
             Ok(json!({}).into())
         }
         other => Err(ErrorReply::unknown_method(other)),
@@ -119,10 +155,10 @@ pub async fn answer(agent: &Rc<Agent>, peer: &Peer, call: &RawCall) -> Result<An
 /// # Errors
 ///
 /// The error reply.
-pub fn answer_anybody(agent: &Agent, question: &Question) -> Result<Answer, ErrorReply> {
+pub fn answer_anybody(methods: &Methods, question: &Question) -> Result<Answer, ErrorReply> {
     match question {
-        Question::Status { user } => Ok(Answer::Status(Box::new(status(agent, &Visible::Of(user))))),
-        Question::Why(question) => why(agent, question, false).map(Answer::Why),
-        Question::Clock => Ok(json!(clock(agent)).into()),
+        Question::Status { user } => Ok(Answer::Status(Box::new(status(methods, &Visible::Of(user))))),
+        Question::Why(question) => why(methods, question, false).map(Answer::Why),
+        Question::Clock => Ok(json!(clock(methods)).into()),
     }
 }

@@ -3,16 +3,16 @@
 
 use super::messages::WhyAnswer;
 use super::wording;
-use crate::agent::Agent;
-use crate::enforce::accounts;
+use crate::enforce::status::EnforcementStatus;
 use crate::grant::decision::ReasonCode;
+use crate::grant::resolver::{self, Resolver};
 use curfew_protocol::exempt::{self, EXEMPT_LIST};
 use curfew_protocol::grant::Grant;
 use std::path::Path;
 
 /// Why nothing opens or ends by a grant as yet, where that is so.
-pub fn of_every_grant(agent: &Agent) -> Option<String> {
-    not_in_force(agent.in_force.borrow().holds(), agent.is_wired())
+pub fn of_every_grant(status: &EnforcementStatus) -> Option<String> {
+    not_in_force(status.holds(), status.is_wired())
 }
 
 fn not_in_force(in_force: bool, is_wired: bool) -> Option<String> {
@@ -25,10 +25,10 @@ fn not_in_force(in_force: bool, is_wired: bool) -> Option<String> {
 }
 
 /// What a grant is for somebody who is exempt.
-pub fn for_exempt(agent: &Agent, grant: &Grant) -> Option<String> {
+pub fn for_exempt(resolver: &Resolver, grant: &Grant) -> Option<String> {
     let user = grant.user.as_str();
     let is_listed = exempt::lists(Path::new(EXEMPT_LIST), user).unwrap_or(false);
-    (is_listed || accounts::is_exempt_by_another_name(agent, user)).then(|| exempt_anyway(grant))
+    (is_listed || resolver::is_exempt_by_another_name(resolver, user)).then(|| exempt_anyway(grant))
 }
 
 fn exempt_anyway(grant: &Grant) -> String {

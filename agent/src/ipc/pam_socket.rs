@@ -6,14 +6,14 @@
 
 use super::accept::Listener;
 use super::answer::Answer;
+use super::methods::{self, Methods};
+use super::pam::{self, Pam};
 use super::peer::Peer;
 use super::public_socket::{LONGEST_MESSAGE, LONGEST_SILENCE, LONGEST_WRITE};
 use super::varlink::framing::write_all;
 use super::varlink::written;
 use super::varlink::{ErrorReply, RawCall};
-use super::{methods, pam};
-use crate::agent::Agent;
-use crate::enforce::accounts;
+use crate::grant::resolver;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
 use serde::Serialize;
@@ -41,25 +41,33 @@ impl PamSocket {
     }
 
     /// Takes connections for good.
-    pub async fn serve(self, agent: Rc<Agent>) {
-        self.0.serve(|stream| take(stream, &agent)).await;
+    pub async fn serve(self, pam: Rc<Pam>, methods: Rc<Methods>) {
+        let answerers = Answerers { pam, methods };
+        self.0.serve(|stream| take(stream, &answerers)).await;
     }
 }
 
-fn take(stream: UnixStream, agent: &Rc<Agent>) {
+/// Who answers PAM, and who root's programs.
+#[derive(Clone)]
+struct Answerers {
+    pam: Rc<Pam>,
+    methods: Rc<Methods>,
+}
+
+fn take(stream: UnixStream, answerers: &Answerers) {
     let Ok(credentials) = getsockopt(&stream, PeerCredentials) else { return };
     let peer = Peer::new(credentials.pid(), credentials.uid());
     let mut buffer = [0; 4096];
     let length = recv(stream.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap_or(0);
     let message = buffer.get(..length).unwrap_or_default();
     match whole(message) {
-        Some(message) => answer(stream, peer, message, agent),
+        Some(message) => answer(stream, peer, message, answerers),
         None => {
-            let (begun, agent) = (message.to_vec(), Rc::clone(agent));
+            let (begun, answerers) = (message.to_vec(), answerers.clone());
             tokio::task::spawn_local(async move {
                 let rest = tokio::time::timeout(LONGEST_SILENCE, read_rest(stream, begun)).await;
                 if let Ok(Ok((stream, message))) = rest {
-                    answer(stream, peer, &message, &agent);
+                    answer(stream, peer, &message, &answerers);
                 }
             });
         }
@@ -88,37 +96,37 @@ async fn read_rest(stream: UnixStream, mut message: Vec<u8>) -> io::Result<(Unix
 }
 
 /// Answers at once; where the user database has to be asked first, in a task of its own.
-fn answer(stream: UnixStream, peer: Peer, message: &[u8], agent: &Rc<Agent>) {
+fn answer(stream: UnixStream, peer: Peer, message: &[u8], answerers: &Answerers) {
     let call = match serde_json::from_slice::<RawCall>(message) {
         Ok(call) => call,
         Err(error) => return reply::<()>(&stream, &Err(ErrorReply::malformed(&error.to_string()))),
     };
-    let agent = Rc::clone(agent);
     if peer.is_root() && methods::answers(&call.method) {
-        tokio::task::spawn_local(answer_root(stream, peer, call, agent));
+        tokio::task::spawn_local(answer_root(stream, peer, call, Rc::clone(&answerers.methods)));
         return;
     }
-    let Some(name) = pam::name_to_ask_for(&agent, &peer, &call) else { return judge(stream, peer, &call, &agent) };
+    let pam = Rc::clone(&answerers.pam);
+    let Some(name) = pam::name_to_ask_for(&pam, &peer, &call) else { return judge(stream, peer, &call, &pam) };
     tokio::task::spawn_local(async move {
         // Without an answer, it is judged by what is known.
-        drop(tokio::time::timeout(USER_DATABASE, accounts::look_up(&agent, &name)).await);
-        judge(stream, peer, &call, &agent);
+        drop(tokio::time::timeout(USER_DATABASE, resolver::look_up(&pam.resolver, &name)).await);
+        judge(stream, peer, &call, &pam);
     });
 }
 
-fn judge(stream: UnixStream, peer: Peer, call: &RawCall, agent: &Rc<Agent>) {
+fn judge(stream: UnixStream, peer: Peer, call: &RawCall, pam: &Rc<Pam>) {
     // PAM has its own patience: who has hung up was refused, and is not judged.
     if has_hung_up(&stream) {
         return;
     }
-    let answer = pam::answer(agent, &peer, call);
-    if !pam::opens_session(call) || !agent.run_groups.is_made_for(peer.pid) {
+    let answer = pam::answer(pam, &peer, call);
+    if !pam::opens_session(call) || !pam.watch.run_groups.is_made_for(peer.pid) {
         return reply(&stream, &answer);
     }
     // What sudo starts now is to be born in its group.
-    let agent = Rc::clone(agent);
+    let pam = Rc::clone(pam);
     tokio::task::spawn_local(async move {
-        agent.run_groups.made_for(peer.pid).await;
+        pam.watch.run_groups.made_for(peer.pid).await;
         reply(&stream, &answer);
     });
 }
@@ -131,8 +139,8 @@ fn reply<P: Serialize>(stream: &UnixStream, answer: &Result<P, ErrorReply>) {
 }
 
 /// Answers a program of root's. What may be long is written down by another thread; what is not waits for none.
-async fn answer_root(stream: UnixStream, peer: Peer, call: RawCall, agent: Rc<Agent>) {
-    let answer = methods::answer(&agent, &peer, &call).await;
+async fn answer_root(stream: UnixStream, peer: Peer, call: RawCall, methods: Rc<Methods>) {
+    let answer = methods::answer(&methods, &peer, &call).await;
     let reply = match answer {
         Ok(Answer::Status(_) | Answer::Audit(_)) => tokio::task::spawn_blocking(move || written(&answer)).await.ok(),
         _ => Some(written(&answer)),

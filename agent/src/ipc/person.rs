@@ -2,18 +2,19 @@
 //! known: root may write it, and whoever has sudo is root.
 
 use super::peer::Peer;
-use crate::agent::Agent;
 use crate::host::processes::{self, Process};
 use crate::host::users::{self, user_name};
 use crate::sessions::person::known;
+use crate::sessions::table::Sessions;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// How long an end may wait for the name of who ends it.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The person behind what root calls. The run and the login are looked for before anything is waited for: the caller may end meanwhile.
-pub async fn behind(agent: &Agent, peer: &Peer) -> String {
-    if let Some(person) = known_of(agent, peer) {
+pub async fn behind(sessions: &RefCell<Sessions>, peer: &Peer) -> String {
+    if let Some(person) = known_of(sessions, peer) {
         return person;
     }
     let name = match processes::login_uid(peer.pid) {
@@ -24,16 +25,16 @@ pub async fn behind(agent: &Agent, peer: &Peer) -> String {
 }
 
 /// The same for what waits for no directory: a local name, or one that is known at once, or else the number.
-pub async fn behind_at_once(agent: &Agent, peer: &Peer) -> String {
-    match known_of(agent, peer) {
+pub async fn behind_at_once(sessions: &RefCell<Sessions>, peer: &Peer) -> String {
+    match known_of(sessions, peer) {
         Some(person) => person,
         None => at_once(processes::login_uid(peer.pid).unwrap_or(peer.uid)).await,
     }
 }
 
-fn known_of(agent: &Agent, peer: &Peer) -> Option<String> {
+fn known_of(sessions: &RefCell<Sessions>, peer: &Peer) -> Option<String> {
     let process = Process::read(peer.pid).ok().flatten()?;
-    known(&agent.sessions.borrow(), &process)
+    known(&sessions.borrow(), &process)
 }
 
 async fn at_once(uid: u32) -> String {

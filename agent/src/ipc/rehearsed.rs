@@ -3,7 +3,7 @@
 
 use super::messages::Rehearsed;
 use super::peer::Peer;
-use crate::agent::Agent;
+use crate::audit::Audit;
 use crate::wiring::rehearsal::TERMINAL;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::PamQuestion;
@@ -23,7 +23,7 @@ fn runs_our_program(pid: i32) -> bool {
 }
 
 /// Audits what `curfew enable` says of its rehearsal.
-pub fn note(agent: &Agent, peer: &Peer, told: &Rehearsed) {
+pub fn note(audit: &Audit, peer: &Peer, told: &Rehearsed) {
     let list = |names: &[String]| names.join(" ");
     let entry = Entry::new(Event::WiringRehearsed)
         .with(Field::Mode, told.mode.as_str())
@@ -32,5 +32,5 @@ pub fn note(agent: &Agent, peer: &Peer, told: &Rehearsed) {
         .with(Field::Pid, peer.pid)
         .with(Field::Outcome, if told.problems.is_empty() { "passed" } else { "failed" })
         .with(Field::Reason, told.problems.join("; "));
-    agent.audit.write(entry);
+    audit.write(entry);
 }

@@ -1,22 +1,22 @@
 //! What people hear from PAM: one line on entry, two on a refusal.
 
-use crate::agent::Agent;
 use crate::grant::decision::{ReasonCode, Request};
 use crate::grant::{HeldGrant, Listing, approvers};
 use crate::human;
+use crate::settings::Settings;
 use jiff::Timestamp;
 
 /// What the person hears on entry.
-pub fn entry_line(agent: &Agent, held: &HeldGrant, until: Timestamp, now: Timestamp) -> String {
+pub fn entry_line(host: &str, held: &HeldGrant, until: Timestamp, now: Timestamp) -> String {
     let approvers = approvers(&held.grant);
     let approved = if approvers.is_empty() { String::new() } else { format!(", approved by {approvers}") };
-    let (host, left, end) = (&agent.settings.host, human::left(now, until), human::time(until));
+    let (left, end) = (human::left(now, until), human::time(until));
     format!("Curfew: access to {host} until {end} ({left} left), grant {}{approved}.", held.grant.id)
 }
 
 /// What the person hears on a refusal: what, why, and what to do.
-pub fn denial(agent: &Agent, what: &str, why: &str) -> String {
-    format!("Curfew: {what}: {why}.\n{}", agent.settings.config().request_hint)
+pub fn denial(settings: &Settings, what: &str, why: &str) -> String {
+    format!("Curfew: {what}: {why}.\n{}", settings.config().request_hint)
 }
 
 /// What the person hears whose sudo read rules that are gone.

@@ -7,7 +7,6 @@
 use super::Residue;
 use super::scan::{self, Homes, Lists};
 use super::snapshot::Snapshot;
-use crate::agent::Agent;
 use crate::host::files::Files;
 use crate::wiring;
 use nix::time::{ClockId, clock_gettime};
@@ -82,26 +81,25 @@ impl FirstLooks {
 }
 
 /// Begins the first look of those of a person's grants that have none. `home` is theirs, or their name and why it is not known.
-pub fn begin(agent: &Rc<Agent>, ids: &[String], home: &Result<PathBuf, (String, String)>) {
-    let residue = &agent.residue;
+pub fn begin(residue: &Rc<Residue>, ids: &[String], home: &Result<PathBuf, (String, String)>) {
     let ids: Vec<&String> = ids.iter().filter(|id| residue.lacks(id)).collect();
-    if ids.is_empty() || !agent.settings.config().residue_report {
+    if ids.is_empty() || !residue.settings.config().residue_report {
         return;
     }
-    let (begun, steps) = (Instant::now(), agent.ledger.clock.steps());
+    let (begun, steps) = (Instant::now(), residue.ledger.clock.steps());
     for id in ids {
         let opening = Opening { begun, listed: false, opened: opened_before(id), steps };
         residue.first.opening.borrow_mut().insert(id.clone(), opening);
         residue.first.asked.borrow_mut().push(Asked { id: id.clone(), home: home.clone() });
     }
     if !residue.first.listing.replace(true) {
-        agent.trigger.spawn_tracked(list_all(Rc::clone(agent)));
+        residue.trigger.spawn_tracked(list_all(Rc::clone(residue)));
     }
 }
 
 /// Waits until the lists are read, or for as long as the opening may wait.
-pub async fn listed(agent: &Agent, id: &str) {
-    let first = &agent.residue.first;
+pub async fn listed(residue: &Residue, id: &str) {
+    let first = &residue.first;
     loop {
         let mut listed = std::pin::pin!(first.listed.notified());
         listed.as_mut().enable();
@@ -116,10 +114,10 @@ pub async fn listed(agent: &Agent, id: &str) {
 }
 
 /// Notes that sudo opens by a grant now: whatever is changed from here on may not have been there before.
-pub fn note_opening(agent: &Agent, id: &str) {
-    if let Some(opening) = agent.residue.first.opening.borrow_mut().get_mut(id) {
+pub fn note_opening(residue: &Residue, id: &str) {
+    if let Some(opening) = residue.first.opening.borrow_mut().get_mut(id) {
         opening.opened = opening.opened.or_else(|| Some(now()));
-        opening.steps = agent.ledger.clock.steps();
+        opening.steps = residue.ledger.clock.steps();
     }
 }
 
@@ -136,8 +134,8 @@ pub fn now() -> i64 {
 }
 
 /// Reads the lists for whoever waits for them, until nobody does.
-async fn list_all(agent: Rc<Agent>) {
-    let first = &agent.residue.first;
+async fn list_all(residue: Rc<Residue>) {
+    let first = &residue.first;
     loop {
         let asked = first.asked.take();
         if asked.is_empty() {
@@ -155,16 +153,16 @@ async fn list_all(agent: Rc<Agent>) {
             ids.push(id);
         }
         let begun = now();
-        match Residue::on_thread("residue-lists", &agent.residue.lists_turn, move || scan::lists(&homes)).await {
-            Ok(lists) => listed_now(&agent, ids, begun, lists).await,
-            Err(why) => give_up(&agent, &ids, &why),
+        match Residue::on_thread("residue-lists", &residue.lists_turn, move || scan::lists(&homes)).await {
+            Ok(lists) => listed_now(&residue, ids, begun, lists).await,
+            Err(why) => give_up(&residue, &ids, &why),
         }
     }
 }
 
 /// Tells those who wait, stores what there is, and has the rest walked.
-async fn listed_now(agent: &Rc<Agent>, ids: Vec<String>, begun: i64, lists: Lists) {
-    let first = &agent.residue.first;
+async fn listed_now(residue: &Rc<Residue>, ids: Vec<String>, begun: i64, lists: Lists) {
+    let first = &residue.first;
     let (mut snapshot, files) = lists.into_parts();
     let finished = now();
     for id in &ids {
@@ -177,17 +175,16 @@ async fn listed_now(agent: &Rc<Agent>, ids: Vec<String>, begun: i64, lists: List
     (snapshot.begun, snapshot.finished) = (begun, finished);
     let mut so_far = snapshot.clone();
     so_far.not_walked("the agent ended before it had looked everywhere");
-    store(agent, &ids, so_far).await;
+    store(residue, &ids, so_far).await;
     first.to_walk.borrow_mut().push(ToWalk { ids, snapshot, files: Some(files) });
     if !first.walking.replace(true) {
         // What is stored already will do for whoever works in the agent's stead.
-        tokio::task::spawn_local(walk_all(Rc::clone(agent)));
+        tokio::task::spawn_local(walk_all(Rc::clone(residue)));
     }
 }
 
 /// Walks for whoever waits for it, until nobody does.
-async fn walk_all(agent: Rc<Agent>) {
-    let residue = &agent.residue;
+async fn walk_all(residue: Rc<Residue>) {
     loop {
         let mut waiting = residue.first.to_walk.take();
         // What is mounted as of the first of them: it misses what came later, and what it finds was there for all.
@@ -202,31 +199,30 @@ async fn walk_all(agent: Rc<Agent>) {
                 Err(why) => snapshot.not_walked(why),
             }
             snapshot.finished = now();
-            agent.residue.tell_what_is_unseen(&snapshot);
-            store(&agent, &ids, snapshot).await;
+            residue.tell_what_is_unseen(&snapshot);
+            store(&residue, &ids, snapshot).await;
             residue.first.opening.borrow_mut().retain(|id, _| !ids.contains(id));
         }
-        agent.trigger.pull();
+        residue.trigger.pull();
     }
 }
 
 /// Stores a snapshot with what is known of the opening by now.
-async fn store(agent: &Agent, ids: &[String], mut snapshot: Snapshot) {
-    let (opened, clock_was_set) = agent.residue.first.opened(ids, agent.ledger.clock.steps());
+async fn store(residue: &Residue, ids: &[String], mut snapshot: Snapshot) {
+    let (opened, clock_was_set) = residue.first.opened(ids, residue.ledger.clock.steps());
     (snapshot.opened, snapshot.clock_was_set) = (opened, clock_was_set);
-    let (store, to_store) = (agent.residue.store.clone(), ids.to_owned());
+    let (store, to_store) = (residue.store.clone(), ids.to_owned());
     let stored =
         tokio::task::spawn_blocking(move || store.put(&to_store, &snapshot).map_err(|error| error.to_string()));
     if let Err(why) = stored.await.map_err(|error| error.to_string()).and_then(|stored| stored) {
-        give_up(agent, ids, &why);
+        give_up(residue, ids, &why);
     }
 }
 
-fn give_up(agent: &Agent, ids: &[String], why: &str) {
+fn give_up(residue: &Residue, ids: &[String], why: &str) {
     tracing::error!(grants = %ids.join(" "), "the host was not looked at for residue: {why}");
-    let residue = &agent.residue;
     residue.given_up.borrow_mut().extend(ids.iter().map(|id| (id.clone(), why.to_owned())));
     residue.first.opening.borrow_mut().retain(|id, _| !ids.contains(id));
     residue.first.listed.notify_waiters();
-    agent.trigger.pull();
+    residue.trigger.pull();
 }

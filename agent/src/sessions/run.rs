@@ -78,7 +78,21 @@ pub struct Elevation {
 }
 
 impl Elevation {
-    /// What it needs of its person's grants to go on; see [`outlook`](super::outer::outlook) for what else it needs.
+    /// What those within it need of it.
+    pub fn as_outer(&self) -> Outer {
+        Outer {
+            user: self.user.clone(),
+            service: self.service.clone(),
+            run_as: self.run_as.clone(),
+            command: self.command.clone(),
+            pinned: self.pinned.clone(),
+            grant: self.grant.clone(),
+            root: Some(self.root),
+            opened_us: self.opened_us,
+        }
+    }
+
+    /// What it needs of its person's grants to go on; see [`outlook`](super::outlook::outlook) for what else it needs.
     pub fn claim(&self) -> Claim<'_> {
         Claim {
             user: &self.user,

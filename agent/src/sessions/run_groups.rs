@@ -4,7 +4,7 @@
 //! A group is made from the moment PAM is asked about the account, and sudo waits for it where it opens its session, before it starts
 //! anything. Where no session opens, what was started meanwhile is taken in, too.
 
-use crate::agent::Agent;
+use super::table::Sessions;
 use crate::host::apart;
 use crate::host::cgroup::Scope;
 use crate::host::processes::ProcessId;
@@ -22,12 +22,17 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The groups that are being made, by the first process of their run.
-#[derive(Default)]
 pub struct RunGroups {
+    sessions: Rc<RefCell<Sessions>>,
     being_made: RefCell<HashMap<i32, Rc<Notify>>>,
 }
 
 impl RunGroups {
+    /// Groups of runs that are recorded there.
+    pub fn new(sessions: Rc<RefCell<Sessions>>) -> Self {
+        Self { sessions, being_made: RefCell::default() }
+    }
+
     /// Whether one is being made for the run of `pid`.
     pub fn is_made_for(&self, pid: i32) -> bool {
         self.being_made.borrow().contains_key(&pid)
@@ -43,20 +48,20 @@ impl RunGroups {
 }
 
 /// Has a group made for the run of `first`, which is recorded with it. Without one, what the run starts is told by its tree and its login.
-pub fn make(agent: &Rc<Agent>, first: ProcessId) -> Option<Scope> {
+pub fn make(groups: &Rc<RunGroups>, first: ProcessId) -> Option<Scope> {
     let unable = |error: &dyn std::fmt::Display| tracing::debug!("a run of sudo has no control group: {error}");
     let group = Scope::for_run(first).inspect_err(|error| unable(error)).ok()?;
     let made = group.clone();
     let result = apart::start(move || made.take_in(first)).inspect_err(|error| unable(error)).ok()?;
     let notify = Rc::new(Notify::new());
-    agent.run_groups.being_made.borrow_mut().insert(first.pid, Rc::clone(&notify));
-    let agent = Rc::clone(agent);
+    groups.being_made.borrow_mut().insert(first.pid, Rc::clone(&notify));
+    let groups = Rc::clone(groups);
     tokio::task::spawn_local(async move {
         if let Ok(Err(error)) = result.await {
             unable(&error);
-            agent.sessions.borrow_mut().update_elevation(first, |run| run.group = None);
+            groups.sessions.borrow_mut().update_elevation(first, |run| run.group = None);
         }
-        agent.run_groups.being_made.borrow_mut().remove(&first.pid);
+        groups.being_made.borrow_mut().remove(&first.pid);
         notify.notify_waiters();
     });
     Some(group)

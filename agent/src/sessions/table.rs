@@ -161,7 +161,7 @@ impl Sessions {
         let mut changed = vec![resolved.root];
         for run in &mut self.elevations {
             for outer in run.within.iter_mut().filter(is_it) {
-                *outer = Outer::of(&resolved);
+                *outer = resolved.as_outer();
                 changed.push(run.root);
             }
         }

@@ -4,33 +4,72 @@ use super::hung_up::HungUp;
 use super::last_words;
 use super::outer::Outer;
 use super::run::Elevation;
-use super::run_groups;
+use super::run_groups::{self, RunGroups};
 use super::session::{Session, Told};
 use super::standing::Standing;
-use crate::agent::Agent;
+use super::table::Sessions;
 use crate::clock;
 use crate::clock::monotonic_us;
 use crate::descriptors;
-use crate::enforce::accounts;
-use crate::enforce::closing;
 use crate::grant::HeldGrant;
 use crate::grant::decision::{Elevation as Scoped, Request, Verdict, decide};
+use crate::grant::ledger::Ledger;
+use crate::grant::resolver::{self, Resolver};
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::cgroup::Scope;
 use crate::host::credentials::Credentials;
 use crate::host::processes::{Process, ProcessId};
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use curfew_protocol::ipc::PamQuestion;
 use jiff::Timestamp;
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// What somebody started ends a moment after their login or their run of sudo.
-const A_MOMENT: Duration = Duration::from_millis(50);
+use tokio::sync::mpsc::UnboundedSender;
 
 /// When sudo may have started what it runs.
 const FOUND_WITHIN: [Duration; 4] =
     [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(150), Duration::from_millis(800)];
+
+/// Who watches over what PAM opens.
+pub struct Watch {
+    /// What is open.
+    pub sessions: Rc<RefCell<Sessions>>,
+    /// The control groups of runs of sudo that are being made.
+    pub run_groups: Rc<RunGroups>,
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
+    resolver: Rc<Resolver>,
+    trigger: Rc<Trigger>,
+    /// Where the ends of first processes are told.
+    ended: UnboundedSender<Ended>,
+}
+
+/// The first process of something has ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Ended {
+    /// Of a login.
+    Login,
+    /// Of a run of sudo or su, which it is.
+    Run(ProcessId),
+}
+
+impl Watch {
+    /// Watches over what is in `sessions`, and tells of its ends.
+    pub fn new(
+        sessions: Rc<RefCell<Sessions>>,
+        settings: Rc<Settings>,
+        resolver: Rc<Resolver>,
+        ledger: Rc<Ledger>,
+        trigger: Rc<Trigger>,
+        ended: UnboundedSender<Ended>,
+    ) -> Self {
+        let run_groups = Rc::new(RunGroups::new(Rc::clone(&sessions)));
+        Self { sessions, run_groups, settings, ledger, resolver, trigger, ended }
+    }
+}
 
 /// What is known of a login from its judgement.
 #[derive(Debug, Default)]
@@ -50,10 +89,10 @@ pub struct Opened {
 /// # Errors
 ///
 /// That its process can't be seen: then it is not watched.
-pub fn session(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, opened: Opened, now: Timestamp) -> io::Result<()> {
+pub fn session(watch: &Rc<Watch>, pid: i32, question: &PamQuestion, opened: Opened, now: Timestamp) -> io::Result<()> {
     let leader = seen(pid)?;
     let mut session = Session {
-        user: agent.ledger.grants().judged_name(&question.user).to_owned(),
+        user: watch.ledger.grants().judged_name(&question.user).to_owned(),
         service: question.service.clone(),
         rhost: question.rhost.clone(),
         leader: leader.id,
@@ -73,23 +112,23 @@ pub fn session(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, opened: Open
         from_unknown: false,
         struck: false,
     };
-    keep_the_last_moments(agent, &mut session, now);
-    let (admitted, notices) = (session.admitted, next_notices(agent, &session, now));
-    agent.sessions.borrow_mut().add_session(session);
-    login(agent, leader.id);
+    keep_the_last_moments(watch, &mut session, now);
+    let (admitted, notices) = (session.admitted, next_notices(watch, &session, now));
+    watch.sessions.borrow_mut().add_session(session);
+    login(watch, leader.id);
     if admitted {
-        notices.into_iter().for_each(|at| agent.trigger.look_at(at));
+        notices.into_iter().for_each(|at| watch.trigger.look_at(at));
     } else {
         // A refused one does not always end by itself.
-        agent.trigger.pull();
+        watch.trigger.pull();
     }
     Ok(())
 }
 
 /// When there is something to tell those in the session.
-fn next_notices(agent: &Agent, session: &Session, now: Timestamp) -> Option<Timestamp> {
-    let grants = agent.ledger.grants();
-    let config = agent.settings.config();
+fn next_notices(watch: &Watch, session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let grants = watch.ledger.grants();
+    let config = watch.settings.config();
     let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
     let ends = [session.request(), elevation].map(|request| match decide(&request, grants.of(&session.user), now) {
         Verdict::Permit { until, .. } => Some(until),
@@ -106,9 +145,9 @@ fn seen(pid: i32) -> io::Result<Process> {
 }
 
 /// Who comes in shortly before the end was told how long they have: no old warning, no hang-up at the door.
-fn keep_the_last_moments(agent: &Agent, session: &mut Session, now: Timestamp) {
-    let grants = agent.ledger.grants();
-    let config = agent.settings.config();
+fn keep_the_last_moments(watch: &Watch, session: &mut Session, now: Timestamp) {
+    let grants = watch.ledger.grants();
+    let config = watch.settings.config();
     let passed = |until: Timestamp| {
         let passed = config.warn_before.iter().filter(|&&before| until - before <= now).min();
         passed.map(|&shortest| (until, shortest))
@@ -151,11 +190,12 @@ pub struct Run<'a> {
 /// # Errors
 ///
 /// That its process can't be seen: then it is not watched.
-pub fn elevation(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
+pub fn elevation(watch: &Rc<Watch>, pid: i32, question: &PamQuestion, run: Run<'_>) -> io::Result<()> {
     let root = seen(pid)?;
-    let known = agent.sessions.borrow().elevation(root.id).cloned();
+    let known = watch.sessions.borrow().elevation(root.id).cloned();
     let (is_watched, unresolved) = (known.is_some(), run.command.unresolved().is_some());
-    let group = known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(agent, root.id));
+    let group =
+        known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(&watch.run_groups, root.id));
     // Else sudo turned into what it ran, which is another person's sudo.
     let known = known.filter(|known| known.user == run.user);
     let new = known.is_none();
@@ -164,7 +204,7 @@ pub fn elevation(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, run: Run<'
         Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
         _ => run.command,
     };
-    let grace = agent.settings.config().grace;
+    let grace = watch.settings.config().grace;
     let elevation = Elevation {
         user: run.user.to_owned(),
         service: question.service.clone(),
@@ -191,15 +231,15 @@ pub fn elevation(agent: &Rc<Agent>, pid: i32, question: &PamQuestion, run: Run<'
         gone: false,
         struck: false,
     };
-    agent.sessions.borrow_mut().add_elevation(elevation);
-    agent.trigger.look_at(run.until - agent.settings.config().grace.max(last_words::AHEAD));
+    watch.sessions.borrow_mut().add_elevation(elevation);
+    watch.trigger.look_at(run.until - watch.settings.config().grace.max(last_words::AHEAD));
     if !is_watched {
-        self::run(agent, root.id);
+        self::run(watch, root.id);
     }
     if new {
-        tokio::task::spawn_local(look_up_uid(Rc::clone(agent), root.id, run.user.to_owned()));
+        tokio::task::spawn_local(look_up_uid(Rc::clone(watch), root.id, run.user.to_owned()));
         if unresolved {
-            tokio::task::spawn_local(resolve(Rc::clone(agent), root.id));
+            tokio::task::spawn_local(resolve(Rc::clone(watch), root.id));
         }
     }
     Ok(())
@@ -215,71 +255,60 @@ fn invokers_groups(root: &Process) -> Vec<u32> {
 }
 
 /// A bare name that may mean several files is the file that sudo found for it, as soon as that runs: a grant for that file covers the run then.
-async fn resolve(agent: Rc<Agent>, root: ProcessId) {
+async fn resolve(watch: Rc<Watch>, root: ProcessId) {
     for pause in FOUND_WITHIN {
         tokio::time::sleep(pause).await;
-        let Some(run) = agent.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
+        let Some(run) = watch.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
         let Some(name) = run.command.unresolved() else { return };
         let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(clock::now());
-        if agent.ledger.grants().of(&run.user).iter().filter(live).count() < 2 {
+        if watch.ledger.grants().of(&run.user).iter().filter(live).count() < 2 {
             return;
         }
         let Some(program) = run.group.as_ref().and_then(|group| group.program_below(root, name)) else { continue };
         let mut resolved = Elevation { command: run.command.resolved(&program), pinned: Vec::new(), ..run.clone() };
-        let standing = resolved.claim().standing(agent.ledger.grants().of(&run.user), clock::now());
+        let standing = resolved.claim().standing(watch.ledger.grants().of(&run.user), clock::now());
         if matches!(standing, Standing::Over { .. }) {
             resolved.pinned = run.pinned;
         }
-        agent.sessions.borrow_mut().resolve_elevation(resolved);
+        watch.sessions.borrow_mut().resolve_elevation(resolved);
         return;
     }
 }
 
 /// Who became somebody else by su and runs sudo then is not who logged in.
-async fn look_up_uid(agent: Rc<Agent>, root: ProcessId, user: String) {
-    if let Ok(Some(uid)) = accounts::uid(&agent, &user).await {
-        agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
+async fn look_up_uid(watch: Rc<Watch>, root: ProcessId, user: String) {
+    if let Ok(Some(uid)) = resolver::uid(&watch.resolver, &user).await {
+        watch.sessions.borrow_mut().update_elevation(root, |elevation| elevation.uid = Some(uid));
     }
 }
 
-/// Notes when a login's first process ends.
-pub fn login(agent: &Rc<Agent>, leader: ProcessId) {
-    let noting = Rc::clone(agent);
-    when_ended(agent, leader, async move {
-        // What it started ends a moment after it.
-        tokio::time::sleep(A_MOMENT).await;
-        closing::note_closed(&noting);
-        // What a person leaves behind is looked at once nothing covers them any more.
-        if !noting.departing.borrow().is_empty() {
-            noting.trigger.pull();
-        }
-    });
+/// Tells when a login's first process ends.
+pub fn login(watch: &Watch, leader: ProcessId) {
+    let ended = watch.ended.clone();
+    when_ended(&watch.sessions, leader, async move { _ = ended.send(Ended::Login) });
 }
 
-/// Notes when a run's first process ends.
-pub fn run(agent: &Rc<Agent>, root: ProcessId) {
-    let noting = Rc::clone(agent);
-    when_ended(agent, root, async move {
-        let run = noting.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned();
-        run.into_iter().for_each(|run| closing::note_run_over(&noting, &run));
-        if noting.sessions.borrow().elevation(root).is_some_and(|run| !run.gone) {
-            tokio::time::sleep(A_MOMENT).await;
-            closing::note_closed(&noting);
-        }
-    });
+/// Tells when a run's first process ends.
+pub fn run(watch: &Watch, root: ProcessId) {
+    let ended = watch.ended.clone();
+    when_ended(&watch.sessions, root, async move { _ = ended.send(Ended::Run(root)) });
 }
 
 /// Does something when a process has ended; `false` where that can't be waited for.
-pub fn when_ended(agent: &Rc<Agent>, process: ProcessId, then: impl Future<Output = ()> + 'static) -> bool {
+pub fn when_ended(
+    sessions: &Rc<RefCell<Sessions>>,
+    process: ProcessId,
+    then: impl Future<Output = ()> + 'static,
+) -> bool {
     // Nobody to wait for: the next look finds that it is gone.
     let Some(pidfd) = process.open() else { return false };
     match descriptors::wait_on(pidfd) {
         Ok(pidfd) => {
-            agent.sessions.borrow_mut().is_watched(process);
-            let agent = Rc::clone(agent);
+            sessions.borrow_mut().is_watched(process);
+            let sessions = Rc::clone(sessions);
             tokio::task::spawn_local(async move {
                 let ended = pidfd.readable().await;
-                agent.sessions.borrow_mut().has_ended(process);
+                sessions.borrow_mut().has_ended(process);
                 if ended.is_ok() {
                     then.await;
                 }

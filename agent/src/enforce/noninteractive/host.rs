@@ -1,7 +1,7 @@
 //! Whether the host itself has a say in what sudo asks PAM under `-n`: its own `noninteractive_auth` (for PAM modules that need no input: a key agent,
 //! a fingerprint), another PAM service than those that ask us first, or rules that are not read here. Then nothing is changed for whoever has a grant.
 
-use crate::agent::Agent;
+use super::Noninteractive;
 use crate::host::apart;
 use crate::host::sudo::Flavour;
 use crate::host::sudoers::{self, SUDO_CONF, Sudoers};
@@ -44,21 +44,21 @@ impl Host {
 }
 
 /// Looks now and then, on a thread of its own: an include may lead to a file server that does not answer.
-pub fn follow(agent: &Rc<Agent>) {
-    let host = &agent.noninteractive.host;
+pub fn follow(noninteractive: &Rc<Noninteractive>) {
+    let host = &noninteractive.host;
     if !host.is_due(Instant::now()) {
         return;
     }
     host.looked.set(Some(Instant::now()));
     host.is_looking.set(true);
-    let agent = Rc::clone(agent);
+    let noninteractive = Rc::clone(noninteractive);
     tokio::task::spawn_local(async move {
         // What can't be looked at may say anything.
         let is_silent = apart::run(look).await.unwrap_or(false);
-        let host = &agent.noninteractive.host;
+        let host = &noninteractive.host;
         host.is_looking.set(false);
         if host.is_silent.replace(Some(is_silent)) != Some(is_silent) {
-            agent.trigger.pull();
+            noninteractive.trigger.pull();
         }
     });
 }

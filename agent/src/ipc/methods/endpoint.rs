@@ -1,6 +1,6 @@
 //! Answers to root about the central endpoint: joining it, leaving it, a new key, a poll now.
 
-use crate::agent::Agent;
+use super::Methods;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::endpoint::enroll::{self, EnrollError};
@@ -41,69 +41,71 @@ pub fn answers(method: &str) -> bool {
 /// # Errors
 ///
 /// The error reply.
-pub async fn answer(agent: &Agent, call: &RawCall) -> Result<Value, ErrorReply> {
+pub async fn answer(methods: &Methods, call: &RawCall) -> Result<Value, ErrorReply> {
     let failed = |error: EnrollError| ErrorReply::failed(&error.to_string());
     match call.method.as_str() {
         "io.curfew.Agent.Enroll" => {
             let order: EnrollOrder = parameters(call)?;
             let place = place(&order.url, order.ca)?;
             let token = bounded("token", order.token.trim(), LONGEST_TOKEN)?;
-            let name = order.name.unwrap_or_else(|| agent.settings.host.clone());
+            let name = order.name.unwrap_or_else(|| methods.settings.host.clone());
             let name = bounded("name", &name, LONGEST_NAME)?;
-            let joined = enroll::enroll(agent, place, token, name, order.replace).await;
+            let joined = enroll::enroll(&methods.follower, place, token, name, order.replace).await;
             joined.map(|identity| known_as(&identity)).map_err(|error| there(&order.url, &error))
         }
         "io.curfew.Agent.EnrollStatic" => {
             let order: StaticOrder = parameters(call)?;
             let place = place(&order.url, order.ca)?;
-            let joined = enroll::enroll_static(agent, place, order.host, order.keys, order.replace).await;
+            let joined = enroll::enroll_static(&methods.follower, place, order.host, order.keys, order.replace).await;
             joined.map(|identity| known_as(&identity)).map_err(|error| there(&order.url, &error))
         }
         "io.curfew.Agent.Leave" => {
             let Nothing {} = parameters(call)?;
-            enroll::leave(agent).await.map(|()| json!({})).map_err(failed)
+            enroll::leave(&methods.follower).await.map(|()| json!({})).map_err(failed)
         }
         "io.curfew.Agent.RotateKey" => {
             let Nothing {} = parameters(call)?;
-            rotate::rotate(agent).await.map(|kid| json!({"key": kid})).map_err(failed)
+            rotate::rotate(&methods.follower).await.map(|kid| json!({"key": kid})).map_err(failed)
         }
         "io.curfew.Agent.Sync" => {
             let Nothing {} = parameters(call)?;
-            sync(agent).await
+            sync(methods).await
         }
         other => Err(ErrorReply::unknown_method(other)),
     }
 }
 
-async fn sync(agent: &Agent) -> Result<Value, ErrorReply> {
-    if agent.endpoint.identity().is_none() {
+async fn sync(methods: &Methods) -> Result<Value, ErrorReply> {
+    if methods.follower.endpoint.identity().is_none() {
         return Err(ErrorReply::failed(&EnrollError::NoEndpoint.to_string()));
     }
-    let tried = agent.endpoint.poll_now(PATIENCE).await;
-    let problem = agent.endpoint.health.borrow().latest().map(str::to_owned);
+    let tried = methods.follower.endpoint.poll_now(PATIENCE).await;
+    let problem = methods.follower.endpoint.health.borrow().latest().map(str::to_owned);
     // Whoever reads the answer uses what the set grants.
     let granted: Vec<String> = {
-        let grants = agent.ledger.grants();
+        let grants = methods.ledger.grants();
         let of_the_set =
             grants.held().iter().filter(|held| held.source == Source::Endpoint && held.grant.sudo.is_some());
         of_the_set.map(|held| held.grant.id.to_string()).collect()
     };
-    settle(&agent.ledger, &granted).await;
+    settle(&methods.ledger, &granted).await;
     match problem {
         Some(problem) => Err(ErrorReply::failed(&problem)),
         None if !tried => Err(ErrorReply::failed(&format!("nothing came of it within {} s", PATIENCE.as_secs()))),
-        None => Ok(json!({"set": shown_set(&agent.endpoint, agent.ledger.grants().endpoint().facts(), clock::now())})),
+        None => Ok(
+            json!({"set": shown_set(&methods.follower.endpoint, methods.ledger.grants().endpoint().facts(), clock::now())}),
+        ),
     }
 }
 
 /// What an operator must know about the endpoint, in sentences.
-pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
+pub fn problems(methods: &Methods, grants: &Grants) -> Vec<String> {
     let now = clock::now();
     let store = grants.endpoint();
     let aside = store.set_aside().map(|aside| {
         format!("the stored set of the endpoint could not be used ({}); see {}", aside.problem, aside.path.display())
     });
-    let failing = agent.endpoint.health.borrow().failing().map(|failing| {
+    let failing = methods.follower.endpoint.health.borrow().failing().map(|failing| {
         format!("the endpoint can't be followed since {}: {}", human::time(failing.since), failing.problem)
     });
     let stale = store.facts().filter(|_| store.is_stale(now)).map(|facts| {
@@ -112,7 +114,7 @@ pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
             "the endpoint's set is too old: since {since} its grants open nothing new; what is open ends at its end"
         )
     });
-    let unshipped = agent.endpoint.shipping.borrow().problem.clone();
+    let unshipped = methods.follower.endpoint.shipping.borrow().problem.clone();
     let unshipped = unshipped.map(|problem| format!("the audit can't be shipped and waits in the spool: {problem}"));
     let refused = store.refused();
     let more = refused.len().saturating_sub(MOST_REFUSED);
@@ -120,7 +122,7 @@ pub fn problems(agent: &Agent, grants: &Grants) -> Vec<String> {
         .then(|| format!("{more} more grants of the endpoint are refused: see `curfew audit --event grant.refused`"));
     let refused = refused.iter().take(MOST_REFUSED);
     let refused = refused.map(|it| format!("a grant of the endpoint is refused: {}", it.problem)).chain(more);
-    let sets = agent.endpoint.problem().into_iter().chain(aside).chain(failing).chain(stale);
+    let sets = methods.follower.endpoint.problem().into_iter().chain(aside).chain(failing).chain(stale);
     sets.chain(unshipped).chain(refused).collect()
 }
 

@@ -1,8 +1,8 @@
 //! `Grant` and `Revoke`: local grants, made and ended by root.
 
-use crate::agent::Agent;
-use crate::enforce::accounts;
+use super::Methods;
 use crate::grant::local::StoreError;
+use crate::grant::resolver;
 use crate::grant::settle::settle;
 use crate::grant::{HeldGrant, Revocation, Source};
 use crate::host::users;
@@ -18,10 +18,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
-pub(super) async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
+pub(super) async fn grant(methods: &Methods, peer: &Peer, order: GrantOrder) -> Result<Granted, ErrorReply> {
     // The person behind root's shell is who asks and who approves.
-    let person = person::behind(agent, peer).await;
-    match accounts::look_up(agent, order.user.as_str()).await {
+    let person = person::behind(&methods.sessions, peer).await;
+    match resolver::look_up(&methods.resolver, order.user.as_str()).await {
         Ok(Some(_)) => {}
         Ok(None) => {
             return Err(ErrorReply::bad_parameter("user", &format!("there is no user {} on this host", order.user)));
@@ -36,26 +36,26 @@ pub(super) async fn grant(agent: &Agent, peer: &Peer, order: GrantOrder) -> Resu
     if !problems.is_empty() && !order.unchecked {
         return Err(ErrorReply::bad_parameter("command", &refused_commands(&problems)));
     }
-    let reading = agent.ledger.read_clocks();
-    if let Some(problem) = agent.ledger.clock.problem(reading) {
+    let reading = methods.ledger.read_clocks();
+    if let Some(problem) = methods.ledger.clock.problem(reading) {
         return Err(ErrorReply::failed(&problem));
     }
     let grant = compose(order, &person, reading.wall)?;
     // A clock that stands wrong makes nobody forget a grant.
-    let known = agent.ledger.clock.floor(reading.boot).unwrap_or(reading.wall);
-    agent.ledger.grants_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
+    let known = methods.ledger.clock.floor(reading.boot).unwrap_or(reading.wall);
+    methods.ledger.grants_mut().add(grant.clone(), known).map_err(|error| ErrorReply::failed(&error.to_string()))?;
     let held = HeldGrant::new(grant.clone(), Source::Local);
     let granted = held.entry(Event::LocalGranted).with(Field::Actor, person).with(Field::Pid, peer.pid);
-    agent.audit.write(granted.with(Field::Unchecked, problems.clone()));
+    methods.audit.write(granted.with(Field::Unchecked, problems.clone()));
     // Whoever reads the answer uses what was granted.
-    let mut no_sudo_yet = settle(&agent.ledger, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
+    let mut no_sudo_yet = settle(&methods.ledger, &[grant.id.to_string()]).await.pop().map(|(_, why)| why);
     if no_sudo_yet.is_none() && grant.sudo.is_some() {
-        agent.sudo_view.settled(grant.user.as_str()).await;
-        no_sudo_yet = agent.sudo_view.problem(grant.id.as_str());
+        methods.status.sudo_view.settled(grant.user.as_str()).await;
+        no_sudo_yet = methods.status.sudo_view.problem(grant.id.as_str());
     }
-    warnings.extend(no_effect::for_exempt(agent, &grant));
+    warnings.extend(no_effect::for_exempt(&methods.resolver, &grant));
     warnings.extend(problems.into_iter().map(|problem| format!("taken unchecked: {problem}")));
-    Ok(Granted { grant, no_sudo_yet, warnings, not_in_force: no_effect::of_every_grant(agent) })
+    Ok(Granted { grant, no_sudo_yet, warnings, not_in_force: no_effect::of_every_grant(&methods.status) })
 }
 
 /// Whoever makes a user of that name later would not be whom the grant means.
@@ -125,23 +125,23 @@ fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     })
 }
 
-pub(super) async fn revoke(agent: &Agent, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
-    let person = person::behind_at_once(agent, peer).await;
-    let revocation = Revocation { at: agent.ledger.now(), reason: order.reason.clone() };
-    let revoked = agent.ledger.grants_mut().revoke(&order.id, revocation).map_err(|error| match error {
+pub(super) async fn revoke(methods: &Methods, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
+    let person = person::behind_at_once(&methods.sessions, peer).await;
+    let revocation = Revocation { at: methods.ledger.now(), reason: order.reason.clone() };
+    let revoked = methods.ledger.grants_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
         other => ErrorReply::failed(&other.to_string()),
     })?;
-    agent.audit.write(revocation_entry(&revoked, &person).with(Field::Pid, peer.pid));
+    methods.audit.write(revocation_entry(&revoked, &person).with(Field::Pid, peer.pid));
     // Its sudo rule goes with the look, and what it had opened is struck.
     let id = revoked.grant.id.as_str();
-    settle(&agent.ledger, &[]).await;
-    let rule_stays = agent
+    settle(&methods.ledger, &[]).await;
+    let rule_stays = methods
         .ledger
         .sudo_rules
         .are_in_place(id)
         .then(|| format!("its sudo rule is still in {}", wiring::DROP_IN_FOLDER));
-    let unstored = agent.ledger.grants().unstored().map(str::to_owned);
+    let unstored = methods.ledger.grants().unstored().map(str::to_owned);
     Ok(Revoked { grant: revoked.grant, unstored, rule_stays })
 }
 

@@ -1,9 +1,8 @@
 //! `Status`: who has what for how long, what is open, and what an operator must know.
 
+use super::Methods;
 use super::endpoint;
-use crate::agent::Agent;
 use crate::config::exempt_list;
-use crate::enforce::sudo_view;
 use crate::grant::local::SetAside;
 use crate::grant::{HeldGrant, Listing, State, cut_off};
 use crate::ipc::messages::{ShownGrant, ShownSession, Status};
@@ -19,9 +18,9 @@ pub(super) enum Visible<'a> {
     Of(&'a str),
 }
 
-pub(super) fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
-    let now = agent.ledger.now();
-    let grants = agent.ledger.grants();
+pub(super) fn status(methods: &Methods, visible: &Visible<'_>) -> Status {
+    let now = methods.ledger.now();
+    let grants = methods.ledger.grants();
     let held = match visible {
         Visible::All => grants.held(),
         Visible::Of(user) => grants.of(user),
@@ -37,24 +36,24 @@ pub(super) fn status(agent: &Agent, visible: &Visible<'_>) -> Status {
     };
     let current = held.iter().filter(|held| held.listing != Listing::Superseded);
     let shown: Vec<&HeldGrant> = current.filter(|held| own(held)).collect();
-    let sessions = agent.sessions.borrow();
+    let sessions = methods.sessions.borrow();
     let open = sessions.sessions().iter().filter(|session| !session.closed && is_visible(&session.user));
     Status {
-        host: agent.settings.host.clone(),
-        mode: agent.settings.mode().name().into(),
-        in_force: agent.in_force.borrow().holds(),
-        wired: agent.is_wired(),
+        host: methods.settings.host.clone(),
+        mode: methods.settings.mode().name().into(),
+        in_force: methods.status.holds(),
+        wired: methods.status.is_wired(),
         next_end: cut_off::next(&shown, now),
         grants: shown.into_iter().map(|held| show(held, now)).collect(),
-        set: endpoint::shown_set(&agent.endpoint, grants.endpoint().facts(), now),
+        set: endpoint::shown_set(&methods.follower.endpoint, grants.endpoint().facts(), now),
         confirm_by: Unconfirmed::load().ok().flatten().map(|unconfirmed| unconfirmed.until),
         problems: match visible {
-            Visible::All => problems(agent, now),
+            Visible::All => problems(methods, now),
             Visible::Of(_) => Vec::new(),
         },
         sessions: open
             .map(|session| {
-                let governed = !session.is_left_alone() && agent.governs(&session.service, session.opened_us);
+                let governed = !session.is_left_alone() && methods.status.governs(&session.service, session.opened_us);
                 let standing = governed.then(|| session.standing(grants.of(&session.user), now));
                 show_session(session, standing)
             })
@@ -98,36 +97,36 @@ fn account_problem(held: &HeldGrant, now: Timestamp) -> Option<String> {
 }
 
 /// What an operator must know, in sentences.
-fn problems(agent: &Agent, now: Timestamp) -> Vec<String> {
-    let grants = agent.ledger.grants();
-    let config = agent.settings.problem();
+fn problems(methods: &Methods, now: Timestamp) -> Vec<String> {
+    let grants = methods.ledger.grants();
+    let config = methods.settings.problem();
     let config = config.map(|problem| format!("{problem}; the last usable configuration is in force"));
     let aside = grants.local().set_aside().map(|SetAside { path, problem }| {
         format!("the store of local grants could not be read ({problem}); it was set aside as {}", path.display())
     });
     let refused =
         grants.local().refused().iter().map(|refused| format!("a local grant is refused: {}", refused.problem));
-    let unwritable = agent.ledger.sudo_rules.problems();
+    let unwritable = methods.ledger.sudo_rules.problems();
     let unstored = grants.unstored();
     let unstored = unstored.map(|problem| format!("a revocation holds and could not be stored: {problem}"));
-    let deadline = agent.deadline.problem();
+    let deadline = methods.status.deadline.problem();
     let deadline = deadline.map(|problem| format!("PID 1 does not keep the next end, should the agent die: {problem}"));
-    let endpoint = endpoint::problems(agent, &grants);
+    let endpoint = endpoint::problems(methods, &grants);
     let accounts = grants.held().iter().filter(|held| held.listing != Listing::Superseded);
     let accounts = accounts.filter_map(|held| {
         let problem = account_problem(held, now)?;
         Some(format!("grant {} opens nothing: {problem}; revoke it, and grant anew where that is meant", held.grant.id))
     });
     let local = aside.into_iter().chain(unstored).chain(refused).chain(unwritable);
-    let local = local.chain(accounts).chain(sudo_view::problems(agent));
-    let clock = agent.ledger.clock.problem(agent.ledger.read_clocks());
-    let open = unwired::open(&agent.settings.config());
+    let local = local.chain(accounts).chain(methods.status.sudo_view.problems());
+    let clock = methods.ledger.clock.problem(methods.ledger.read_clocks());
+    let open = unwired::open(&methods.settings.config());
     let open = open.into_iter().map(|service| unwired::tell(&service));
     config
         .into_iter()
         .chain(exempt_list::problem())
         .chain(open)
-        .chain(agent.opened.problems())
+        .chain(methods.status.opened.problems())
         .chain(clock)
         .chain(deadline)
         .chain(endpoint)

@@ -1,10 +1,10 @@
 //! `Why`: what would be decided, why, and what would change it.
 
-use crate::agent::Agent;
+use super::Methods;
 use crate::config::Mode;
 use crate::config::service::runs_anything;
-use crate::enforce::accounts;
 use crate::grant::decision::{Elevation, Request, Verdict, WantedCommand, admit};
+use crate::grant::resolver;
 use crate::grant::sudo_command::written;
 use crate::grant::{Bars, HeldGrant};
 use crate::ipc::messages::{WhyAnswer, WhyQuestion};
@@ -14,9 +14,9 @@ use curfew_protocol::exempt;
 use jiff::Timestamp;
 
 /// `is_missing`: the user database has no such user.
-pub(super) fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
-    let judged = agent.ledger.grants().judged_name(&question.user).to_owned();
-    let config = agent.settings.config();
+pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
+    let judged = methods.ledger.grants().judged_name(&question.user).to_owned();
+    let config = methods.settings.config();
     let elevates = config.elevation_services.contains(&question.service);
     if !config.services().any(|service| *service == question.service) {
         let known = config.services().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -46,28 +46,28 @@ pub(super) fn why(agent: &Agent, question: &WhyQuestion, is_missing: bool) -> Re
         Request::Login { user: &judged, service: &question.service, from: question.from.as_deref() }
     };
     // The PAM module asks nobody then.
-    let by_another_name = !elevates && accounts::is_exempt_by_another_name(agent, &question.user);
+    let by_another_name = !elevates && resolver::is_exempt_by_another_name(&methods.resolver, &question.user);
     if exempt::passes(&question.user, &question.service, elevates) || by_another_name {
         return Ok(exempt_answer(&question.user));
     }
-    let now = agent.ledger.now();
+    let now = methods.ledger.now();
     let at = question.at.unwrap_or(now);
-    let grants = agent.ledger.grants();
+    let grants = methods.ledger.grants();
     let mut answer = match question.at {
-        None => explain(&request, grants.of(&judged), at, agent.ledger.bars(at)),
+        None => explain(&request, grants.of(&judged), at, methods.ledger.bars(at)),
         // At another time, windows are what they say, however far they have come by now.
         Some(_) => {
             let then = |held: &HeldGrant| HeldGrant { reached: None, barred: false, ..held.clone() };
-            explain(&request, &grants.of(&judged).iter().map(then).collect::<Vec<_>>(), at, agent.ledger.bars(at))
+            explain(&request, &grants.of(&judged).iter().map(then).collect::<Vec<_>>(), at, methods.ledger.bars(at))
         }
     };
     if is_missing {
         answer = no_effect::of_nobody(answer, &question.user);
     }
-    answer.enforced = agent.settings.mode() == Mode::Enforce && agent.is_asked_about(&question.service);
+    answer.enforced = methods.settings.mode() == Mode::Enforce && methods.status.is_asked_about(&question.service);
     Ok(match answer.enforced {
         true => answer,
-        false => no_effect::unenforced(answer, agent.is_asked_about(&question.service)),
+        false => no_effect::unenforced(answer, methods.status.is_asked_about(&question.service)),
     })
 }
 

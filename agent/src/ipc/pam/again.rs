@@ -1,7 +1,7 @@
 //! What one process asks twice at once: a service whose rules include another's has two lines of ours, and PAM asks both (`su-l` includes `su`, and `sudo-i` includes `sudo`, on some distributions).
 //! Both are answered; the audit has one record.
 
-use crate::agent::Agent;
+use super::Pam;
 use crate::clock;
 use crate::host::processes::{Process, ProcessId};
 use crate::ipc::peer::Peer;
@@ -35,9 +35,9 @@ impl Again {
 }
 
 /// Whether the process at the other end had this very record just now. One that can't be seen had none.
-pub fn said_already(agent: &Agent, peer: &Peer, entry: &Entry) -> bool {
+pub fn said_already(pam: &Pam, peer: &Peer, entry: &Entry) -> bool {
     let Ok(Some(process)) = Process::read(peer.pid) else { return false };
-    agent.again.borrow_mut().hears(process.id, entry, clock::boot_time())
+    pam.again.borrow_mut().hears(process.id, entry, clock::boot_time())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Elevations (sudo, su, polkit, doas): judged, audited, and watched over from the moment PAM lets them through.
 
+use super::Pam;
 use super::again::said_already;
 use super::record::{asked, named, refusal, refuse_unwatched, session_id, typed};
 use super::uncovered;
 use super::within::Origin;
-use crate::agent::Agent;
 use crate::config::service::{is_asked_twice, runs_anything};
-use crate::enforce::noninteractive;
 use crate::grant::HeldGrant;
 use crate::grant::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decision, WantedCommand, admit};
 use crate::grant::held;
@@ -14,7 +13,7 @@ use crate::grant::sudo_command::{Place, SudoCommand, Typed};
 use crate::host::processes::{self, Process};
 use crate::ipc::peer::Peer;
 use crate::ipc::wording;
-use crate::sessions::outer;
+use crate::sessions::outlook::first_to_end;
 use crate::sessions::standing::Standing;
 use crate::sessions::watch;
 use curfew_protocol::audit::{Entry, Event, Field};
@@ -24,16 +23,16 @@ use std::io;
 use std::rc::Rc;
 
 /// Judges what `ruser` asks for.
-pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQuestion, ruser: &str) -> PamAnswer {
-    let now = agent.ledger.now();
-    let all = agent.ledger.grants();
+pub(super) fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuestion, ruser: &str) -> PamAnswer {
+    let now = pam.ledger.now();
+    let all = pam.ledger.grants();
     let user = all.judged_name(ruser);
     let grants = all.of(user);
     let folder = processes::folder(peer.pid);
     let granted = grants.iter().filter(|held| held.covers(now)).filter_map(|held| held.grant.sudo.as_ref());
     let place = Place { folder: folder.as_deref(), granted: granted.flat_map(|sudo| &sudo.commands).collect() };
     if hook != Hook::Authenticate {
-        uncovered::is_judged(agent, peer);
+        uncovered::is_judged(pam, peer);
     }
     let turns_user = runs_anything(&question.service);
     let of_sudo = (!turns_user).then(|| run_of_sudo(peer, &place));
@@ -46,20 +45,20 @@ pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQu
         _ if turns_user || hook == Hook::OpenSession => &question.user,
         _ => &asked_for,
     };
-    let origin = Origin::of(agent, peer, user);
+    let origin = Origin::of(pam, peer, user);
     let actor = origin.as_ref().ok().and_then(Origin::actor);
-    let asking = Asking { agent, peer, hook, question, ruser, user, run_as, command: &command, actor, now };
+    let asking = Asking { pam, peer, hook, question, ruser, user, run_as, command: &command, actor, now };
     // What sudo may run, and as whom, is for sudoers to say: the question is whether sudo is granted at all.
     let wanted = if turns_user { WantedCommand::Any } else { WantedCommand::Unknown };
     let request = Request::Elevation { user, scope: Scoped { run_as: turns_user.then_some(run_as), command: wanted } };
-    let bars = agent.ledger.bars(now);
+    let bars = pam.ledger.bars(now);
     let (grant, until) = match admit(&request, grants, now, bars) {
         Decision::Permit { grant, until } => (grant, until),
         Decision::Deny { reason, nearest, opens } => {
             let why = wording::denial_reason(reason, nearest, opens, &request);
-            let what = format!("{user} has no {} on {} now", question.service, agent.settings.host);
+            let what = format!("{user} has no {} on {} now", question.service, pam.settings.host);
             let entry = asking.denied().with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
-            return asking.refuse(entry, reason, wording::denial(agent, &what, &why));
+            return asking.refuse(entry, reason, wording::denial(&pam.settings, &what, &why));
         }
     };
     if is_of_another_uid(peer, grant) {
@@ -76,7 +75,7 @@ pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQu
     }
     let permitted = match exactly {
         Decision::Permit { grant, until } => Permitted { grant, until, pinned: Vec::new(), credit: Credit::To(grant) },
-        Decision::Deny { .. } if !turns_user && may_be_misled(agent, peer, grants, grant, now) => {
+        Decision::Deny { .. } if !turns_user && may_be_misled(pam, peer, grants, grant, now) => {
             let entry =
                 asking.denied().with(Field::Reason, "sudo rules for this user id changed while sudo was at work");
             return asking.refuse(entry, ReasonCode::WrongService, wording::misled(&question.service));
@@ -91,7 +90,7 @@ pub(super) fn judge(agent: &Rc<Agent>, peer: &Peer, hook: Hook, question: &PamQu
 
 /// An elevation that is judged.
 struct Asking<'a> {
-    agent: &'a Rc<Agent>,
+    pam: &'a Rc<Pam>,
     peer: &'a Peer,
     hook: Hook,
     question: &'a PamQuestion,
@@ -117,11 +116,11 @@ struct Permitted<'g> {
 
 impl Asking<'_> {
     fn about(&self, event: Event) -> Entry {
-        asked(self.agent, self.peer, event, self.question, self.ruser)
+        asked(self.pam, self.peer, event, self.question, self.ruser)
             .with(Field::RunAs, self.run_as)
             .with(Field::Program, self.command.program().map(str::to_owned))
             .with(Field::Actor, self.actor.clone())
-            .with(Field::Command, typed(self.agent, self.peer, self.question))
+            .with(Field::Command, typed(self.pam, self.peer, self.question))
             .with(Field::Session, session_id(self.peer))
     }
 
@@ -130,16 +129,16 @@ impl Asking<'_> {
     }
 
     fn refuse(&self, entry: Entry, reason: ReasonCode, message: String) -> PamAnswer {
-        refusal(self.agent, self.peer, self.hook, self.question, entry, reason, message)
+        refusal(self.pam, self.peer, self.hook, self.question, entry, reason, message)
     }
 
     /// sudo is granted, and asks for a password all the same.
     fn before_password(&self, may_be_covered: bool, is_noninteractive: bool, grant: &HeldGrant) -> PamAnswer {
         let denied = (!may_be_covered && *self.command != SudoCommand::Nothing).then(|| self.denied());
-        if is_noninteractive && noninteractive::has_sudo_ask(grant.uid()) {
-            uncovered::without_a_password(self.agent, denied)
+        if is_noninteractive && self.pam.status.has_sudo_ask(grant.uid()) {
+            uncovered::without_a_password(self.pam, denied)
         } else {
-            uncovered::before_password(self.agent, self.peer, denied)
+            uncovered::before_password(self.pam, self.peer, denied)
         }
     }
 
@@ -148,13 +147,18 @@ impl Asking<'_> {
         let Permitted { grant, until, pinned, credit } = permitted;
         let within = match origin.and_then(|origin| origin.within(self.now)) {
             Ok(within) => within,
-            Err(error) => return refuse_unwatched(self.agent, self.denied(), &error),
+            Err(error) => return refuse_unwatched(self.pam, self.denied(), &error),
         };
         let service = &self.question.service;
-        let until = match outer::first_to_end(self.agent, &within, self.now) {
+        let until = match first_to_end(
+            &self.pam.ledger,
+            &|service, at| self.pam.status.governs(service, at),
+            &within,
+            self.now,
+        ) {
             Some((outer, Standing::Over { reason, .. })) => {
                 let entry = self.denied().with(Field::Reason, wording::WITHIN_WHAT_ENDED);
-                let message = wording::within_what_ended(service, &outer.user, &self.agent.settings.host);
+                let message = wording::within_what_ended(service, &outer.user, &self.pam.settings.host);
                 return self.refuse(entry, reason, message);
             }
             Some((_, Standing::Covered { until: end, .. })) => until.min(end),
@@ -164,15 +168,15 @@ impl Asking<'_> {
             user: self.user,
             run_as: self.run_as,
             command: self.command.clone(),
-            typed: typed(self.agent, self.peer, self.question),
+            typed: typed(self.pam, self.peer, self.question),
             grant: grant.grant.id.as_str(),
             until,
             pinned,
             within,
             actor: self.actor.clone(),
         };
-        if let Err(error) = watch::elevation(self.agent, self.peer.pid, self.question, run) {
-            return refuse_unwatched(self.agent, self.denied(), &error);
+        if let Err(error) = watch::elevation(&self.pam.watch, self.peer.pid, self.question, run) {
+            return refuse_unwatched(self.pam, self.denied(), &error);
         }
         if self.hook == Hook::Account {
             let entry = match credit {
@@ -180,8 +184,8 @@ impl Asking<'_> {
                 Credit::Nobody(why) => self.about(Event::SudoPermitted).with(Field::Reason, why),
             };
             let entry = entry.with(Field::Outcome, "permit");
-            if !(is_asked_twice(service) && said_already(self.agent, self.peer, &entry)) {
-                self.agent.audit.write(entry);
+            if !(is_asked_twice(service) && said_already(self.pam, self.peer, &entry)) {
+                self.pam.audit.write(entry);
             }
         }
         PamAnswer { verdict: Verdict::Permit, message: None }
@@ -234,11 +238,11 @@ fn is_of_another_uid(peer: &Peer, grant: &HeldGrant) -> bool {
 
 /// Whether the sudo that asks may have read rules that give this person nothing: another's who has or had their user id, or those of a grant that
 /// has ended since.
-fn may_be_misled(agent: &Agent, peer: &Peer, grants: &[HeldGrant], covering: &HeldGrant, now: Timestamp) -> bool {
+fn may_be_misled(pam: &Pam, peer: &Peer, grants: &[HeldGrant], covering: &HeldGrant, now: Timestamp) -> bool {
     let gives = |id: &str| held::with_rules(grants, now).any(|held| held.grant.id.as_str() == id);
     // What can't be seen may have started at any time.
     let started = Process::read(peer.pid).ok().flatten().map_or(0, |process| process.id.start);
-    covering.uid().is_some_and(|uid| agent.ledger.sudo_rules.may_mislead(uid, started, gives))
+    covering.uid().is_some_and(|uid| pam.ledger.sudo_rules.may_mislead(uid, started, gives))
 }
 
 fn live_sudo_grants(grants: &[HeldGrant], now: Timestamp) -> Vec<String> {

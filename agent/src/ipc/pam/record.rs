@@ -1,6 +1,6 @@
 //! What the audit says of a question of PAM's, and the answer that refuses.
 
-use crate::agent::Agent;
+use super::Pam;
 use crate::config::Mode;
 use crate::config::service::Kind;
 use crate::grant::HeldGrant;
@@ -18,21 +18,21 @@ use jiff::Timestamp;
 const LONGEST_COMMAND: usize = 1024;
 
 /// What can't be watched can't be ended, and is not let in.
-pub(super) fn refuse_unwatched(agent: &Agent, entry: Entry, error: &std::io::Error) -> PamAnswer {
+pub(super) fn refuse_unwatched(pam: &Pam, entry: Entry, error: &std::io::Error) -> PamAnswer {
     tracing::error!("a session is refused, since the agent can't watch over it: {error}");
-    if agent.settings.mode() == Mode::Observe {
+    if pam.settings.mode() == Mode::Observe {
         return PamAnswer { verdict: Verdict::Permit, message: None };
     }
     let entry = entry.with(Field::Outcome, "deny").with(Field::ReasonCode, "agent_unavailable");
-    agent.audit.write(entry.with(Field::Reason, format!("it can't be watched over: {error}")));
+    pam.audit.write(entry.with(Field::Reason, format!("it can't be watched over: {error}")));
     let message =
-        format!("Curfew: {} can't watch over this session, so it is refused. Tell an operator.", agent.settings.host);
+        format!("Curfew: {} can't watch over this session, so it is refused. Tell an operator.", pam.settings.host);
     PamAnswer { verdict: Verdict::Deny, message: Some(message) }
 }
 
 /// The command line of the asking process, for the audit.
-pub(super) fn typed(agent: &Agent, peer: &Peer, question: &PamQuestion) -> Option<String> {
-    if agent.settings.config().kind(&question.service) != Kind::Elevation {
+pub(super) fn typed(pam: &Pam, peer: &Peer, question: &PamQuestion) -> Option<String> {
+    if pam.settings.config().kind(&question.service) != Kind::Elevation {
         return None;
     }
     let line = processes::command_line(peer.pid)?.join(" ");
@@ -52,14 +52,14 @@ pub(super) fn session_id(peer: &Peer) -> Option<String> {
 }
 
 /// An entry with what PAM said.
-pub(super) fn asked(agent: &Agent, peer: &Peer, event: Event, question: &PamQuestion, user: &str) -> Entry {
+pub(super) fn asked(pam: &Pam, peer: &Peer, event: Event, question: &PamQuestion, user: &str) -> Entry {
     Entry::new(event)
         .with(Field::User, user)
         .with(Field::Service, question.service.as_str())
         .with(Field::Rhost, question.rhost.clone())
         .with(Field::Tty, question.tty.clone())
         .with(Field::Pid, peer.pid)
-        .with(Field::Mode, agent.settings.mode().name())
+        .with(Field::Mode, pam.settings.mode().name())
 }
 
 /// The entry with the grant behind a permit.
@@ -73,15 +73,15 @@ pub(super) fn named(entry: Entry, held: &HeldGrant, until: Timestamp) -> Entry {
 }
 
 /// Writes what PAM was told, unless `curfew enable` tries the wiring: that is one record of its own.
-pub(super) fn record(agent: &Agent, peer: &Peer, question: &PamQuestion, entry: Entry) {
+pub(super) fn record(pam: &Pam, peer: &Peer, question: &PamQuestion, entry: Entry) {
     if !rehearsed::is_rehearsal(peer, question) {
-        agent.audit.write(entry);
+        pam.audit.write(entry);
     }
 }
 
 /// Refuses, or only notes that it would.
 pub(super) fn refusal(
-    agent: &Agent,
+    pam: &Pam,
     peer: &Peer,
     hook: Hook,
     question: &PamQuestion,
@@ -89,11 +89,11 @@ pub(super) fn refusal(
     reason: ReasonCode,
     message: String,
 ) -> PamAnswer {
-    let observes = agent.settings.mode() == Mode::Observe;
+    let observes = pam.settings.mode() == Mode::Observe;
     let outcome = if observes { "would_deny" } else { "deny" };
     // Whoever was let in all the same, of the account, is told of once.
     if !(observes && hook == Hook::OpenSession) {
-        record(agent, peer, question, entry.with(Field::Outcome, outcome).with(Field::ReasonCode, reason.name()));
+        record(pam, peer, question, entry.with(Field::Outcome, outcome).with(Field::ReasonCode, reason.name()));
     }
     if observes {
         PamAnswer { verdict: Verdict::Permit, message: None }

@@ -1,6 +1,6 @@
 //! Which runs of other people's a run of sudo or su begins within, and whose login that is.
 
-use crate::agent::Agent;
+use super::Pam;
 use crate::grant::HeldGrant;
 use crate::grant::stores::Grants;
 use crate::grant::sudo_command::SudoCommand;
@@ -19,7 +19,7 @@ const MOST_OUTER: usize = 32;
 
 /// Whose process asks, in whose login, and within what.
 pub struct Origin<'a> {
-    agent: &'a Agent,
+    pam: &'a Pam,
     process: Process,
     user: &'a str,
 }
@@ -30,14 +30,14 @@ impl<'a> Origin<'a> {
     /// # Errors
     ///
     /// That its process can't be seen.
-    pub fn of(agent: &'a Agent, peer: &Peer, user: &'a str) -> io::Result<Self> {
+    pub fn of(pam: &'a Pam, peer: &Peer, user: &'a str) -> io::Result<Self> {
         let process = Process::read(peer.pid)?.ok_or_else(|| io::Error::other("it is gone"))?;
-        Ok(Self { agent, process, user })
+        Ok(Self { pam, process, user })
     }
 
     /// Whose run or login it is in, or who logged in, where that is another person than who asks. Those who share a user id can't be told apart by it.
     pub fn actor(&self) -> Option<String> {
-        let sessions = self.agent.sessions.borrow();
+        let sessions = self.pam.sessions.borrow();
         if let Some(person) = person::known(&sessions, &self.process) {
             return (!self.is_same_person(&person)).then_some(person);
         }
@@ -45,7 +45,7 @@ impl<'a> Origin<'a> {
         let session = sessions.sessions().iter().find(|session| of_login(session.audit_session));
         let login_uid = self.process.login_uid?;
         let name = session.map_or_else(|| format!("uid {login_uid}"), |session| session.user.clone());
-        let is_same = name == self.user || uid_of(&self.agent.ledger.grants(), self.user) == Some(login_uid);
+        let is_same = name == self.user || uid_of(&self.pam.ledger.grants(), self.user) == Some(login_uid);
         (!is_same).then_some(name)
     }
 
@@ -56,7 +56,7 @@ impl<'a> Origin<'a> {
     ///
     /// That they are too many.
     pub fn within(&self, now: Timestamp) -> io::Result<Vec<Outer>> {
-        let sessions = self.agent.sessions.borrow();
+        let sessions = self.pam.sessions.borrow();
         let runs = sessions.elevations();
         if runs.is_empty() {
             return Ok(Vec::new());
@@ -76,10 +76,11 @@ impl<'a> Origin<'a> {
     fn any_of_login(&self, runs: &[Elevation], now: Timestamp) -> Vec<Outer> {
         let of_login =
             |run: &&Elevation| run.audit_session.is_some() && run.audit_session == self.process.audit_session;
-        let grants = self.agent.ledger.grants();
+        let grants = self.pam.ledger.grants();
         let mut people: BTreeMap<&str, Outer> = BTreeMap::new();
         let mut within = Vec::new();
-        let counts = |run: &&Elevation| self.agent.governs(&run.service, run.opened_us) && !self.is_of_same_person(run);
+        let counts =
+            |run: &&Elevation| self.pam.status.governs(&run.service, run.opened_us) && !self.is_of_same_person(run);
         for run in runs.iter().filter(of_login).filter(counts) {
             let pins = match run.claim().standing(grants.of(&run.user), now) {
                 Standing::Covered { grant, .. } if run.pinned.is_empty() => vec![grant],
@@ -90,7 +91,7 @@ impl<'a> Origin<'a> {
                 command: SudoCommand::Anything,
                 pinned: Vec::new(),
                 root: None,
-                ..Outer::of(run)
+                ..run.as_outer()
             });
             let new: Vec<String> = pins.into_iter().filter(|id| !all.pinned.contains(id)).collect();
             all.pinned.extend(new);
@@ -105,7 +106,7 @@ impl<'a> Origin<'a> {
     }
 
     fn is_same_person(&self, name: &str) -> bool {
-        let grants = self.agent.ledger.grants();
+        let grants = self.pam.ledger.grants();
         let own = uid_of(&grants, self.user);
         name == self.user || (own.is_some() && own == uid_of(&grants, name))
     }
@@ -115,7 +116,7 @@ impl<'a> Origin<'a> {
 fn outers_of(runs: &[&Elevation], is_of_same_person: impl Fn(&Elevation) -> bool) -> Vec<Outer> {
     let mut within = Vec::new();
     for run in runs {
-        let itself = (!is_of_same_person(run)).then(|| Outer::of(run));
+        let itself = (!is_of_same_person(run)).then(|| run.as_outer());
         add(&mut within, itself.into_iter().chain(run.within.iter().cloned()));
     }
     within

@@ -1,9 +1,8 @@
 //! Where calls from the public socket come to the agent's thread: root's first, and of all others no more than its share of time takes.
 
-use crate::agent::Agent;
 use crate::ipc::answer::Answer;
 use crate::ipc::answer::Question;
-use crate::ipc::methods;
+use crate::ipc::methods::{self, Methods};
 use crate::ipc::peer::Peer;
 use crate::ipc::varlink::{ErrorReply, RawCall};
 use std::rc::Rc;
@@ -69,7 +68,7 @@ impl Counter {
 
 impl Desk {
     /// Answers until the public socket's thread is gone.
-    pub async fn serve(mut self, agent: Rc<Agent>) {
+    pub async fn serve(mut self, methods: Rc<Methods>) {
         let mut rested = Instant::now();
         loop {
             let anybody = async {
@@ -79,14 +78,14 @@ impl Desk {
             tokio::select! {
                 biased;
                 call = self.root.recv() => match call {
-                    Some(call) => drop(spawn_local(answer_root(call, Rc::clone(&agent)))),
+                    Some(call) => drop(spawn_local(answer_root(call, Rc::clone(&methods)))),
                     None => return,
                 },
                 call = anybody => match call {
                     Some(AnybodysCall { question, reply }) => {
                         let begun = Instant::now();
                         // Who has left is answered all the same.
-                        let _ = reply.send(methods::answer_anybody(&agent, &question));
+                        let _ = reply.send(methods::answer_anybody(&methods, &question));
                         rested = Instant::now() + begun.elapsed() * REST;
                     }
                     None => return,
@@ -98,7 +97,7 @@ impl Desk {
     }
 }
 
-async fn answer_root(RootsCall { peer, call, reply }: RootsCall, agent: Rc<Agent>) {
+async fn answer_root(RootsCall { peer, call, reply }: RootsCall, methods: Rc<Methods>) {
     // Who has left has it done all the same.
-    let _ = reply.send(methods::answer(&agent, &peer, &call).await);
+    let _ = reply.send(methods::answer(&methods, &peer, &call).await);
 }

@@ -3,13 +3,13 @@
 //! Where a name stands for something else, or may, the sudo rules of its grants go with the next look; the user
 //! database is asked, and what it says is in force and audited. What hangs or fails changes nothing: what was known last holds.
 
-use crate::agent::Agent;
+use super::HeldGrant;
+use super::account::directory::{self, known::Resolution};
+use super::account::lookup::Lookups;
+use super::account::{self, Account, Answer, local_file};
+use super::ledger::Ledger;
 use crate::descriptors;
-use crate::grant::HeldGrant;
-use crate::grant::account::directory;
-use crate::grant::account::directory::known::Resolution;
-use crate::grant::account::local_file;
-use crate::grant::account::{self, Account, Answer};
+use crate::trigger::Trigger;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::exempt;
 use futures_util::{StreamExt, stream};
@@ -35,23 +35,40 @@ const SOON: Duration = Duration::from_secs(10);
 /// How long after a failure the watch begins anew. Each decision compares, too.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// Who asks the user database about the names of grants.
+pub struct Resolver {
+    ledger: Rc<Ledger>,
+    trigger: Rc<Trigger>,
+    /// The names that are being looked up.
+    lookups: Lookups,
+    /// One after the other stores whose grant is whose.
+    storing: tokio::sync::Mutex<()>,
+}
+
+impl Resolver {
+    /// Asks for the ledger's names.
+    pub fn new(ledger: Rc<Ledger>, trigger: Rc<Trigger>) -> Self {
+        Self { ledger, trigger, lookups: Lookups::default(), storing: tokio::sync::Mutex::default() }
+    }
+}
+
 /// Compares what is known with /etc/passwd, and takes rules away that are for another account perhaps. A stat(2) where nothing changed.
-pub fn look(agent: &Agent) {
-    agent.ledger.grants_mut().accounts_mut().look_at_file();
-    act(agent);
+pub fn look(resolver: &Resolver) {
+    resolver.ledger.grants_mut().accounts_mut().look_at_file();
+    act(resolver);
 }
 
 /// Looks, and asks for the names of which too little or nothing is known. Returns how soon there is more to ask.
-pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
-    look(agent);
+pub fn follow(resolver: &Rc<Resolver>) -> Option<Duration> {
+    look(resolver);
     let now = Instant::now();
     // Whoever looks in between does not forget when there is something to ask.
-    if let Some(idle) = agent.ledger.grants().accounts().idle_for(now) {
+    if let Some(idle) = resolver.ledger.grants().accounts().idle_for(now) {
         return Some(idle).filter(|soon| *soon < SOON);
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok();
     let (due, next) = {
-        let mut grants = agent.ledger.grants_mut();
+        let mut grants = resolver.ledger.grants_mut();
         let people: BTreeSet<String> = grants.people().map(str::to_owned).collect();
         let accounts = grants.accounts_mut();
         accounts.want(people, exempt);
@@ -60,31 +77,31 @@ pub fn follow(agent: &Rc<Agent>) -> Option<Duration> {
         due.iter().for_each(|name| accounts.note_asked(name, now));
         (due, next)
     };
-    act(agent);
+    act(resolver);
     if !due.is_empty() {
-        tokio::task::spawn_local(ask_for(Rc::clone(agent), due));
+        tokio::task::spawn_local(ask_for(Rc::clone(resolver), due));
     }
-    keep(agent);
+    keep(resolver);
     next.map(|next| next.saturating_duration_since(now)).filter(|soon| *soon < SOON)
 }
 
 /// Asks for several names. With many of them, what they say is put in force in some strokes.
-async fn ask_for(agent: Rc<Agent>, names: Vec<String>) {
+async fn ask_for(resolver: Rc<Resolver>, names: Vec<String>) {
     let acted = Cell::new(None::<Instant>);
     let asking = stream::iter(names).for_each_concurrent(ASKED_AT_ONCE, |name| {
-        let (agent, acted) = (&agent, &acted);
+        let (resolver, acted) = (&resolver, &acted);
         async move {
             // What it says, and that it says nothing, is known to the directory.
-            drop(ask(agent, &name).await);
+            drop(ask(resolver, &name).await);
             if acted.get().is_none_or(|acted| acted.elapsed() > STROKE) {
-                act(agent);
+                act(resolver);
                 acted.set(Some(Instant::now()));
             }
         }
     });
     asking.await;
-    act(&agent);
-    agent.trigger.pull();
+    act(&resolver);
+    resolver.trigger.pull();
 }
 
 /// Asks the user database for `name`. What it says is in force when this returns.
@@ -92,16 +109,16 @@ async fn ask_for(agent: Rc<Agent>, names: Vec<String>) {
 /// # Errors
 ///
 /// What the user database says, or that it took too long.
-pub async fn look_up(agent: &Agent, name: &str) -> Result<Option<Account>, String> {
-    let said = ask(agent, name).await;
-    act(agent);
+pub async fn look_up(resolver: &Resolver, name: &str) -> Result<Option<Account>, String> {
+    let said = ask(resolver, name).await;
+    act(resolver);
     said.map(|answer| answer.account)
 }
 
-async fn ask(agent: &Agent, name: &str) -> Result<Answer, String> {
-    let (before, of_the_host) = agent.ledger.grants().accounts().before(name);
-    let said = agent.lookups.ask(name, before, of_the_host).await.map_err(|error| error.to_string());
-    agent.ledger.grants_mut().accounts_mut().learn(name, said.clone(), Instant::now());
+async fn ask(resolver: &Resolver, name: &str) -> Result<Answer, String> {
+    let (before, of_the_host) = resolver.ledger.grants().accounts().before(name);
+    let said = resolver.lookups.ask(name, before, of_the_host).await.map_err(|error| error.to_string());
+    resolver.ledger.grants_mut().accounts_mut().learn(name, said.clone(), Instant::now());
     said
 }
 
@@ -110,9 +127,9 @@ async fn ask(agent: &Agent, name: &str) -> Result<Answer, String> {
 /// # Errors
 ///
 /// As [`look_up`].
-pub async fn uid(agent: &Agent, name: &str) -> Result<Option<u32>, String> {
+pub async fn uid(resolver: &Resolver, name: &str) -> Result<Option<u32>, String> {
     let known = {
-        let grants = agent.ledger.grants();
+        let grants = resolver.ledger.grants();
         match grants.accounts().resolve(name) {
             Resolution::Is(account) => Some(account.uid),
             // sudo's own name for the user id of a grant.
@@ -120,13 +137,13 @@ pub async fn uid(agent: &Agent, name: &str) -> Result<Option<u32>, String> {
             Resolution::Outdated | Resolution::Missing { .. } => None,
         }
     };
-    if known.is_some() { Ok(known) } else { Ok(look_up(agent, name).await?.map(|account| account.uid)) }
+    if known.is_some() { Ok(known) } else { Ok(look_up(resolver, name).await?.map(|account| account.uid)) }
 }
 
 /// Whether the user database has to be asked for `name` before anybody can be judged by it.
-pub fn has_to_be_asked(agent: &Agent, name: &str) -> bool {
-    look(agent);
-    let grants = agent.ledger.grants();
+pub fn has_to_be_asked(resolver: &Resolver, name: &str) -> bool {
+    look(resolver);
+    let grants = resolver.ledger.grants();
     match grants.accounts().resolve(name) {
         Resolution::Is(_) => false,
         Resolution::Outdated => true,
@@ -138,15 +155,15 @@ pub fn has_to_be_asked(agent: &Agent, name: &str) -> bool {
 }
 
 /// Whether the exempt list has, now, the account that `name` stands for under another name. Of the name itself, the PAM module has judged.
-pub fn is_exempt_by_another_name(agent: &Agent, name: &str) -> bool {
-    let grants = agent.ledger.grants();
+pub fn is_exempt_by_another_name(resolver: &Resolver, name: &str) -> bool {
+    let grants = resolver.ledger.grants();
     let other = grants.accounts().exempt_name_of(name);
     other.is_some_and(|other| exempt::lists(Path::new(exempt::EXEMPT_LIST), other).unwrap_or(false))
 }
 
 /// Acts on what changed: it is audited, and the enforcing loop looks, by which the rules of grants that open nothing go.
-fn act(agent: &Agent) {
-    let moved = agent.ledger.grants_mut().take_moved();
+fn act(resolver: &Resolver) {
+    let moved = resolver.ledger.grants_mut().take_moved();
     for moved in &moved {
         if moved.is_news {
             let again = || {
@@ -155,26 +172,26 @@ fn act(agent: &Agent) {
             };
             let reason = moved.holder.problem(moved.user.as_str()).unwrap_or_else(again);
             let entry = Entry::new(Event::AccountChanged).with(Field::User, moved.user.as_str());
-            agent.ledger.write_under(Some(&moved.id), entry.with(Field::Reason, reason));
+            resolver.ledger.write_under(Some(&moved.id), entry.with(Field::Reason, reason));
         }
         if moved.holder.is_gone() {
-            agent.departing.borrow_mut().insert(moved.user.to_string());
+            resolver.ledger.departing.borrow_mut().insert(moved.user.to_string());
         }
         // What could not be written for want of an account can be now.
-        agent.ledger.sudo_rules.keep_problems(|id| id != moved.id);
+        resolver.ledger.sudo_rules.keep_problems(|id| id != moved.id);
     }
     if !moved.is_empty() {
-        agent.trigger.pull();
+        resolver.trigger.pull();
     }
 }
 
 /// Stores whose grant is whose, in a task of its own.
-fn keep(agent: &Rc<Agent>) {
-    let unstored = agent.ledger.grants_mut().accounts_mut().take_unstored(Instant::now());
+fn keep(resolver: &Rc<Resolver>) {
+    let unstored = resolver.ledger.grants_mut().accounts_mut().take_unstored(Instant::now());
     let Some((path, bytes)) = unstored else { return };
-    let keeping = Rc::clone(agent);
-    agent.trigger.spawn_tracked(async move {
-        let _turn = keeping.accounts_turn.lock().await;
+    let keeping = Rc::clone(resolver);
+    resolver.trigger.spawn_tracked(async move {
+        let _turn = keeping.storing.lock().await;
         let stored = tokio::task::spawn_blocking(move || directory::store(&path, &bytes)).await;
         let failed = match stored {
             Ok(Ok(())) => None,
@@ -189,16 +206,16 @@ fn keep(agent: &Rc<Agent>) {
 }
 
 /// Watches over /etc/passwd (inotify(7)) for as long as the agent runs: rules for an account that is gone go at once.
-pub async fn watch(agent: &Rc<Agent>) {
+pub async fn watch(resolver: &Rc<Resolver>) {
     loop {
-        if let Err(error) = watch_file(agent).await {
+        if let Err(error) = watch_file(resolver).await {
             tracing::error!("a change of {} is not seen at once: {error}", local_file::PATH);
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn watch_file(agent: &Rc<Agent>) -> io::Result<()> {
+async fn watch_file(resolver: &Rc<Resolver>) -> io::Result<()> {
     let path = Path::new(local_file::PATH);
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let readable = descriptors::wait_on(inotify.as_fd().try_clone_to_owned()?)?;
@@ -209,8 +226,8 @@ async fn watch_file(agent: &Rc<Agent>) -> io::Result<()> {
         let concerns_us = read(&inotify, path)?;
         guard.clear_ready();
         if concerns_us {
-            look(agent);
-            agent.trigger.pull();
+            look(resolver);
+            resolver.trigger.pull();
         }
     }
 }
