@@ -10,6 +10,7 @@ use crate::host::apart;
 use crate::host::logind::Logind;
 use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::ProcessId;
+use crate::sessions::claim::Claim;
 use crate::sessions::hung_up::HungUp;
 use crate::sessions::outlook::outlook;
 use crate::sessions::run::Elevation;
@@ -128,7 +129,7 @@ fn note_ended_in_grace(terminations: &Terminations, target: &Target) {
         Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
             let outlook =
                 outlook(&terminations.ledger, &|service, at| terminations.status.governs(service, at), it, now);
-            let owed_to = it.claim().owed_to(grants.of(&it.user), now);
+            let owed_to = it.claim.owed_to(grants.of(&it.claim.user), now);
             let entry = it.entry(Event::SudoTerminated).with(Field::Reason, outlook.reason);
             (entry, owed_to, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
         }
@@ -171,13 +172,14 @@ fn retire(terminations: &Terminations, run: &Elevation) {
     let now = terminations.ledger.now();
     // What it left is found at the end of those that it was within, too: they are its own login's, and began before it.
     let run = &Elevation { within: Vec::new(), ..run.clone() };
-    let standing = run.claim().standing(terminations.ledger.grants().of(&run.user), now);
+    let standing = run.claim.standing(terminations.ledger.grants().of(&run.claim.user), now);
     let mut sessions = terminations.sessions.borrow_mut();
     let retired = match standing {
         // It listed or renewed, and ran nothing.
-        _ if run.command == SudoCommand::Nothing => return sessions.remove_elevation(run.root),
+        _ if run.claim.command == SudoCommand::Nothing => return sessions.remove_elevation(run.root),
         Standing::Covered { grant, .. } if run.audit_session.is_some() => {
-            Elevation { pinned: vec![grant], gone: true, hung_up: HungUp::default(), ..run.clone() }
+            let claim = Claim { pinned: vec![grant], ..run.claim.clone() };
+            Elevation { claim, gone: true, hung_up: HungUp::default(), ..run.clone() }
         }
         // Its end has come: that looks for what is left.
         Standing::Over { .. } if run.audit_session.is_some() => {

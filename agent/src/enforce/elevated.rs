@@ -193,6 +193,7 @@ impl Covered {
 mod tests {
     use super::*;
     use crate::grant::sudo_command::SudoCommand;
+    use crate::sessions::claim::Claim;
 
     /// In these tables, a process started when its number says.
     fn id(pid: i32) -> ProcessId {
@@ -209,10 +210,14 @@ mod tests {
 
     fn elevation(root: i32) -> Elevation {
         Elevation {
-            user: "alice".into(),
-            service: "sudo".into(),
-            run_as: Some("root".into()),
-            command: SudoCommand::Anything,
+            claim: Claim {
+                user: "alice".into(),
+                service: "sudo".into(),
+                run_as: Some("root".into()),
+                command: SudoCommand::Anything,
+                pinned: Vec::new(),
+                grant: None,
+            },
             typed: None,
             root: id(root),
             uid: Some(1001),
@@ -221,13 +226,11 @@ mod tests {
             login_uid: Some(1001),
             group: None,
             gids: Vec::new(),
-            grant: None,
             opened_us: 0,
             opened_at: 0,
             hung_up_for: None,
             hung_up: crate::sessions::hung_up::HungUp::default(),
             told_end: None,
-            pinned: Vec::new(),
             within: Vec::new(),
             actor: None,
             gone: false,
@@ -321,7 +324,8 @@ mod tests {
         // bob came by su, and ran sudo; alice, who logged in, has a job of her own in the background.
         let mut table = table();
         table.push(process(40, 1, 1001, 5));
-        let bobs = Elevation { user: "bob".into(), uid: Some(1002), ..elevation(17) };
+        let claim = Claim { user: "bob".into(), ..elevation(17).claim };
+        let bobs = Elevation { claim, uid: Some(1002), ..elevation(17) };
         assert_eq!(doomed_of(table, &bobs, &[id(13)]), [17, 18]);
     }
 

@@ -37,7 +37,7 @@ pub fn give(terminations: &Rc<Terminations>, now: Timestamp, next: &mut Next) {
         |it: &&Session| !it.closed && !it.is_left_alone() && terminations.status.governs(&it.service, it.opened_us);
     sessions.iter().filter(governed).for_each(|session| round.session(session));
     let elevations: Vec<Elevation> = terminations.sessions.borrow().elevations().to_vec();
-    let governed = |it: &&Elevation| !it.gone && terminations.status.governs(&it.service, it.opened_us);
+    let governed = |it: &&Elevation| !it.gone && terminations.status.governs(&it.claim.service, it.opened_us);
     elevations.iter().filter(governed).for_each(|elevation| round.elevation(elevation));
     round.give();
 }

@@ -58,7 +58,7 @@ pub fn end_uncovered(terminations: &Rc<Terminations>, now: Timestamp) {
             .filter_map(|session| session.audit_session)
             .collect();
         // What opened while Curfew only observed is left alone, like what a grant covers.
-        let is_ours = |run: &Elevation| run.struck || terminations.status.governs(&run.service, run.opened_us);
+        let is_ours = |run: &Elevation| run.struck || terminations.status.governs(&run.claim.service, run.opened_us);
         // Each is asked once, however many end together.
         let outlooks: HashMap<ProcessId, Outlook> = sessions
             .elevations()
@@ -85,7 +85,7 @@ pub fn end_uncovered(terminations: &Rc<Terminations>, now: Timestamp) {
                     last_words::at_the_end(Access::Sudo, &terminations.settings.host, grant.as_deref(), *reason)
                 });
                 endings.push(Ending::new(Target::of_run(&sessions, run, covered)).with_words(words));
-                let owed_to = run.claim().owed_to(grants.of(&run.user), now);
+                let owed_to = run.claim.owed_to(grants.of(&run.claim.user), now);
                 why.push(Why { reason: *reason, ended: *ended, owed_to, outer: outer.clone() });
             }
         }

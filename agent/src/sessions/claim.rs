@@ -6,27 +6,30 @@ use crate::grant::HeldGrant;
 use crate::grant::decision::{Elevation as Scoped, ReasonCode, Request, WantedCommand, end_reason, last_lapsed};
 use crate::grant::sudo_command::SudoCommand;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Whose grants a run needs, and which of them serve.
-#[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Claim {
     /// Who invoked it.
-    pub user: &'a str,
+    pub user: String,
     /// The PAM service.
-    pub service: &'a str,
+    pub service: String,
     /// Whom it turns into.
-    pub run_as: Option<&'a str>,
+    pub run_as: Option<String>,
     /// What it runs.
-    pub command: &'a SudoCommand,
-    /// See [`Elevation::pinned`](super::run::Elevation::pinned).
-    pub pinned: &'a [String],
+    pub command: SudoCommand,
+    /// Where no grant covers the very command (the host's own sudo rules let it run, or it was typed in a way that can't be told): the
+    /// grants that were live when it opened. It goes on while all of them are.
+    #[serde(default)]
+    pub pinned: Vec<String>,
     /// The grant that it opened under.
-    pub grant: Option<&'a str>,
+    pub grant: Option<String>,
 }
 
-impl<'a> Claim<'a> {
+impl Claim {
     /// Whether it is covered at `now` by what its person holds.
-    pub fn standing(self, grants: &[HeldGrant], now: Timestamp) -> Standing {
+    pub fn standing(&self, grants: &[HeldGrant], now: Timestamp) -> Standing {
         let pinned = |id: &String| grants.iter().find(|held| held.grant.id.as_str() == id);
         let pins: Vec<Option<&HeldGrant>> = self.pinned.iter().map(pinned).collect();
         // A grant of the endpoint may have another content by now, without sudo.
@@ -45,22 +48,22 @@ impl<'a> Claim<'a> {
     }
 
     /// The question whether it may go on, where no grant is pinned.
-    pub fn request(self) -> Request<'a> {
-        let command = if is_su(self.service) { WantedCommand::Any } else { self.command.wanted() };
-        Request::Elevation { user: self.user, scope: Scoped { run_as: self.run_as, command } }
+    pub fn request(&self) -> Request<'_> {
+        let command = if is_su(&self.service) { WantedCommand::Any } else { self.command.wanted() };
+        Request::Elevation { user: &self.user, scope: Scoped { run_as: self.run_as.as_deref(), command } }
     }
 
     /// The grant to which it is owed; what goes on while several do is told by the one that it opened under.
-    pub fn owed_to(self, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
+    pub fn owed_to(&self, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
         if !self.pinned.is_empty() {
-            return self.grant.map(str::to_owned);
+            return self.grant.clone();
         }
-        self.standing(grants, now).owed_to(self.grant, &self.request(), grants, now)
+        self.standing(grants, now).owed_to(self.grant.as_deref(), &self.request(), grants, now)
     }
 
     /// The grant that it owes its end to.
-    pub fn ended_grant(self, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
+    pub fn ended_grant(&self, grants: &[HeldGrant], now: Timestamp) -> Option<String> {
         let last = last_lapsed(&self.request(), grants, now).filter(|_| self.pinned.is_empty());
-        last.map(|held| held.grant.id.to_string()).or_else(|| self.grant.map(str::to_owned))
+        last.map(|held| held.grant.id.to_string()).or_else(|| self.grant.clone())
     }
 }

@@ -22,18 +22,18 @@ pub struct Outlook {
 /// What becomes of `run` at `now`, by its own grants and those of the runs that it is within.
 pub fn outlook(ledger: &Ledger, governs: Governs<'_>, run: &Elevation, now: Timestamp) -> Outlook {
     let grants = ledger.grants();
-    let own = grants.of(&run.user);
-    let standing = run.claim().standing(own, now);
+    let own = grants.of(&run.claim.user);
+    let standing = run.claim.standing(own, now);
     let grant = match &standing {
         Standing::Covered { grant, .. } => Some(grant.clone()),
-        Standing::Over { .. } => run.claim().ended_grant(own, now),
+        Standing::Over { .. } => run.claim.ended_grant(own, now),
     };
     match first_to_end(ledger, governs, &run.within, now).filter(|(_, outer)| is_before(outer, &standing)) {
         None => Outlook { standing, grant, reason: None },
         Some((outer, standing)) => {
             let grant = match &standing {
                 Standing::Covered { grant, .. } => Some(grant.clone()),
-                Standing::Over { .. } => outer.claim().ended_grant(grants.of(&outer.user), now),
+                Standing::Over { .. } => outer.claim.ended_grant(grants.of(&outer.claim.user), now),
             };
             let reason = outer.named(grant.as_deref().unwrap_or("without an id"));
             Outlook { standing, grant, reason: Some(reason) }
@@ -49,8 +49,8 @@ pub fn first_to_end<'o>(
     now: Timestamp,
 ) -> Option<(&'o Outer, Standing)> {
     let grants = ledger.grants();
-    let governed = within.iter().filter(|outer| governs(&outer.service, outer.opened_us));
-    let standings = governed.map(|outer| (outer, outer.claim().standing(grants.of(&outer.user), now)));
+    let governed = within.iter().filter(|outer| governs(&outer.claim.service, outer.opened_us));
+    let standings = governed.map(|outer| (outer, outer.claim.standing(grants.of(&outer.claim.user), now)));
     standings.reduce(|first, other| if is_before(&other.1, &first.1) { other } else { first })
 }
 

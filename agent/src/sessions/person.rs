@@ -21,7 +21,7 @@ pub fn known(sessions: &Sessions, process: &Process) -> Option<String> {
 /// group of another run, but gives it no other parents, which come last. Without any run, whose session it is.
 fn whose(runs: &[&Elevation], session: Option<&str>, sessions: &[Session]) -> Option<String> {
     if let Some(run) = runs.last() {
-        return Some(run.actor.as_ref().unwrap_or(&run.user).clone());
+        return Some(run.actor.as_ref().unwrap_or(&run.claim.user).clone());
     }
     let session = session?;
     let of_it = |known: &&Session| known.logind_id.as_deref() == Some(session) && !known.of_unit;

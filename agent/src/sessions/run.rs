@@ -3,7 +3,6 @@
 use super::claim::Claim;
 use super::hung_up::HungUp;
 use super::outer::Outer;
-use crate::grant::sudo_command::SudoCommand;
 use crate::host::cgroup::Scope;
 use crate::host::plain::Plain;
 use crate::host::processes::ProcessId;
@@ -14,14 +13,9 @@ use serde::{Deserialize, Serialize};
 /// A run of sudo or su.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Elevation {
-    /// Who invoked it.
-    pub user: String,
-    /// The PAM service.
-    pub service: String,
-    /// Whom it turns into.
-    pub run_as: Option<String>,
-    /// What it runs.
-    pub command: SudoCommand,
+    /// What it needs of its person's grants to go on; see [`outlook`](super::outlook::outlook) for what else it needs.
+    #[serde(flatten)]
+    pub claim: Claim,
     /// The same as it was typed, for the audit.
     #[serde(default)]
     pub typed: Option<String>,
@@ -42,8 +36,6 @@ pub struct Elevation {
     /// The groups of whoever invoked it, as its process had them.
     #[serde(default)]
     pub gids: Vec<u32>,
-    /// The grant that it opened under.
-    pub grant: Option<String>,
     /// When it opened, in microseconds of CLOCK_MONOTONIC.
     pub opened_us: u64,
     /// When it opened, in seconds since 1970: what had rights to give before then owes it none.
@@ -58,10 +50,6 @@ pub struct Elevation {
     /// The end of it that was told to its person, and why.
     #[serde(default)]
     pub told_end: Option<Timestamp>,
-    /// Where no grant covers the very command (the host's own sudo rules let it run, or it was typed in a way that can't be told): the
-    /// grants that were live when it opened. It goes on while all of them are.
-    #[serde(default)]
-    pub pinned: Vec<String>,
     /// The runs of other people's that it is within: it goes on while all of them may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub within: Vec<Outer>,
@@ -80,28 +68,7 @@ pub struct Elevation {
 impl Elevation {
     /// What those within it need of it.
     pub fn as_outer(&self) -> Outer {
-        Outer {
-            user: self.user.clone(),
-            service: self.service.clone(),
-            run_as: self.run_as.clone(),
-            command: self.command.clone(),
-            pinned: self.pinned.clone(),
-            grant: self.grant.clone(),
-            root: Some(self.root),
-            opened_us: self.opened_us,
-        }
-    }
-
-    /// What it needs of its person's grants to go on; see [`outlook`](super::outlook::outlook) for what else it needs.
-    pub fn claim(&self) -> Claim<'_> {
-        Claim {
-            user: &self.user,
-            service: &self.service,
-            run_as: self.run_as.as_deref(),
-            command: &self.command,
-            pinned: &self.pinned,
-            grant: self.grant.as_deref(),
-        }
+        Outer { claim: self.claim.clone(), root: Some(self.root), opened_us: self.opened_us }
     }
 
     /// Whose rights count as no elevation; none while it is not known who that is.
@@ -130,19 +97,19 @@ impl Elevation {
     /// Whether `other` says the same of what may be left in other logins than their own.
     pub fn leaves_elsewhere_as(&self, other: &Self) -> bool {
         self.gone
-            && (&self.user, self.uid, &self.service, &self.pinned)
-                == (&other.user, other.uid, &other.service, &other.pinned)
+            && (&self.claim.user, self.uid, &self.claim.service, &self.claim.pinned)
+                == (&other.claim.user, other.uid, &other.claim.service, &other.claim.pinned)
     }
 
     /// An audit entry about it.
     pub fn entry(&self, event: Event) -> Entry {
         Entry::new(event)
-            .with(Field::User, self.user.as_str())
-            .with(Field::RunAs, self.run_as.clone())
-            .with(Field::Service, self.service.as_str())
+            .with(Field::User, self.claim.user.as_str())
+            .with(Field::RunAs, self.claim.run_as.clone())
+            .with(Field::Service, self.claim.service.as_str())
             .with(Field::Pid, self.root.pid)
             .with(Field::Session, self.logind_id.clone())
-            .with(Field::Grant, self.grant.clone())
+            .with(Field::Grant, self.claim.grant.clone())
             .with(Field::Actor, self.actor.clone())
             // One entry stands for all runs that are gone.
             .with(Field::Command, self.typed.clone().filter(|_| !self.gone))
@@ -154,6 +121,7 @@ impl Elevation {
 mod tests {
     use super::*;
     use crate::grant::HeldGrant;
+    use crate::grant::sudo_command::SudoCommand;
     use crate::sessions::standing::Standing;
 
     #[test]
@@ -168,10 +136,14 @@ mod tests {
         };
         let grants = [held("short", 10), held("long", 90)];
         let run = |pinned: &[&str], command| Elevation {
-            user: "alice".into(),
-            service: "sudo".into(),
-            run_as: Some("root".into()),
-            command,
+            claim: Claim {
+                user: "alice".into(),
+                service: "sudo".into(),
+                run_as: Some("root".into()),
+                command,
+                pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
+                grant: None,
+            },
             typed: Some("sudo sleep 9".into()),
             root: ProcessId { pid: 1, start: 1 },
             uid: None,
@@ -180,20 +152,18 @@ mod tests {
             login_uid: None,
             group: None,
             gids: Vec::new(),
-            grant: None,
             opened_us: 0,
             opened_at: 0,
             hung_up_for: None,
             hung_up: HungUp::default(),
             told_end: None,
-            pinned: pinned.iter().map(|&id| id.to_owned()).collect(),
             within: Vec::new(),
             actor: None,
             gone: false,
             struck: false,
         };
         let covered = |run: &Elevation, second: i64| {
-            matches!(run.claim().standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
+            matches!(run.claim.standing(&grants, Timestamp::from_second(second).unwrap()), Standing::Covered { .. })
         };
         let unknown = run(&["short", "long"], SudoCommand::Anything);
         assert!(covered(&unknown, 9));

@@ -157,7 +157,7 @@ impl Sessions {
 
     /// What a run of sudo runs is known by now: to those within it, too.
     pub fn resolve_elevation(&mut self, resolved: Elevation) {
-        let is_it = |outer: &&mut Outer| outer.root == Some(resolved.root) && outer.user == resolved.user;
+        let is_it = |outer: &&mut Outer| outer.root == Some(resolved.root) && outer.claim.user == resolved.claim.user;
         let mut changed = vec![resolved.root];
         for run in &mut self.elevations {
             for outer in run.within.iter_mut().filter(is_it) {

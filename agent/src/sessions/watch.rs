@@ -1,5 +1,6 @@
 //! What PAM opened is watched over from here on: it ends with its grant, and its own end is noticed.
 
+use super::claim::Claim;
 use super::hung_up::HungUp;
 use super::last_words;
 use super::outer::Outer;
@@ -177,7 +178,7 @@ pub struct Run<'a> {
     pub grant: &'a str,
     /// Until when it is covered.
     pub until: Timestamp,
-    /// See [`Elevation::pinned`].
+    /// See [`Claim::pinned`].
     pub pinned: Vec<String>,
     /// See [`Elevation::within`].
     pub within: Vec<Outer>,
@@ -197,19 +198,25 @@ pub fn elevation(watch: &Rc<Watch>, pid: i32, question: &PamQuestion, run: Run<'
     let group =
         known.as_ref().and_then(|known| known.group.clone()).or_else(|| run_groups::make(&watch.run_groups, root.id));
     // Else sudo turned into what it ran, which is another person's sudo.
-    let known = known.filter(|known| known.user == run.user);
+    let known = known.filter(|known| known.claim.user == run.user);
     let new = known.is_none();
     // What sudo found for a bare name stays known when the session opens.
     let command = match &known {
-        Some(known) if unresolved && known.command.program() == run.command.program() => known.command.clone(),
+        Some(known) if unresolved && known.claim.command.program() == run.command.program() => {
+            known.claim.command.clone()
+        }
         _ => run.command,
     };
     let grace = watch.settings.config().grace;
     let elevation = Elevation {
-        user: run.user.to_owned(),
-        service: question.service.clone(),
-        run_as: Some(run.run_as.to_owned()),
-        command,
+        claim: Claim {
+            user: run.user.to_owned(),
+            service: question.service.clone(),
+            run_as: Some(run.run_as.to_owned()),
+            command,
+            pinned: run.pinned,
+            grant: Some(run.grant.to_owned()),
+        },
         typed: run.typed,
         root: root.id,
         uid: known.as_ref().map_or(root.login_uid, |known| known.uid),
@@ -218,14 +225,12 @@ pub fn elevation(watch: &Rc<Watch>, pid: i32, question: &PamQuestion, run: Run<'
         login_uid: root.login_uid,
         group,
         gids: known.as_ref().map_or_else(|| invokers_groups(&root), |known| known.gids.clone()),
-        grant: Some(run.grant.to_owned()),
         opened_us: known.as_ref().map_or_else(monotonic_us, |known| known.opened_us),
         opened_at: known.as_ref().map_or_else(|| clock::now().as_second(), |known| known.opened_at),
         hung_up_for: (run.until - grace <= clock::now()).then_some(run.until),
         hung_up: HungUp::default(),
         // Whoever begins one in the last moments has been told that they are.
         told_end: (run.until - grace.max(last_words::AHEAD) <= clock::now()).then_some(run.until),
-        pinned: run.pinned,
         within: run.within,
         actor: run.actor,
         gone: false,
@@ -259,16 +264,17 @@ async fn resolve(watch: Rc<Watch>, root: ProcessId) {
     for pause in FOUND_WITHIN {
         tokio::time::sleep(pause).await;
         let Some(run) = watch.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned() else { return };
-        let Some(name) = run.command.unresolved() else { return };
+        let Some(name) = run.claim.command.unresolved() else { return };
         let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(clock::now());
-        if watch.ledger.grants().of(&run.user).iter().filter(live).count() < 2 {
+        if watch.ledger.grants().of(&run.claim.user).iter().filter(live).count() < 2 {
             return;
         }
         let Some(program) = run.group.as_ref().and_then(|group| group.program_below(root, name)) else { continue };
-        let mut resolved = Elevation { command: run.command.resolved(&program), pinned: Vec::new(), ..run.clone() };
-        let standing = resolved.claim().standing(watch.ledger.grants().of(&run.user), clock::now());
+        let claim = Claim { command: run.claim.command.resolved(&program), pinned: Vec::new(), ..run.claim.clone() };
+        let mut resolved = Elevation { claim, ..run.clone() };
+        let standing = resolved.claim.standing(watch.ledger.grants().of(&run.claim.user), clock::now());
         if matches!(standing, Standing::Over { .. }) {
-            resolved.pinned = run.pinned;
+            resolved.claim.pinned = run.claim.pinned;
         }
         watch.sessions.borrow_mut().resolve_elevation(resolved);
         return;

@@ -158,7 +158,7 @@ impl Asking<'_> {
         ) {
             Some((outer, Standing::Over { reason, .. })) => {
                 let entry = self.denied().with(Field::Reason, wording::WITHIN_WHAT_ENDED);
-                let message = wording::within_what_ended(service, &outer.user, &self.pam.settings.host);
+                let message = wording::within_what_ended(service, &outer.claim.user, &self.pam.settings.host);
                 return self.refuse(entry, reason, message);
             }
             Some((_, Standing::Covered { until: end, .. })) => until.min(end),

@@ -6,6 +6,7 @@ use crate::grant::stores::Grants;
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::processes::Process;
 use crate::ipc::peer::Peer;
+use crate::sessions::claim::Claim;
 use crate::sessions::outer::Outer;
 use crate::sessions::person::{self, around};
 use crate::sessions::run::Elevation;
@@ -79,22 +80,22 @@ impl<'a> Origin<'a> {
         let grants = self.pam.ledger.grants();
         let mut people: BTreeMap<&str, Outer> = BTreeMap::new();
         let mut within = Vec::new();
-        let counts =
-            |run: &&Elevation| self.pam.status.governs(&run.service, run.opened_us) && !self.is_of_same_person(run);
+        let counts = |run: &&Elevation| {
+            self.pam.status.governs(&run.claim.service, run.opened_us) && !self.is_of_same_person(run)
+        };
         for run in runs.iter().filter(of_login).filter(counts) {
-            let pins = match run.claim().standing(grants.of(&run.user), now) {
-                Standing::Covered { grant, .. } if run.pinned.is_empty() => vec![grant],
-                _ if run.pinned.is_empty() => run.grant.clone().into_iter().collect(),
-                _ => run.pinned.clone(),
+            let pins = match run.claim.standing(grants.of(&run.claim.user), now) {
+                Standing::Covered { grant, .. } if run.claim.pinned.is_empty() => vec![grant],
+                _ if run.claim.pinned.is_empty() => run.claim.grant.clone().into_iter().collect(),
+                _ => run.claim.pinned.clone(),
             };
-            let all = people.entry(&run.user).or_insert_with(|| Outer {
-                command: SudoCommand::Anything,
-                pinned: Vec::new(),
+            let all = people.entry(&run.claim.user).or_insert_with(|| Outer {
+                claim: Claim { command: SudoCommand::Anything, pinned: Vec::new(), ..run.claim.clone() },
                 root: None,
-                ..run.as_outer()
+                opened_us: run.opened_us,
             });
-            let new: Vec<String> = pins.into_iter().filter(|id| !all.pinned.contains(id)).collect();
-            all.pinned.extend(new);
+            let new: Vec<String> = pins.into_iter().filter(|id| !all.claim.pinned.contains(id)).collect();
+            all.claim.pinned.extend(new);
             add(&mut within, run.within.iter().cloned());
         }
         add(&mut within, people.into_values());
@@ -102,7 +103,7 @@ impl<'a> Origin<'a> {
     }
 
     fn is_of_same_person(&self, run: &Elevation) -> bool {
-        self.is_same_person(&run.user)
+        self.is_same_person(&run.claim.user)
     }
 
     fn is_same_person(&self, name: &str) -> bool {
@@ -157,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_run_needs_all_runs_of_others_around_it_and_none_of_its_own_person() {
-        let who = |user: &'static str| move |run: &Elevation| run.user == user;
-        let users = |within: &[Outer]| within.iter().map(|outer| outer.user.clone()).collect::<Vec<_>>();
+        let who = |user: &'static str| move |run: &Elevation| run.claim.user == user;
+        let users = |within: &[Outer]| within.iter().map(|outer| outer.claim.user.clone()).collect::<Vec<_>>();
         let alices = run(1, "alice");
         let bobs = Elevation { within: outers_of(&[&alices], who("bob")), ..run(2, "bob") };
         assert_eq!(users(&bobs.within), ["alice"]);
