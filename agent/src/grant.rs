@@ -1,8 +1,10 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `ledger` is their one owner. `held` is all of them in one list, `stores` that list and the stores behind it, `local` the file of the ones that root made here, `signed_set` the set that the central endpoint signed,
-//! `account` whose they are, `lifecycle` what the audit has heard of them, `access` what it hears that they give, `boot_ends` when they end on the clock that nobody can set,
-//! `sudo_command` what a run of sudo asks for, and `decision` the pure heart: a request, the grants and a time in, a verdict out. A decision sees only [`HeldGrant`]s.
+//! `ledger` is their one owner. `held` is all of them in one list, `stores` that list and the stores behind it, `local`
+//! the file of the ones that root made here, `signed_set` the set that the central endpoint signed, `account` whose
+//! they are, `lifecycle` what the audit has heard of them, `access` what it hears that they give, `boot_ends` when they
+//! end on the clock that nobody can set, `sudo_command` what a run of sudo asks for, and `decision` the pure heart: a
+//! request, the grants and a time in, a verdict out. A decision sees only [`HeldGrant`]s.
 
 mod access;
 pub mod account;

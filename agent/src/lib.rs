@@ -1,8 +1,8 @@
 //! Curfew on a host: the agent `curfewd` and its command line `curfew`.
 //!
-//! A request walks `ipc` (socket → peer → pam or methods) and `grant::decision` into `audit`. A grant walks `endpoint` (poll → apply), or root's
-//! order, into `grant`, from there into `enforce`, which makes sessions and sudo rules match it, and into `audit`. [`daemon`] makes the parts and runs the tasks, `cli` is what
-//! people type.
+//! A request walks `ipc` (socket → peer → pam or methods) and `grant::decision` into `audit`. A grant walks `endpoint`
+//! (poll → apply), or root's order, into `grant`, from there into `enforce`, which makes sessions and sudo rules match
+//! it, and into `audit`. [`daemon`] makes the parts and runs the tasks, `cli` is what people type.
 
 pub mod audit;
 pub mod cli;

@@ -1,4 +1,5 @@
-//! The settings of the running agent: the host's name, the configuration in force, and why the file is not that, where it is not.
+//! The settings of the running agent: the host's name, the configuration in force, and why the file is not that, where
+//! it is not.
 
 use crate::config::{self, Config, ConfigError, Mode};
 use std::cell::{Ref, RefCell};

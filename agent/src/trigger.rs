@@ -1,5 +1,5 @@
-//! The trigger of the enforcing loop. Whoever changed something pulls it; whoever needs the look waits for it; and the tasks that have to come to their end
-//! before a process that works in the agent's stead may go are counted here.
+//! The trigger of the enforcing loop. Whoever changed something pulls it; whoever needs the look waits for it; and the
+//! tasks that have to come to their end before a process that works in the agent's stead may go are counted here.
 
 use jiff::Timestamp;
 use std::cell::Cell;

@@ -1,19 +1,21 @@
-//! Who imports whom: the rooms of the agent's sources stand on each other in one direction, and files within a room form no circle.
+//! Who imports whom: the rooms of the agent's sources stand on each other in one direction, and files within a room
+//! form no circle.
 //!
-//! A room is a folder with its file of the same name; single files of `src` are the base. What is read is the text outside of tests: `use` trees and paths
-//! that are written out. A parent that names its children is no circle.
+//! A room is a folder with its file of the same name; single files of `src` are the base. What is read is the text
+//! outside of tests: `use` trees and paths that are written out. A parent that names its children is no circle.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The base: files that each room may import.
 const BASE: [&str; 10] =
     ["clock", "config", "descriptors", "digest", "durable", "human", "journal", "log", "settings", "trigger"];
 
-/// What each room may import beside itself; of one with `::`, that file alone; of one with a dot, the room's own file alone.
+/// What each room may import beside itself; of one with `::`, that file alone; of one with a dot, the room's own file
+/// alone.
 const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("host", &[]),
@@ -66,7 +68,7 @@ fn modules() -> BTreeMap<Module, String> {
     found
 }
 
-fn is_code(path: &PathBuf) -> bool {
+fn is_code(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_string_lossy();
     name.ends_with(".rs") && !["lib.rs", "tests.rs", "test_server.rs"].contains(&&*name)
 }

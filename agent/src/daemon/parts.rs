@@ -1,4 +1,5 @@
-//! The parts of one running agent: one of each owner, made once. The agent and a sweep in its stead are made of the same.
+//! The parts of one running agent: one of each owner, made once. The agent and a sweep in its stead are made of the
+//! same.
 //!
 //! All run on one thread, and nothing is borrowed over an `await`.
 
@@ -7,12 +8,13 @@ use crate::config::ConfigError;
 use crate::endpoint::follower::Follower;
 use crate::endpoint::{self, Endpoint};
 use crate::enforce::adoption::Adoption;
-use crate::enforce::closing::{self, Terminations};
+use crate::enforce::closing;
 use crate::enforce::departure::Departures;
 use crate::enforce::drop_ins::{self, DropIns};
 use crate::enforce::noninteractive::Noninteractive;
 use crate::enforce::reconcile::Enforcer;
 use crate::enforce::status::EnforcementStatus;
+use crate::enforce::terminations::Terminations;
 use crate::grant::ledger::Ledger;
 use crate::grant::local;
 use crate::grant::resolver::Resolver;
@@ -66,7 +68,8 @@ pub enum StartError {
 }
 
 impl Parts {
-    /// Reads what the host keeps, and goes on where the last agent was. It runs in a [`LocalSet`](tokio::task::LocalSet).
+    /// Reads what the host keeps, and goes on where the last agent was. It runs in a
+    /// [`LocalSet`](tokio::task::LocalSet).
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use super::follower::Follower;
 use super::identity::{Coming, Identity, IdentityError, Place};
 use super::tls;
 use crate::clock;
-use crate::grant::signed_set::forget;
+use crate::grant::signed_set::files::forget;
 use curfew_protocol::grant_set::{HostId, MEDIA_TYPE};
 use curfew_protocol::host_api::{ENROLL, Enrolled, Enrolment, ProblemKind};
 use curfew_protocol::jws::PublicKey;

@@ -2,12 +2,10 @@
 
 use super::kill::Ending;
 use super::kill::target::Target;
-use super::status::EnforcementStatus;
+use super::terminations::Terminations;
 use crate::grant::decision::ReasonCode;
-use crate::grant::ledger::Ledger;
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::apart;
-use crate::host::logind::Logind;
 use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::ProcessId;
 use crate::sessions::claim::Claim;
@@ -17,14 +15,9 @@ use crate::sessions::run::Elevation;
 use crate::sessions::run_groups;
 use crate::sessions::session::Session;
 use crate::sessions::standing::Standing;
-use crate::sessions::table::Sessions;
 use crate::sessions::watch::Ended;
-use crate::settings::Settings;
-use crate::trigger::Trigger;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -39,41 +32,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How many times as long as a look the pause after it is: looks never take more than a hundredth of the time.
 const PAUSE_PER_LOOK: u32 = 100;
-
-/// What ends, by itself or since no grant covers it any more.
-pub struct Terminations {
-    pub(super) settings: Rc<Settings>,
-    pub(super) ledger: Rc<Ledger>,
-    pub(super) trigger: Rc<Trigger>,
-    /// What is open.
-    pub(super) sessions: Rc<RefCell<Sessions>>,
-    pub(super) status: Rc<EnforcementStatus>,
-    pub(super) logind: Rc<Logind>,
-    /// What is being ended, by its first process.
-    pub(super) ending: RefCell<HashSet<ProcessId>>,
-    /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
-    looking_behind: Cell<bool>,
-}
-
-impl Terminations {
-    /// What ends of what is open in `sessions`.
-    pub fn new(
-        settings: Rc<Settings>,
-        ledger: Rc<Ledger>,
-        trigger: Rc<Trigger>,
-        sessions: Rc<RefCell<Sessions>>,
-        status: Rc<EnforcementStatus>,
-        logind: Rc<Logind>,
-    ) -> Self {
-        let (ending, looking_behind) = (RefCell::default(), Cell::default());
-        Self { settings, ledger, trigger, sessions, status, logind, ending, looking_behind }
-    }
-
-    /// Whether something is being ended.
-    pub fn are_under_way(&self) -> bool {
-        !self.ending.borrow().is_empty()
-    }
-}
 
 /// Audits the sessions whose first process is gone. What they left behind is watched until it is gone, too.
 pub fn note_closed(terminations: &Rc<Terminations>) {

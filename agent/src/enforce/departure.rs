@@ -1,8 +1,8 @@
 //! Departure: a person whose last login grant has ended leaves nothing running behind.
 //!
-//! Their sessions are ended by `terminate`. What is left then is their own service manager, with user units and lingering, and whatever
-//! still carries their login uid outside of any session. Their lingering ends with their last grant of any kind, so that nothing
-//! of theirs comes back at the next boot.
+//! Their sessions are ended by `terminate`. What is left then is their own service manager, with user units and
+//! lingering, and whatever still carries their login uid outside of any session. Their lingering ends with their last
+//! grant of any kind, so that nothing of theirs comes back at the next boot.
 
 use super::kill::target::Target;
 use super::kill::{self, Ending};

@@ -1,7 +1,7 @@
 //! Notice of the end: warnings on people's terminals, and shortly before it the last words, with HUP and TERM for their programs.
 
-use super::closing::Terminations;
 use super::kill::target::Target;
+use super::terminations::Terminations;
 use crate::grant::decision::{Elevation as Scoped, Request};
 use crate::host::apart;
 use crate::host::process_table::{Table, Wanted};

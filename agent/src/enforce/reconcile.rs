@@ -5,13 +5,13 @@
 //! and triggers it again.
 
 use super::adoption::Adoption;
-use super::closing::Terminations;
 use super::deadline::End;
 use super::departure::Departures;
 use super::drop_ins::DropIns;
 use super::noninteractive::Noninteractive;
 use super::notice::{self, Next};
 use super::status::EnforcementStatus;
+use super::terminations::Terminations;
 use super::{closing, departure, drop_ins, noninteractive, terminate};
 use crate::grant::ledger::Ledger;
 use crate::grant::resolver::{self, Resolver};
@@ -71,7 +71,7 @@ pub fn reconcile(enforcer: &Enforcer) -> Option<Timestamp> {
         // What is open now was open before: logind lists it, and it is left alone.
         enforcer.adoption.openings.all();
     }
-    drop_ins::write_missing(&enforcer.drop_ins, now, &mut next);
+    drop_ins::write::write_missing(&enforcer.drop_ins, now, &mut next);
     noninteractive::keep(&enforcer.noninteractive, now);
     residue::follow(&enforcer.residue, enforcer.terminations.are_under_way(), now);
     look_at_access_paths(&enforcer.settings, &enforcer.status);

@@ -1,4 +1,5 @@
-//! What the enforcer publishes: whether, and since when, Curfew is in force, in which services, and what an operator must know of its work.
+//! What the enforcer publishes: whether, and since when, Curfew is in force, in which services, and what an operator
+//! must know of its work.
 
 use super::deadline::Deadline;
 use super::in_force::{self, InForce};
@@ -53,7 +54,8 @@ impl EnforcementStatus {
         Self { settings, ledger, audit, trigger, since, wired, exempt_list, opened, deadline, sudo_view }
     }
 
-    /// Reads the configuration again, and has what the last one kept from being done tried anew. One that can't be used changes nothing.
+    /// Reads the configuration again, and has what the last one kept from being done tried anew. One that can't be used
+    /// changes nothing.
     ///
     /// # Errors
     ///
@@ -66,7 +68,8 @@ impl EnforcementStatus {
         Ok(())
     }
 
-    /// Whether sudo asks PAM in the name of this user id under `-n` since it is told to here; by itself it would have said that it needs a password.
+    /// Whether sudo asks PAM in the name of this user id under `-n` since it is told to here; by itself it would have
+    /// said that it needs a password.
     pub fn has_sudo_ask(&self, uid: Option<u32>) -> bool {
         noninteractive::has_sudo_ask(uid)
     }

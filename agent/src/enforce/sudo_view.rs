@@ -1,4 +1,5 @@
-//! Whether sudo gives what the grants say: asked after rules were written, one person at a time, and seldom (see `host::sudo_list`).
+//! Whether sudo gives what the grants say: asked after rules were written, one person at a time, and seldom (see
+//! `host::sudo_list`).
 
 use crate::clock;
 use crate::grant::State;

@@ -1,4 +1,5 @@
-//! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, the enforcing loop looks at once, and rules for another sudo go.
+//! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, the enforcing loop looks
+//! at once, and rules for another sudo go.
 
 use crate::descriptors;
 use crate::grant::ledger::Ledger;

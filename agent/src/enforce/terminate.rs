@@ -1,9 +1,9 @@
 //! What has expired: found, ended, followed up and forgotten, session by session.
 
-use super::closing::Terminations;
 use super::closing::{forget_session, write_under};
 use super::kill::target::Target;
 use super::kill::{self, Ending};
+use super::terminations::Terminations;
 use crate::grant::decision::ReasonCode;
 use crate::host::processes::ProcessId;
 use crate::sessions::last_words::{self, Access};

@@ -1,4 +1,5 @@
-//! All grants that the host holds, from wherever they came, in one list: what every decision reads. It knows of no store.
+//! All grants that the host holds, from wherever they came, in one list: what every decision reads. It knows of no
+//! store.
 
 use super::account::directory::Directory;
 use super::account::directory::known::Resolution;

@@ -1,12 +1,14 @@
-//! The ledger: what this host holds of grants, and how far each has come by the clocks. The stores of grants, the ends on CLOCK_BOOTTIME, what the audit has heard
-//! of them, and what is believed of the clock have one owner here. Fed by root's orders and the endpoint's sets; it audits what begins, ends and can't be
-//! read, and pulls the trigger where a clock changed what holds.
+//! The ledger: what this host holds of grants, and how far each has come by the clocks. The stores of grants, the ends
+//! on CLOCK_BOOTTIME, what the audit has heard of them, and what is believed of the clock have one owner here. Fed by
+//! root's orders and the endpoint's sets; it audits what begins, ends and can't be read, and pulls the trigger where a
+//! clock changed what holds.
 
 use super::account::{self, directory::Directory};
 use super::boot_ends::{self, BootTimeEnds};
 use super::lifecycle::{Lifecycle, refusal};
 use super::local;
-use super::signed_set::{StorePaths, Trust};
+use super::signed_set::Trust;
+use super::signed_set::files::StorePaths;
 use super::stores::Grants;
 use super::sudo_rules::SudoRules;
 use super::{Bars, State};
@@ -76,8 +78,8 @@ impl Ledger {
         self.departing.borrow_mut().extend(ended.map(|held| held.grant.user.to_string()));
     }
 
-    /// Audits what of the stores could not be read, and what in them the audit has not heard of. `endpoint`: why what the host knows of its endpoint can't be
-    /// used.
+    /// Audits what of the stores could not be read, and what in them the audit has not heard of. `endpoint`: why what
+    /// the host knows of its endpoint can't be used.
     pub fn note_what_was_stored(&self, endpoint: Option<String>) {
         self.note_store_problems(endpoint);
         self.lifecycle.borrow().note_unheard_of(self.grants.borrow().held(), &self.audit);

@@ -161,7 +161,8 @@ pub fn is_exempt_by_another_name(resolver: &Resolver, name: &str) -> bool {
     other.is_some_and(|other| exempt::lists(Path::new(exempt::EXEMPT_LIST), other).unwrap_or(false))
 }
 
-/// Acts on what changed: it is audited, and the enforcing loop looks, by which the rules of grants that open nothing go.
+/// Acts on what changed: it is audited, and the enforcing loop looks, by which the rules of grants that open nothing
+/// go.
 fn act(resolver: &Resolver) {
     let moved = resolver.ledger.grants_mut().take_moved();
     for moved in &moved {

@@ -1,10 +1,11 @@
-//! The stores of grants, and the list of what they hold. Every change of what is held comes by here, and is stored before it is in force, or as soon as the
-//! disk takes it.
+//! The stores of grants, and the list of what they hold. Every change of what is held comes by here, and is stored
+//! before it is in force, or as soon as the disk takes it.
 
 use super::account::directory::Directory;
 use super::held::{HeldGrants, Moved};
 use super::local::{LocalStore, MOST_GRANTS, StoreError};
-use super::signed_set::{EndpointStore, NewSet, StorePaths, Taken, Trust, Whose};
+use super::signed_set::files::StorePaths;
+use super::signed_set::{EndpointStore, NewSet, Taken, Trust, Whose};
 use super::{HeldGrant, KEPT_AFTER_END, Revocation, Source};
 use curfew_protocol::grant::Grant;
 use jiff::Timestamp;

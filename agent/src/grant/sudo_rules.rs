@@ -1,6 +1,8 @@
-//! How far sudo by each grant has come on this host: which rules are in place, what they were written for, and which can't be written.
+//! How far sudo by each grant has come on this host: which rules are in place, what they were written for, and which
+//! can't be written.
 //!
-//! The enforcer alone adds and withdraws rules, and says so here; PAM, root's answers and what follows the endpoint read it.
+//! The enforcer alone adds and withdraws rules, and says so here; PAM, root's answers and what follows the endpoint
+//! read it.
 
 use super::rules_in_place::RulesInPlace;
 use super::{Content, HeldGrant};
@@ -74,7 +76,8 @@ impl SudoRules {
         self.written.borrow().get(id).copied()
     }
 
-    /// Takes note of the rules that a look into the folder found: for which grant, which content of it, and which user id.
+    /// Takes note of the rules that a look into the folder found: for which grant, which content of it, and which user
+    /// id.
     pub fn note_found(&self, found: Vec<(String, Option<Content>, Option<u32>)>) {
         let mut in_place = self.in_place.borrow_mut();
         found.iter().for_each(|(id, _, uid)| uid.iter().for_each(|&uid| in_place.note_written(id, uid)));

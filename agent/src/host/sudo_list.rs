@@ -1,5 +1,6 @@
-//! What the host's sudo lists for a person (`sudo -ll -U USER`), and whether that is what a grant says: rules of others may come behind ours and win, or sudo may
-//! read other rules altogether. That runs nothing, asks for nothing, and refuses nobody; classic sudo asks PAM about root meanwhile.
+//! What the host's sudo lists for a person (`sudo -ll -U USER`), and whether that is what a grant says: rules of others
+//! may come behind ours and win, or sudo may read other rules altogether. That runs nothing, asks for nothing, and
+//! refuses nobody; classic sudo asks PAM about root meanwhile.
 
 pub mod listing;
 
@@ -42,7 +43,8 @@ pub fn is_question(arguments: &[String]) -> bool {
     behind.len() == LIST.len() + 1 && behind.iter().zip(LIST).all(|(argument, listed)| argument == listed)
 }
 
-/// What sudo lists for `user`, by PID 1: the agent has no right to change user ids, which sudo wants. `asked_at` tells one question from another.
+/// What sudo lists for `user`, by PID 1: the agent has no right to change user ids, which sudo wants. `asked_at` tells
+/// one question from another.
 ///
 /// # Errors
 ///

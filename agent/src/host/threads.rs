@@ -16,9 +16,10 @@ const MOST_LISTINGS: usize = 64;
 /// So many different rights within one process are told apart.
 const MOST_RIGHTS: usize = 64;
 
-/// The rights of the threads of a process that are not its `first` one's, each once. A thread that is gone before it is read had its rights from one
-/// that is listed, or has passed them on to one: so it is listed again until nothing new is there. A process that never comes to rest, or whose
-/// threads have more different rights than are told apart, is taken to have all there are.
+/// The rights of the threads of a process that are not its `first` one's, each once. A thread that is gone before it is
+/// read had its rights from one that is listed, or has passed them on to one: so it is listed again until nothing new
+/// is there. A process that never comes to rest, or whose threads have more different rights than are told apart, is
+/// taken to have all there are.
 ///
 /// # Errors
 ///

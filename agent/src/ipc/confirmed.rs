@@ -1,8 +1,8 @@
 //! `curfew confirm`, as the audit hears of it: nothing changes by it, and what would have been undone stays.
 
 use super::peer::Peer;
-use crate::enforce::status::EnforcementStatus;
 use super::person;
+use crate::enforce::status::EnforcementStatus;
 use crate::sessions::table::Sessions;
 use crate::wiring::cause::{Cause, Deed};
 use std::cell::RefCell;

@@ -1,5 +1,5 @@
-//! The person behind what root calls: whoever's run of sudo or su the caller is in, or whoever's login. The login uid is believed only where neither is
-//! known: root may write it, and whoever has sudo is root.
+//! The person behind what root calls: whoever's run of sudo or su the caller is in, or whoever's login. The login uid
+//! is believed only where neither is known: root may write it, and whoever has sudo is root.
 
 use super::peer::Peer;
 use crate::host::processes::{self, Process};

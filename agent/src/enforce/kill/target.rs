@@ -47,7 +47,8 @@ pub enum Target {
 impl Target {
     /// The end of a run of sudo or su, which spares those that are `covered`.
     pub fn of_run(sessions: &Sessions, ended: &Elevation, covered: impl Fn(&Elevation) -> bool) -> Self {
-        // Of others' runs nothing is looked at that this one can't have touched: what many runs end with does not grow with the square of them.
+        // Of others' runs nothing is looked at that this one can't have touched: what many runs end with does not grow
+        // with the square of them.
         let is_near = |other: &&Elevation| other.root != ended.root && !other.gone && other.may_share_with(ended);
         let others = sessions.elevations().iter().filter(is_near);
         let (others, ending): (Vec<&Elevation>, Vec<&Elevation>) = others.partition(|other| covered(other));

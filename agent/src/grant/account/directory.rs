@@ -176,7 +176,8 @@ impl Directory {
         self.unstored |= before != self.kept.grants.len();
     }
 
-    /// Whose the grant with this revision key is, which names `user`. It is for the account that the name stands for when that is first known.
+    /// Whose the grant with this revision key is, which names `user`. It is for the account that the name stands for
+    /// when that is first known.
     pub fn holder(&mut self, key: &str, user: &str) -> Holder {
         let resolution = self.kept.names.get(user).map_or(Resolution::Unasked, Known::resolution);
         let Some(bound) = self.kept.grants.get(key) else {

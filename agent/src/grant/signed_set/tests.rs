@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use super::files::{forget, store, store_spare};
 use super::*;
 use crate::grant::stores::Grants;
 use crate::grant::{Listing, State};

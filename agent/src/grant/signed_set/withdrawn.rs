@@ -2,7 +2,7 @@
 //!
 //! It is written before the set that withdrew them, so that their end is told even if the agent is killed between the two.
 
-use super::StorePaths;
+use super::files::StorePaths;
 use crate::durable;
 use crate::grant::{Content, HeldGrant, Listing, Revocation, Source};
 use curfew_protocol::grant::Grant;

@@ -15,7 +15,7 @@ use crate::ipc::peer::Peer;
 use crate::ipc::wording;
 use crate::sessions::outlook::first_to_end;
 use crate::sessions::standing::Standing;
-use crate::sessions::watch;
+use crate::sessions::watch::elevations;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use jiff::Timestamp;
@@ -164,7 +164,7 @@ impl Asking<'_> {
             Some((_, Standing::Covered { until: end, .. })) => until.min(end),
             None => until,
         };
-        let run = watch::Run {
+        let run = elevations::Run {
             user: self.user,
             run_as: self.run_as,
             command: self.command.clone(),
@@ -175,7 +175,7 @@ impl Asking<'_> {
             within,
             actor: self.actor.clone(),
         };
-        if let Err(error) = watch::elevation(&self.pam.watch, self.peer.pid, self.question, run) {
+        if let Err(error) = elevations::begin(&self.pam.watch, self.peer.pid, self.question, run) {
             return refuse_unwatched(self.pam, self.denied(), &error);
         }
         if self.hook == Hook::Account {
