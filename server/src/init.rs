@@ -10,11 +10,12 @@ pub(crate) use self::second::{refuse_second, start};
 use self::second::existing;
 use self::undo::Undo;
 
+use crate::actor::Act;
 use crate::config::{self, Config, ConfigError};
-use crate::keys::{self, KeysError, write_private};
 use crate::owner::{self, Owner, Way, WayError};
 use crate::secret::{NoRandomness, Secret};
-use crate::store::{Act, ChangeError, OpenError, Store, StoreError};
+use crate::sets::keys::{self, KeysError, write_private};
+use crate::store::{ChangeError, OpenError, Store, StoreError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rcgen::{

@@ -1,12 +1,12 @@
 //! `curfew-server serve`: everything running, until SIGTERM.
 
 use crate::config::{Config, ConfigError};
-use crate::endpoint::Endpoint;
-use crate::keys::{Keys, KeysError};
-use crate::listener::Places;
+use crate::http::listener::Places;
+use crate::http::state::Endpoint;
+use crate::http::tls::{self, Certificate, TlsError};
+use crate::http::{listener, router};
+use crate::sets::keys::{Keys, KeysError};
 use crate::store::{Lock, OpenError, Store};
-use crate::tls::{self, Certificate, TlsError};
-use crate::{listener, router};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use std::io;

@@ -10,32 +10,42 @@
 //! | [`requests`] | what people on hosts ask for |
 //! | [`signing_keys`] | the keys that sign sets: public halves and states |
 //! | [`audit`] | the hosts' audit |
-//! | [`admins`] | administrators' tokens, and the log of what they did |
+//! | [`admins`] | administrators' tokens |
+//! | [`events`] | the log of what administrators and this endpoint did; [`sign_ins`] that failed are in it |
+//! | [`health`], [`disk`] | whether the database takes what is written |
 //! | [`retention`] | what is old goes |
 
 mod admins;
 mod audit;
 mod db;
+mod disk;
 mod enrolment;
+mod events;
 mod fleet;
 mod grants;
+mod health;
 mod hosts;
 mod requests;
 mod retention;
+mod sign_ins;
 mod signing_keys;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use admins::{Act, AdminToken, FailedSignIns, name_on_the_server};
+pub(crate) use admins::AdminToken;
 pub(crate) use audit::{AuditEntry, Batch, NotStored, Order, TrailFilter, TrailRow};
 pub(crate) use db::{Lock, OpenError};
+pub(crate) use disk::Disk;
 pub(crate) use enrolment::{NewToken, NotEnrolled, TokenRow};
 pub(crate) use fleet::{Change, Standing};
 pub(crate) use grants::{GrantFilter, GrantRow, GrantState, Lockdown, LockdownFilter, Target, Waiting};
+pub(crate) use health::Health;
 pub(crate) use hosts::{Host, HostFilter, Seen};
 pub(crate) use requests::{RequestFilter, RequestRow, RequestState};
+pub(crate) use sign_ins::{Attempt, FailedSignIns, Presented};
 pub(crate) use signing_keys::{KeyRow, KeyState};
 
+use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use db::{Db, Told};
 use fleet::Fleet;
@@ -204,7 +214,7 @@ impl Store {
         let row = tx.one(sql, &[]).await?.ok_or_else(|| StoreError::Corrupt("the epoch".into()))?;
         tx.tells();
         let epoch = row.int("value")?;
-        admins::log(&mut tx, act, "epoch.raised", [None; 3], serde_json::json!({"epoch": epoch})).await?;
+        events::log(&mut tx, act, "epoch.raised", [None; 3], serde_json::json!({"epoch": epoch})).await?;
         tx.commit().await?;
         Ok(epoch)
     }

@@ -2,9 +2,9 @@
 
 use super::client::{Client, query, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::grants::{GrantEntry, LONGEST_S};
-use crate::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use crate::duration;
+use crate::http::admin_api::grants::{GrantEntry, LONGEST_S};
+use crate::http::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use clap::Subcommand;
 use curfew_protocol::grant::Text;
 use curfew_protocol::host_api::AccessRequest;

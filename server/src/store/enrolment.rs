@@ -1,10 +1,11 @@
 //! One-use tokens, and the hosts that they turn into.
 
-use super::admins::{Act, log};
 use super::db::{Row, Tx, values};
+use super::events::log;
 use super::grants::Known;
 use super::hosts::{decode_labels, encode, insert, not_an_id};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::actor::Act;
 use crate::host_name::HostName;
 use crate::labels::Labels;
 use crate::secret::{Hash, new_id};

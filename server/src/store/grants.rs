@@ -13,11 +13,12 @@ pub(crate) use lockdown::{Lockdown, LockdownFilter};
 pub(crate) use revocation::Waiting;
 
 use self::capacity::Load;
-use super::admins::{Act, log};
 use super::db::{Row, Tx, values};
+use super::events::log;
 use super::fleet::Standing;
 use super::hosts::decode_labels;
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::actor::Act;
 use crate::labels::Labels;
 use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;

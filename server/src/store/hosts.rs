@@ -1,10 +1,11 @@
 //! Hosts: their names, labels and keys, and the version of what their sets say.
 
-use super::admins::{Act, log};
 use super::db::{Row, Tx, Value, values};
+use super::events::log;
 use super::grants::Known;
 use super::grants::capacity::{self, Load};
 use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use crate::actor::Act;
 use crate::host_name::HostName;
 use crate::labels::Labels;
 use crate::secret::new_id;

@@ -1,9 +1,10 @@
 //! What people on hosts ask for, and what became of it.
 
-use super::admins::{Act, log};
 use super::db::{Row, Tx, Value, values};
+use super::events::log;
 use super::grants::{insert, raw};
 use super::{ChangeError, Store, StoreError, Target, from_micros, maybe_from_micros, micros};
+use crate::actor::Act;
 use crate::secret::new_id;
 use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::grants::SetGrants;
-use super::{Act, Store, StoreError};
+use super::{Store, StoreError};
+use crate::actor::Act;
 use curfew_protocol::grant::Grant;
 use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};

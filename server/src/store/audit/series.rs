@@ -1,9 +1,10 @@
 //! New series: a host that has shipped another one before has lost its spool. So the log has each; and that no host fills it, there are only so many a day.
 
 use super::super::StoreError;
-use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
+use super::super::events::log;
 use super::{Batch, NotStored, usage};
+use crate::actor::Act;
 use serde_json::json;
 
 /// How many a host may begin a day, by the endpoint's clock in UTC.

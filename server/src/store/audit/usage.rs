@@ -1,9 +1,10 @@
 //! How much audit a host may write a day: one that writes without measure shall not fill the disk for all.
 
-use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
+use super::super::events::log;
 use super::super::{Store, StoreError};
 use super::{Batch, NotStored};
+use crate::actor::Act;
 use serde_json::json;
 
 /// A day, in seconds.

@@ -1,11 +1,12 @@
 //! A new grant, and the hosts that get it.
 
-use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
+use super::super::events::log;
 use super::super::hosts::{encode, present};
 use super::super::{ChangeError, StoreError, micros};
 use super::capacity::{self, Load};
 use super::{Known, Target, changed, moved};
+use crate::actor::Act;
 use curfew_protocol::grant::Grant;
 use serde_json::json;
 

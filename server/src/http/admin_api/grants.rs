@@ -1,0 +1,346 @@
+//! Grants: create for a host or for labels, list, show, revoke.
+
+use super::authenticate::Admin;
+use super::{Problems, paging};
+use crate::http::body::{self, Named, Params};
+use crate::http::error::{Refusal, refuse};
+use crate::http::schemas::{GrantDocument, LoginDocument, SudoDocument};
+use crate::http::state::Endpoint;
+use crate::labels::Labels;
+use crate::secret::new_id;
+use crate::store::{GrantFilter, GrantRow, GrantState, Target};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use curfew_protocol::grant::{Grant, Text};
+use curfew_protocol::host_api::ProblemKind;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// The longest that a grant may hold, in seconds: ten years.
+pub(crate) const LONGEST_S: u64 = 10 * 366 * 24 * 60 * 60;
+
+/// A grant to make, for one host or for those with some labels. The window is `not_before` (now, if left out) to `not_after`, or `seconds` from its beginning.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewGrant {
+    /// The one host, by id or name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The hosts that have all these labels: those that have them now, and those that get them while the grant holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub labels: Option<Labels>,
+    /// Its id: 1 to 64 of `A-Z a-z 0-9 _ -`. Left out, it gets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
+    pub id: Option<String>,
+    /// The login name on the hosts.
+    #[schema(pattern = "^[A-Za-z0-9_.][A-Za-z0-9_.@+-]{0,255}$")]
+    pub user: String,
+    /// The first instant at which it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_before: Option<Timestamp>,
+    /// The first instant at which it no longer holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_after: Option<Timestamp>,
+    /// How long it holds, in place of `not_after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 316_224_000)]
+    pub seconds: Option<u64>,
+    /// The logins that it permits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginDocument>,
+    /// The elevation that it permits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo: Option<SudoDocument>,
+    /// Why.
+    #[schema(min_length = 1, max_length = 1024)]
+    pub reason: String,
+    /// The ticket behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024)]
+    pub ticket: Option<String>,
+    /// Who asked for it; the administrator who makes it, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024)]
+    pub requested_by: Option<String>,
+    /// Who approved it: the administrator who makes it, and nobody else. Who else agreed is for `reason` or `ticket`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 1)]
+    pub approved_by: Vec<String>,
+}
+
+/// A grant, its hosts, and what became of it.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct GrantEntry {
+    /// The grant, as it stands in the sets of its hosts.
+    #[schema(value_type = GrantDocument)]
+    pub grant: Box<RawValue>,
+    /// The id of the one host that it is for.
+    pub host: Option<String>,
+    /// That host's name.
+    pub host_name: Option<String>,
+    /// The labels of the hosts that it is for.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub labels: Option<Labels>,
+    /// `coming`, `live`, `ended` or `revoked`.
+    pub state: State4,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Which administrator made it.
+    pub created_by: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked_at: Option<Timestamp>,
+    /// Which administrator revoked it.
+    pub revoked_by: Option<String>,
+    /// Why it was revoked.
+    pub revoke_reason: Option<String>,
+    /// How many hosts have it in their sets; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<usize>,
+}
+
+/// Where a grant is in its life.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = GrantState)]
+pub(crate) enum State4 {
+    Coming,
+    Live,
+    Ended,
+    Revoked,
+}
+
+/// A page of grants.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct GrantList {
+    /// The grants, the newest first.
+    pub grants: Vec<GrantEntry>,
+    /// `after` of the next page.
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct GrantQuery {
+    /// Those in the set of this host, by id or name.
+    #[param(value_type = Option<String>)]
+    host: Option<Text>,
+    /// Those of this user.
+    #[param(value_type = Option<String>)]
+    user: Option<Text>,
+    /// Those in this state.
+    state: Option<State4>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Text>,
+    /// How many at most: 1 to 1000, 100 unless given.
+    limit: Option<i64>,
+}
+
+/// Why something is revoked or denied.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revocation {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1024)]
+    pub reason: Option<Text>,
+}
+
+impl GrantEntry {
+    pub(super) fn new(row: GrantRow, now: Timestamp) -> Self {
+        let state = match row.state(now) {
+            GrantState::Coming => State4::Coming,
+            GrantState::Live => State4::Live,
+            GrantState::Ended => State4::Ended,
+            GrantState::Revoked => State4::Revoked,
+        };
+        let (host, host_name) = row.host.unzip();
+        Self {
+            grant: row.document,
+            host,
+            host_name,
+            labels: row.selector,
+            state,
+            created_at: row.created_at,
+            created_by: row.created_by,
+            revoked_at: row.revoked_at,
+            revoked_by: row.revoked_by,
+            revoke_reason: row.revoke_reason,
+            hosts: None,
+        }
+    }
+
+    fn on(self, hosts: usize) -> Self {
+        Self { hosts: Some(hosts), ..self }
+    }
+}
+
+impl NewGrant {
+    fn target(&self) -> Result<Target, Refusal> {
+        match (&self.host, &self.labels) {
+            (Some(host), None) => Ok(Target::Host(name(host)?)),
+            (None, Some(labels)) if !labels.is_empty() => Ok(Target::Labels(labels.clone())),
+            _ => {
+                refuse(ProblemKind::BadRequest, "a grant is for a `host`, or for hosts with `labels`: name one of them")
+            }
+        }
+    }
+
+    fn window(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
+        let begin = self.not_before.unwrap_or_else(|| whole(now));
+        window(begin, self.not_after, self.seconds, now)
+    }
+
+    fn grant(&self, admin: &str, now: Timestamp) -> Result<Grant, Refusal> {
+        let (not_before, not_after) = self.window(now)?;
+        if let Some((index, name)) = self.approved_by.iter().enumerate().find(|(_, name)| *name != admin) {
+            // Nobody approves in another one's name.
+            let problem = format!(
+                "field `approved_by[{index}]`: {name:?} is not who calls; that is {admin:?}, and approves. Say in `reason` or `ticket` who else agreed"
+            );
+            return refuse(ProblemKind::BadRequest, problem);
+        }
+        let mut document = json!({
+            "id": self.id.clone().unwrap_or_else(new_id), "user": self.user, "not_before": not_before, "not_after": not_after,
+            "login": self.login, "sudo": self.sudo, "reason": self.reason, "ticket": self.ticket,
+            "requested_by": self.requested_by.as_deref().unwrap_or(admin), "approved_by": [admin]
+        });
+        if let Some(fields) = document.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        checked(&document)
+    }
+}
+
+/// The whole second that has begun: nobody needs to read the fractions of one.
+pub(super) fn whole(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// A grant's beginning and end: one that is over before it begins, or lasts for ever, is a mistake.
+pub(super) fn window(
+    begin: Timestamp,
+    end: Option<Timestamp>,
+    seconds: Option<u64>,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), Refusal> {
+    let bad = |problem: String| Refusal::new(ProblemKind::BadRequest, problem);
+    let end = match (end, seconds) {
+        (Some(end), None) => end,
+        (None, Some(seconds)) if (1..=LONGEST_S).contains(&seconds) => {
+            let length = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            begin.checked_add(length).map_err(|_| bad(format!("{seconds} s from {begin} on is no time")))?
+        }
+        (None, Some(seconds)) => return Err(bad(format!("seconds is {seconds}; 1 to {LONGEST_S} is possible"))),
+        _ => return Err(bad("the grant's end is `not_after` or `seconds`: name one of them".into())),
+    };
+    if end <= now {
+        return Err(bad(format!("not_after {end} is over; the server's clock says {now}")));
+    }
+    Ok((begin, end))
+}
+
+/// The grant in a document, by the protocol's own checks; errors name the field.
+pub(super) fn checked(document: &serde_json::Value) -> Result<Grant, Refusal> {
+    Grant::from_value(document).map_err(|error| Refusal::new(ProblemKind::BadRequest, error.to_string()))
+}
+
+/// A name that may be looked up.
+fn name(name: &str) -> Result<String, Refusal> {
+    match name.parse::<Text>() {
+        Ok(name) => Ok(name.into()),
+        Err(error) => refuse(ProblemKind::BadRequest, format!("field `host`: {error}")),
+    }
+}
+
+/// List grants
+#[utoipa::path(
+    get, path = "/v1/admin/grants", operation_id = "grant_list", tag = "admin", security(("admin" = [])), params(GrantQuery),
+    responses((status = 200, description = "A page of grants", body = GrantList), Problems)
+)]
+pub(super) async fn list(
+    State(endpoint): State<Arc<Endpoint>>,
+    _: Admin,
+    Params(query): Params<GrantQuery>,
+) -> Result<Json<GrantList>, Refusal> {
+    let (limit, now) = (paging::limit(query.limit)?, Timestamp::now());
+    let host = match query.host {
+        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        None => None,
+    };
+    let state = query.state.map(|state| match state {
+        State4::Coming => GrantState::Coming,
+        State4::Live => GrantState::Live,
+        State4::Ended => GrantState::Ended,
+        State4::Revoked => GrantState::Revoked,
+    });
+    let filter =
+        GrantFilter { host, user: query.user.map(Into::into), state, after: query.after.map(Into::into), limit };
+    let rows = endpoint.store.grants(&filter, now).await?;
+    let next = paging::next(&rows, limit, |row| row.id.clone());
+    Ok(Json(GrantList { grants: rows.into_iter().map(|row| GrantEntry::new(row, now)).collect(), next }))
+}
+
+/// Create a grant
+#[utoipa::path(
+    post, path = "/v1/admin/grants", operation_id = "create_grant", tag = "admin", security(("admin" = [])), request_body = NewGrant,
+    responses((status = 201, description = "The grant", body = GrantEntry), Problems)
+)]
+pub(super) async fn create(
+    State(endpoint): State<Arc<Endpoint>>,
+    admin: Admin,
+    body: Body,
+) -> Result<(StatusCode, Json<GrantEntry>), Refusal> {
+    let new: NewGrant = body::json(body).await?;
+    let act = admin.act();
+    let (target, grant) = (new.target()?, new.grant(&admin.0, act.now)?);
+    let (row, hosts) = endpoint.store.add_grant(&grant, &target, act).await?;
+    Ok((StatusCode::CREATED, Json(GrantEntry::new(row, act.now).on(hosts))))
+}
+
+/// Show a grant
+#[utoipa::path(
+    get, path = "/v1/admin/grants/{id}", operation_id = "grant", tag = "admin", security(("admin" = [])),
+    params(("id" = String, Path, description = "The grant's id")),
+    responses((status = 200, description = "The grant", body = GrantEntry), Problems)
+)]
+pub(super) async fn show(
+    State(endpoint): State<Arc<Endpoint>>,
+    _: Admin,
+    Named(id): Named,
+) -> Result<Json<GrantEntry>, Refusal> {
+    let row = endpoint.store.grant(&id).await?;
+    let hosts = endpoint.store.hosts_with(&id).await?;
+    Ok(Json(GrantEntry::new(row, Timestamp::now()).on(hosts)))
+}
+
+/// Revoke a grant
+///
+/// It ceases to hold on all its hosts. To revoke it again is no mistake.
+#[utoipa::path(
+    post, path = "/v1/admin/grants/{id}/revoke", operation_id = "revoke_grant", tag = "admin", security(("admin" = [])),
+    params(("id" = String, Path, description = "The grant's id")), request_body = Revocation,
+    responses((status = 200, description = "The grant that was", body = GrantEntry), Problems)
+)]
+pub(super) async fn revoke(
+    State(endpoint): State<Arc<Endpoint>>,
+    admin: Admin,
+    Named(id): Named,
+    body: Body,
+) -> Result<Json<GrantEntry>, Refusal> {
+    let revocation: Revocation = body::json(body).await?;
+    let act = admin.act();
+    let row = endpoint.store.revoke_grant(&id, revocation.reason.as_ref(), act).await?;
+    Ok(Json(GrantEntry::new(row, act.now)))
+}

@@ -1,0 +1,215 @@
+//! Requests from hosts: list, show, approve, deny.
+
+use super::authenticate::Admin;
+use super::grants::{self, GrantEntry};
+use super::{Problems, paging};
+use crate::http::body::{self, Named, Params};
+use crate::http::error::{Refusal, refuse};
+use crate::http::schemas::AccessRequestDocument;
+use crate::http::state::Endpoint;
+use crate::secret::new_id;
+use crate::store::{RequestFilter, RequestRow, RequestState};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use curfew_protocol::grant::Text;
+use curfew_protocol::host_api::{AccessRequest, ProblemKind};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// A request, and what became of it.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct RequestEntry {
+    /// Its id.
+    pub id: String,
+    /// The host's id.
+    pub host: String,
+    /// The host's name.
+    pub host_name: String,
+    /// What was asked for.
+    #[schema(value_type = AccessRequestDocument)]
+    pub request: Box<RawValue>,
+    /// `pending`, `approved` or `denied`.
+    pub state: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub decided_at: Option<Timestamp>,
+    /// Which administrator decided.
+    pub decided_by: Option<String>,
+    /// Why it was denied.
+    pub decision_reason: Option<String>,
+    /// The grant that came of it.
+    pub grant: Option<String>,
+}
+
+/// A page of requests.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct RequestList {
+    /// The requests: those that wait for a decision, then the others, each the newest first.
+    pub requests: Vec<RequestEntry>,
+    /// `after` of the next page.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = RequestState)]
+pub(super) enum State3 {
+    Pending,
+    Approved,
+    Denied,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RequestQuery {
+    /// Those in this state.
+    state: Option<State3>,
+    /// Those of this host, by id or name.
+    #[param(value_type = Option<String>)]
+    host: Option<Text>,
+    /// Those of this user.
+    #[param(value_type = Option<String>)]
+    user: Option<Text>,
+    /// `next` of the page before.
+    after: Option<String>,
+    /// How many at most: 1 to 1000, 100 unless given.
+    limit: Option<i64>,
+}
+
+/// How a request is approved.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Approval {
+    /// For how long, in seconds; as long as was asked, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 316_224_000)]
+    pub seconds: Option<u64>,
+}
+
+/// How a request is denied.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Denial {
+    /// Why, for the one who asked.
+    #[schema(value_type = String, min_length = 1, max_length = 1024)]
+    pub reason: Text,
+}
+
+impl From<RequestRow> for RequestEntry {
+    fn from(row: RequestRow) -> Self {
+        Self {
+            id: row.id,
+            host: row.host,
+            host_name: row.host_name,
+            request: row.document,
+            state: row.state.name().into(),
+            created_at: row.created_at,
+            decided_at: row.decided_at,
+            decided_by: row.decided_by,
+            decision_reason: row.decision_reason,
+            grant: row.grant,
+        }
+    }
+}
+
+/// List requests
+#[utoipa::path(
+    get, path = "/v1/admin/requests", operation_id = "requests", tag = "admin", security(("admin" = [])), params(RequestQuery),
+    responses((status = 200, description = "The requests", body = RequestList), Problems)
+)]
+pub(super) async fn list(
+    State(endpoint): State<Arc<Endpoint>>,
+    _: Admin,
+    Params(query): Params<RequestQuery>,
+) -> Result<Json<RequestList>, Refusal> {
+    let state = query.state.map(|state| match state {
+        State3::Pending => RequestState::Pending,
+        State3::Approved => RequestState::Approved,
+        State3::Denied => RequestState::Denied,
+    });
+    let limit = paging::limit(query.limit)?;
+    let after = query.after.map(|after| after.parse()).transpose();
+    let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
+    let host = match query.host {
+        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        None => None,
+    };
+    let filter = RequestFilter { state, host, user: query.user.map(Into::into), after, limit };
+    let rows = endpoint.store.requests(&filter).await?;
+    let next = paging::next(&rows, limit, |row| row.place().to_string());
+    Ok(Json(RequestList { requests: rows.into_iter().map(Into::into).collect(), next }))
+}
+
+/// Show a request
+#[utoipa::path(
+    get, path = "/v1/admin/requests/{id}", operation_id = "request_entry", tag = "admin", security(("admin" = [])),
+    params(("id" = String, Path, description = "The request's id")),
+    responses((status = 200, description = "The request", body = RequestEntry), Problems)
+)]
+pub(super) async fn show(
+    State(endpoint): State<Arc<Endpoint>>,
+    _: Admin,
+    Named(id): Named,
+) -> Result<Json<RequestEntry>, Refusal> {
+    Ok(Json(endpoint.store.request(&id).await?.into()))
+}
+
+/// Approve a request
+///
+/// It becomes a grant on its host, from now on.
+#[utoipa::path(
+    post, path = "/v1/admin/requests/{id}/approve", operation_id = "approve", tag = "admin", security(("admin" = [])),
+    params(("id" = String, Path, description = "The request's id")), request_body = Approval,
+    responses((status = 200, description = "The grant that came of it", body = GrantEntry), Problems)
+)]
+pub(super) async fn approve(
+    State(endpoint): State<Arc<Endpoint>>,
+    admin: Admin,
+    Named(id): Named,
+    body: Body,
+) -> Result<Json<GrantEntry>, Refusal> {
+    let approval: Approval = body::json(body).await?;
+    let row = endpoint.store.request(&id).await?;
+    let Ok(asked) = serde_json::from_str::<AccessRequest>(row.document.get()) else {
+        return refuse(ProblemKind::Conflict, "the request can't be read; deny it, and have it made again");
+    };
+    let act = admin.act();
+    let seconds = approval.seconds.unwrap_or(asked.seconds);
+    let (begin, end) = grants::window(grants::whole(act.now), None, Some(seconds), act.now)?;
+    let mut document = json!({
+        "id": new_id(), "user": asked.user, "not_before": begin, "not_after": end, "login": asked.login, "sudo": asked.sudo,
+        "reason": asked.reason, "ticket": asked.ticket, "requested_by": asked.user, "approved_by": [admin.0], "request": id
+    });
+    if let Some(fields) = document.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    let grant = grants::checked(&document)?;
+    endpoint.store.approve(&id, &grant, [asked.seconds, seconds], act).await?;
+    let row = endpoint.store.grant(grant.id.as_str()).await?;
+    Ok(Json(GrantEntry::new(row, act.now)))
+}
+
+/// Deny a request
+#[utoipa::path(
+    post, path = "/v1/admin/requests/{id}/deny", operation_id = "deny", tag = "admin", security(("admin" = [])),
+    params(("id" = String, Path, description = "The request's id")), request_body = Denial,
+    responses((status = 200, description = "The request", body = RequestEntry), Problems)
+)]
+pub(super) async fn deny(
+    State(endpoint): State<Arc<Endpoint>>,
+    admin: Admin,
+    Named(id): Named,
+    body: Body,
+) -> Result<Json<RequestEntry>, Refusal> {
+    let denial: Denial = body::json(body).await?;
+    endpoint.store.deny(&id, &denial.reason, admin.act()).await?;
+    Ok(Json(endpoint.store.request(&id).await?.into()))
+}
