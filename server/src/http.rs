@@ -14,3 +14,4 @@ pub(crate) mod router;
 pub(crate) mod schemas;
 pub(crate) mod state;
 pub(crate) mod tls;
+mod upload_slots;

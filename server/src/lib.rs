@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod init;
 mod labels;
+mod maintenance;
 mod owner;
 mod secret;
 mod serve;

@@ -13,7 +13,7 @@ pub(crate) mod revocation;
 pub(crate) mod tokens;
 
 use crate::http::schemas::ProblemDocument;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -43,7 +43,7 @@ enum Problems {
 }
 
 /// The administrators' calls.
-pub(crate) fn router() -> OpenApiRouter<Arc<Endpoint>> {
+pub(crate) fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(hosts::list, hosts::add))
         .routes(routes!(hosts::show, hosts::remove))

@@ -1,7 +1,7 @@
 //! The credential of a call, and that its connection is one of somebody who has one.
 
 use crate::http::error::{Refusal, refuse};
-use crate::http::listener::{Place, Who};
+use crate::http::listener::{ConnectionSlot, Who};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -26,8 +26,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
 
 /// Notes that the connection of a call is one of somebody with a credential.
 pub(crate) fn known(parts: &Parts, who: Who) -> Result<(), Refusal> {
-    match parts.extensions.get::<Arc<Place>>() {
-        Some(place) if !place.is_known_as(who) => {
+    match parts.extensions.get::<Arc<ConnectionSlot>>() {
+        Some(slot) if !slot.is_known_as(who) => {
             refuse(ProblemKind::TooMany, "the server has as many connections as max_connections lets it have")
         }
         _ => Ok(()),

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a body may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long its first bytes may take.
 const AT_FIRST: Duration = Duration::from_secs(5);
@@ -23,22 +23,22 @@ const AT_FIRST: Duration = Duration::from_secs(5);
 const SLOWEST: usize = 8 * 1024;
 
 /// The memory for the bodies of hosts, in bytes; and how much of it is taken at a time.
-const ROOM: usize = 32 * 1024 * 1024;
+const MEMORY: usize = 32 * 1024 * 1024;
 const PIECE: usize = 16 * 1024;
 
 /// How long a body waits for some of it.
-const FOR_ROOM: Duration = Duration::from_secs(5);
+const FOR_MEMORY: Duration = Duration::from_secs(5);
 
 /// The longest body of an administrator's call, in bytes.
 pub(crate) const LONGEST: usize = 128 * 1024;
 
 /// The memory for the bodies of hosts, in pieces. Each body takes what has come of it, so that many that drip take little.
 #[derive(Debug)]
-pub(crate) struct Room(Semaphore);
+pub(crate) struct BodyMemory(Semaphore);
 
-impl Default for Room {
+impl Default for BodyMemory {
     fn default() -> Self {
-        Self(Semaphore::new(ROOM / PIECE))
+        Self(Semaphore::new(MEMORY / PIECE))
     }
 }
 
@@ -51,22 +51,22 @@ pub(crate) async fn read(body: Body, most: usize) -> Result<Bytes, Refusal> {
 pub(crate) async fn read_within(
     body: Body,
     most: usize,
-    room: &Room,
+    memory: &BodyMemory,
 ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
-    within(body, most, Some(room)).await
+    within(body, most, Some(memory)).await
 }
 
-async fn within<'r>(
+async fn within<'m>(
     mut body: Body,
     most: usize,
-    room: Option<&'r Room>,
-) -> Result<(Bytes, Option<SemaphorePermit<'r>>), Refusal> {
+    memory: Option<&'m BodyMemory>,
+) -> Result<(Bytes, Option<SemaphorePermit<'m>>), Refusal> {
     let too_large = || Refusal::new(ProblemKind::TooLarge, format!("the body is longer than {most} bytes"));
     if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
     let begun = Instant::now();
-    let (mut bytes, mut taken): (Vec<u8>, Option<SemaphorePermit<'r>>) = (Vec::new(), None);
+    let (mut bytes, mut taken): (Vec<u8>, Option<SemaphorePermit<'m>>) = (Vec::new(), None);
     loop {
         let due = begun + due_after(bytes.len());
         let frame = match timeout_at(due, poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))).await {
@@ -81,10 +81,10 @@ async fn within<'r>(
         if length > most {
             return Err(too_large());
         }
-        if let Some(Room(room)) = room {
+        if let Some(BodyMemory(pieces)) = memory {
             let more = length.div_ceil(PIECE) - bytes.len().div_ceil(PIECE);
-            let more = room.acquire_many(u32::try_from(more).unwrap_or(u32::MAX));
-            let Ok(Ok(more)) = timeout(FOR_ROOM, more).await else {
+            let more = pieces.acquire_many(u32::try_from(more).unwrap_or(u32::MAX));
+            let Ok(Ok(more)) = timeout(FOR_MEMORY, more).await else {
                 return refuse(ProblemKind::TooMany, "too many hosts send something now");
             };
             match &mut taken {
@@ -99,7 +99,7 @@ async fn within<'r>(
 /// When the next piece has to be there, of a body of which so much has come.
 fn due_after(length: usize) -> Duration {
     let earned = Duration::from_millis(u64::try_from(length.saturating_mul(1000) / SLOWEST).unwrap_or(u64::MAX));
-    PATIENCE.min(AT_FIRST.saturating_add(earned))
+    TIMEOUT.min(AT_FIRST.saturating_add(earned))
 }
 
 /// Parses one JSON object.

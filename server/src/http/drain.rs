@@ -15,7 +15,7 @@ use std::time::Duration;
 const MOST: u64 = 2 * 1024 * 1024;
 
 /// For how long it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Has what is left of a request's body read when its call is answered.
 pub(crate) async fn read_on(request: Request) -> Request {
@@ -50,7 +50,7 @@ impl Drop for ReadOn {
         }
         // Without a runtime the server is at its end, and so is the connection.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async { tokio::time::timeout(PATIENCE, pass(body)).await });
+            runtime.spawn(async { tokio::time::timeout(TIMEOUT, pass(body)).await });
         }
     }
 }

@@ -3,7 +3,7 @@
 //! It answers with what the last try to write came to, and tries nothing itself: anybody may ask, and nobody without a credential makes the server write.
 
 use crate::http::error::{Refusal, refuse};
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use axum::extract::State;
 use curfew_protocol::host_api::ProblemKind;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use std::sync::Arc;
         (status = 503, description = "The database takes no writes", body = crate::http::schemas::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn ready(State(endpoint): State<Arc<Endpoint>>) -> Result<&'static str, Refusal> {
-    if endpoint.health.is_ready() {
+pub(crate) async fn ready(State(app): State<Arc<AppState>>) -> Result<&'static str, Refusal> {
+    if app.health.is_ready() {
         Ok("ready\n")
     } else {
         refuse(ProblemKind::Unavailable, "the database takes no writes; the server's log says why")

@@ -7,13 +7,13 @@ mod grants;
 mod key;
 mod requests;
 
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// The hosts' calls.
-pub(crate) fn router() -> OpenApiRouter<Arc<Endpoint>> {
+pub(crate) fn router() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(enroll::enroll))
         .routes(routes!(grants::grants))

@@ -3,18 +3,18 @@
 //!
 //! | what | bound |
 //! |---|---|
-//! | connections | `max_connections`, most of them for those that have shown a credential: see [`places`] |
+//! | connections | `max_connections`, most of them for those that have shown a credential: see [`slots`] |
 //! | the TLS handshake | 10 s |
 //! | a request's head, and the pause before it | 15 s, 16 KiB, 64 headers |
 //! | a request's body | the call's own, see [`body`](crate::http::body) |
 //! | an answer that nobody reads | 30 s without a byte |
 
 pub(crate) mod local;
-mod patient;
-mod places;
+mod slots;
+mod write_timeout;
 
 pub(crate) use local::LocalAdministrator;
-pub(crate) use places::{Place, Places, Who};
+pub(crate) use slots::{ConnectionSlot, ConnectionSlots, Who};
 
 use axum::Router;
 use hyper::Request;
@@ -23,7 +23,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use patient::Patient;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,6 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use write_timeout::WriteTimeout;
 
 /// The TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: TlsAcceptor,
     app: Router,
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -69,9 +69,9 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
-                    // Without a place it is closed at once: somebody else waits behind it.
-                    let Some(place) = places.take(from.ip()) else { continue };
-                    connections.spawn(connection(stream, tls.clone(), app.clone(), place, stop.clone()));
+                    // Without a slot it is closed at once: somebody else waits behind it.
+                    let Some(slot) = slots.take(from.ip()) else { continue };
+                    connections.spawn(connection(stream, tls.clone(), app.clone(), slot, stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
@@ -94,16 +94,22 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// One connection, from its handshake to its end.
-async fn connection(stream: TcpStream, tls: TlsAcceptor, app: Router, place: Arc<Place>, stop: watch::Receiver<bool>) {
-    let sent_away = place.clone();
+async fn connection(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    app: Router,
+    slot: Arc<ConnectionSlot>,
+    stop: watch::Receiver<bool>,
+) {
+    let sent_away = slot.clone();
     let served = async {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection went before it was served");
             return;
         }
-        let stream = Patient::new(Attentive { inner: stream, place: place.clone() });
+        let stream = WriteTimeout::new(Attentive { inner: stream, slot: slot.clone() });
         match timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await {
-            Ok(Ok(stream)) => http(stream, app, place, stop).await,
+            Ok(Ok(stream)) => http(stream, app, slot, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
@@ -143,7 +149,7 @@ where
 /// A stream that notes when its peer says something.
 struct Attentive {
     inner: TcpStream,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
 }
 
 impl AsyncRead for Attentive {
@@ -151,7 +157,7 @@ impl AsyncRead for Attentive {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.place.heard();
+            self.slot.heard();
         }
         read
     }

@@ -1,7 +1,7 @@
 //! Every call in one table, and the OpenAPI document that is made of it.
 
 use crate::http::error::Refusal;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::http::{admin_api, drain, health, host_api};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 const DESCRIPTION: &str = "The central endpoint of Curfew: hosts fetch their signed grant sets and ship their audit, administrators say who may do what, \
                            where and until when. Errors are problem details (RFC 9457).";
 
-fn table() -> OpenApiRouter<Arc<Endpoint>> {
+fn table() -> OpenApiRouter<Arc<AppState>> {
     let health = OpenApiRouter::new().routes(routes!(health::ready));
     OpenApiRouter::with_openapi(described()).merge(host_api::router()).merge(admin_api::router()).merge(health)
 }
@@ -51,7 +51,7 @@ pub(crate) fn openapi() -> Result<String, serde_json::Error> {
 }
 
 /// The calls of an endpoint.
-pub(crate) fn router(endpoint: Arc<Endpoint>) -> Router {
+pub(crate) fn router(app: Arc<AppState>) -> Router {
     let (router, openapi) = table().split_for_parts();
     let openapi = Arc::new(openapi);
     router
@@ -59,7 +59,7 @@ pub(crate) fn router(endpoint: Arc<Endpoint>) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::map_request(drain::read_on))
-        .with_state(endpoint)
+        .with_state(app)
 }
 
 async fn nothing(uri: Uri) -> Refusal {

@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// What was heard, and is not written down.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct LastSeen {
     hosts: Mutex<HashMap<HostId, Seen>>,
 }
 
-impl Heard {
+impl LastSeen {
     /// A host said something.
     pub(crate) fn note(&self, host: &HostId, seen: Seen) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,8 +18,8 @@ const LONGEST_WAVE: Duration = Duration::from_secs(1);
 
 /// Every poll that is parked.
 #[derive(Debug, Default)]
-pub(crate) struct Wake {
-    places: Mutex<Places>,
+pub(crate) struct ParkedPolls {
+    by_host: Mutex<PollsByHost>,
     wave: Wave,
 }
 
@@ -31,13 +31,13 @@ struct Wave {
 }
 
 #[derive(Debug, Default)]
-struct Places {
-    hosts: HashMap<HostId, VecDeque<Arc<Place>>>,
+struct PollsByHost {
+    hosts: HashMap<HostId, VecDeque<Arc<ParkedPoll>>>,
     closed: bool,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct ParkedPoll {
     notify: Notify,
     leave: AtomicBool,
     /// It is part of the wave.
@@ -46,10 +46,10 @@ struct Place {
 
 /// One poll's place. Dropped, it is free.
 #[derive(Debug)]
-pub(crate) struct Parked<'w> {
-    wake: &'w Wake,
+pub(crate) struct Parked<'p> {
+    polls: &'p ParkedPolls,
     host: HostId,
-    place: Arc<Place>,
+    poll: Arc<ParkedPoll>,
 }
 
 /// Why a poll was woken.
@@ -61,33 +61,33 @@ pub(crate) enum Woken {
     Leave,
 }
 
-impl Wake {
+impl ParkedPolls {
     /// Takes a place for a poll of `host`.
     pub(crate) fn park(&self, host: &HostId) -> Parked<'_> {
-        let place = Arc::new(Place::default());
-        let mut places = self.lock();
-        if places.closed {
-            place.leave();
+        let poll = Arc::new(ParkedPoll::default());
+        let mut by_host = self.lock();
+        if by_host.closed {
+            poll.leave();
         }
-        let parked = places.hosts.entry(host.clone()).or_default();
-        parked.push_back(place.clone());
+        let parked = by_host.hosts.entry(host.clone()).or_default();
+        parked.push_back(poll.clone());
         if parked.len() > MOST_PER_HOST
             && let Some(oldest) = parked.pop_front()
         {
             oldest.leave();
         }
-        Parked { wake: self, host: host.clone(), place }
+        Parked { polls: self, host: host.clone(), poll }
     }
 
     /// Wakes the polls of these hosts.
-    pub(crate) fn hosts(&self, hosts: &[HostId]) {
-        let places = self.lock();
-        hosts.iter().filter_map(|host| places.hosts.get(host)).flatten().for_each(|place| place.wake(&self.wave));
+    pub(crate) fn wake(&self, hosts: &[HostId]) {
+        let by_host = self.lock();
+        hosts.iter().filter_map(|host| by_host.hosts.get(host)).flatten().for_each(|poll| poll.wake(&self.wave));
     }
 
     /// Wakes every poll.
-    pub(crate) fn all(&self) {
-        self.lock().hosts.values().flatten().for_each(|place| place.wake(&self.wave));
+    pub(crate) fn wake_all(&self) {
+        self.lock().hosts.values().flatten().for_each(|poll| poll.wake(&self.wave));
     }
 
     /// Returns when those that were woken are answered: a host that asks anew comes after those that wait for what they asked. Not for long.
@@ -103,17 +103,17 @@ impl Wake {
 
     /// Has every poll answered, and every one that comes later, too.
     pub(crate) fn close(&self) {
-        let mut places = self.lock();
-        places.closed = true;
-        places.hosts.values().flatten().for_each(|place| place.leave());
+        let mut by_host = self.lock();
+        by_host.closed = true;
+        by_host.hosts.values().flatten().for_each(|poll| poll.leave());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PollsByHost> {
+        self.by_host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl ParkedPoll {
     fn wake(&self, wave: &Wave) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             wave.left.fetch_add(1, Ordering::AcqRel);
@@ -138,20 +138,20 @@ impl Parked<'_> {
     /// Waits until something wakes it.
     pub(crate) async fn woken(&self) -> Woken {
         // Whoever waits again has found nothing in what woke it before.
-        self.place.rest(&self.wake.wave);
-        self.place.notify.notified().await;
-        if self.place.leave.load(Ordering::Acquire) { Woken::Leave } else { Woken::Look }
+        self.poll.rest(&self.polls.wave);
+        self.poll.notify.notified().await;
+        if self.poll.leave.load(Ordering::Acquire) { Woken::Leave } else { Woken::Look }
     }
 }
 
 impl Drop for Parked<'_> {
     fn drop(&mut self) {
-        self.place.rest(&self.wake.wave);
-        let mut places = self.wake.lock();
-        if let Some(parked) = places.hosts.get_mut(&self.host) {
-            parked.retain(|place| !Arc::ptr_eq(place, &self.place));
+        self.poll.rest(&self.polls.wave);
+        let mut by_host = self.polls.lock();
+        if let Some(parked) = by_host.hosts.get_mut(&self.host) {
+            parked.retain(|poll| !Arc::ptr_eq(poll, &self.poll));
             if parked.is_empty() {
-                places.hosts.remove(&self.host);
+                by_host.hosts.remove(&self.host);
             }
         }
     }
@@ -171,26 +171,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_before_the_wait_is_not_lost_and_is_for_its_host_alone() {
-        let wake = Wake::default();
-        let (one, other) = (wake.park(&host("one")), wake.park(&host("other")));
-        wake.hosts(&[host("one"), host("nobody")]);
+        let polls = ParkedPolls::default();
+        let (one, other) = (polls.park(&host("one")), polls.park(&host("other")));
+        polls.wake(&[host("one"), host("nobody")]);
         assert_eq!(timeout(SOON, one.woken()).await, Ok(Woken::Look));
         assert!(timeout(SOON, other.woken()).await.is_err());
-        wake.all();
+        polls.wake_all();
         assert_eq!(timeout(SOON, other.woken()).await, Ok(Woken::Look));
     }
 
     #[tokio::test]
     async fn who_asks_anew_comes_after_those_that_were_woken() {
-        let wake = Wake::default();
-        wake.calm().await;
-        let (one, other) = (wake.park(&host("one")), wake.park(&host("other")));
-        wake.all();
-        wake.all();
-        assert!(timeout(SOON, wake.calm()).await.is_err());
+        let polls = ParkedPolls::default();
+        polls.calm().await;
+        let (one, other) = (polls.park(&host("one")), polls.park(&host("other")));
+        polls.wake_all();
+        polls.wake_all();
+        assert!(timeout(SOON, polls.calm()).await.is_err());
         one.woken().await;
         drop(one);
-        let calm = wake.calm();
+        let calm = polls.calm();
         let last = async {
             tokio::time::sleep(SOON).await;
             // It finds nothing, and waits again.
@@ -200,28 +200,28 @@ mod tests {
         let begun = std::time::Instant::now();
         tokio::join!(calm, last);
         assert!(begun.elapsed() < LONGEST_WAVE);
-        assert_eq!(wake.wave.left.load(Ordering::Acquire), 0);
+        assert_eq!(polls.wave.left.load(Ordering::Acquire), 0);
     }
 
     #[tokio::test]
     async fn the_newest_polls_of_a_host_stay_and_places_are_given_back() {
-        let wake = Wake::default();
-        let parked: Vec<_> = (0..=MOST_PER_HOST).map(|_| wake.park(&host("one"))).collect();
-        let mut polls = parked.iter();
-        assert_eq!(timeout(SOON, polls.next().unwrap().woken()).await, Ok(Woken::Leave));
-        for poll in polls {
+        let polls = ParkedPolls::default();
+        let parked: Vec<_> = (0..=MOST_PER_HOST).map(|_| polls.park(&host("one"))).collect();
+        let mut waiting = parked.iter();
+        assert_eq!(timeout(SOON, waiting.next().unwrap().woken()).await, Ok(Woken::Leave));
+        for poll in waiting {
             assert!(timeout(SOON, poll.woken()).await.is_err());
         }
         drop(parked);
-        assert!(wake.lock().hosts.is_empty());
+        assert!(polls.lock().hosts.is_empty());
     }
 
     #[tokio::test]
     async fn when_the_server_stops_polls_are_answered() {
-        let wake = Wake::default();
-        let before = wake.park(&host("one"));
-        wake.close();
-        let after = wake.park(&host("one"));
+        let polls = ParkedPolls::default();
+        let before = polls.park(&host("one"));
+        polls.close();
+        let after = polls.park(&host("one"));
         assert_eq!(timeout(SOON, before.woken()).await, Ok(Woken::Leave));
         assert_eq!(timeout(SOON, after.woken()).await, Ok(Woken::Leave));
     }

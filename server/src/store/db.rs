@@ -27,7 +27,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// How long somebody waits for a connection or a lock before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many rows are read ahead of whoever asked.
 const ROW_BUFFER: usize = 1024;
@@ -162,12 +162,12 @@ impl Db {
                 // An answer that says "stored" outlives a power loss.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(PATIENCE)
+                .busy_timeout(TIMEOUT)
                 // Rows come from a thread: the more at a time, the fewer turns of both.
                 .row_buffer_size(ROW_BUFFER);
             let ahead = Ahead::of(options.get_filename());
             let pool =
-                |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).idle_timeout(None);
+                |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(TIMEOUT).idle_timeout(None);
             let writer =
                 options.clone().pragma("cache_size", WRITERS_CACHE).pragma("wal_autocheckpoint", AT_THE_LATEST);
             let writer = pool(1).connect_with(writer).await.map_err(failed)?;
@@ -176,7 +176,7 @@ impl Db {
             Self::Sqlite { readers, writer, changes: sender, ahead }
         } else {
             // One more: the connection that listens stays taken.
-            let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(PATIENCE);
+            let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(TIMEOUT);
             let options = PgConnectOptions::from_str(url)
                 .map_err(|source| OpenError::Url { url: shown.clone(), source })?
                 // One server that hangs in the middle of a change must not hold up the others.
@@ -186,7 +186,7 @@ impl Db {
                     ("idle_in_transaction_session_timeout", "10s"),
                 ]);
             // By itself at first: a pool tells only that it has waited.
-            let first = tokio::time::timeout(PATIENCE, options.connect()).await;
+            let first = tokio::time::timeout(TIMEOUT, options.connect()).await;
             let first = first.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
             first.map_err(failed)?.close().await.map_err(failed)?;
             let pool = pool.connect_with(options).await.map_err(failed)?;

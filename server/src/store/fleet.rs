@@ -22,7 +22,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 /// How long a look may take before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often grants that are over are forgotten.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);
@@ -142,9 +142,9 @@ impl Fleet {
         let mut looks = self.looks.lock().await;
         if looks.answered < mine {
             let all = self.asked.load(Ordering::SeqCst);
-            let read = match timeout(PATIENCE, self.read(db)).await {
+            let read = match timeout(TIMEOUT, self.read(db)).await {
                 Ok(read) => read,
-                Err(_) => Err(StoreError::Away(format!("database: no answer within {} s", PATIENCE.as_secs()))),
+                Err(_) => Err(StoreError::Away(format!("database: no answer within {} s", TIMEOUT.as_secs()))),
             };
             *looks = match read {
                 Ok(read) => {

@@ -3,7 +3,7 @@
 //! Once it is known that an administrator calls, an answer may also say what is not for everybody: where the disk is full.
 
 use crate::http::error::{FullDisk, Refusal};
-use crate::http::listener::Place;
+use crate::http::listener::ConnectionSlot;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -47,7 +47,7 @@ impl WhoCalls {
 pub(super) async fn log(mut request: Request, next: Next) -> Response {
     let who = WhoCalls::default();
     request.extensions_mut().insert(who.clone());
-    let from = request.extensions().get::<Arc<Place>>().map(|place| place.address());
+    let from = request.extensions().get::<Arc<ConnectionSlot>>().map(|slot| slot.address());
     let from = from.map_or_else(|| "this machine".into(), |address| address.to_string());
     let method = request.method().clone();
     let call: String = request.uri().to_string().chars().take(LONGEST).collect();

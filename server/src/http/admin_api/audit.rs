@@ -4,7 +4,7 @@ use super::authenticate::Admin;
 use super::{Problems, paging};
 use crate::http::body::Params;
 use crate::http::error::Refusal;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::store::{Order, TrailFilter, TrailRow};
 use axum::Json;
 use axum::extract::State;
@@ -143,7 +143,7 @@ impl From<TrailRow> for AuditItem {
     responses((status = 200, description = "A page of the audit", body = AuditList), Problems)
 )]
 pub(super) async fn list(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Params(query): Params<AuditQuery>,
 ) -> Result<Json<AuditList>, Refusal> {
@@ -151,7 +151,7 @@ pub(super) async fn list(
     let after = query.after.map(|after| after.parse()).transpose();
     let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
     let host = match query.host {
-        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
         None => None,
     };
     let filter = TrailFilter {
@@ -171,7 +171,7 @@ pub(super) async fn list(
         after,
         limit,
     };
-    let page = endpoint.store.trail(&filter).await?;
+    let page = app.store.trail(&filter).await?;
     let next = page.next.map(|place| place.to_string());
     Ok(Json(AuditList { records: page.rows.into_iter().map(Into::into).collect(), next }))
 }

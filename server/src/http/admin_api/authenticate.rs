@@ -4,8 +4,8 @@ use super::access_log::WhoCalls;
 use crate::actor::Act;
 use crate::http::bearer::{bearer, known};
 use crate::http::error::{Refusal, refuse};
-use crate::http::listener::{LocalAdministrator, Place, Who};
-use crate::http::state::Endpoint;
+use crate::http::listener::{ConnectionSlot, LocalAdministrator, Who};
+use crate::http::state::AppState;
 use crate::secret::Hash;
 use crate::store::{Attempt, Presented};
 use axum::extract::FromRequestParts;
@@ -25,27 +25,27 @@ impl Admin {
     }
 }
 
-impl FromRequestParts<Arc<Endpoint>> for Admin {
+impl FromRequestParts<Arc<AppState>> for Admin {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
-        let admin = signed_in(parts, endpoint).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, Refusal> {
+        let admin = signed_in(parts, app).await?;
         if let Some(who) = parts.extensions.get::<WhoCalls>() {
-            who.is(&admin.0, endpoint.disk.folder());
+            who.is(&admin.0, app.disk.folder());
         }
         Ok(admin)
     }
 }
 
-async fn signed_in(parts: &Parts, endpoint: &Endpoint) -> Result<Admin, Refusal> {
+async fn signed_in(parts: &Parts, app: &AppState) -> Result<Admin, Refusal> {
     if let (Some(local), None) = (parts.extensions.get::<LocalAdministrator>(), parts.headers.get(AUTHORIZATION)) {
         return Ok(Admin(local.0.to_string()));
     }
-    let from = parts.extensions.get::<Arc<Place>>().map(|place| place.address());
-    let failed = |presented| endpoint.sign_ins.failed(Attempt { from, presented }, Timestamp::now());
+    let from = parts.extensions.get::<Arc<ConnectionSlot>>().map(|slot| slot.address());
+    let failed = |presented| app.sign_ins.failed(Attempt { from, presented }, Timestamp::now());
     let token = bearer(&parts.headers).inspect_err(|_| failed(Presented::Nothing))?;
     let known_token = match Hash::of(token) {
-        Some(hash) => endpoint.store.admin(&hash).await?,
+        Some(hash) => app.store.admin(&hash).await?,
         None => None,
     };
     match known_token {

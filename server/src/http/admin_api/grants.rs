@@ -5,7 +5,7 @@ use super::{Problems, paging};
 use crate::http::body::{self, Named, Params};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::{GrantDocument, LoginDocument, SudoDocument};
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::labels::Labels;
 use crate::secret::new_id;
 use crate::store::{GrantFilter, GrantRow, GrantState, Target};
@@ -270,13 +270,13 @@ fn name(name: &str) -> Result<String, Refusal> {
     responses((status = 200, description = "A page of grants", body = GrantList), Problems)
 )]
 pub(super) async fn list(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Params(query): Params<GrantQuery>,
 ) -> Result<Json<GrantList>, Refusal> {
     let (limit, now) = (paging::limit(query.limit)?, Timestamp::now());
     let host = match query.host {
-        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
         None => None,
     };
     let state = query.state.map(|state| match state {
@@ -287,7 +287,7 @@ pub(super) async fn list(
     });
     let filter =
         GrantFilter { host, user: query.user.map(Into::into), state, after: query.after.map(Into::into), limit };
-    let rows = endpoint.store.grants(&filter, now).await?;
+    let rows = app.store.grants(&filter, now).await?;
     let next = paging::next(&rows, limit, |row| row.id.clone());
     Ok(Json(GrantList { grants: rows.into_iter().map(|row| GrantEntry::new(row, now)).collect(), next }))
 }
@@ -298,14 +298,14 @@ pub(super) async fn list(
     responses((status = 201, description = "The grant", body = GrantEntry), Problems)
 )]
 pub(super) async fn create(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     body: Body,
 ) -> Result<(StatusCode, Json<GrantEntry>), Refusal> {
     let new: NewGrant = body::json(body).await?;
     let act = admin.act();
     let (target, grant) = (new.target()?, new.grant(&admin.0, act.now)?);
-    let (row, hosts) = endpoint.store.add_grant(&grant, &target, act).await?;
+    let (row, hosts) = app.store.add_grant(&grant, &target, act).await?;
     Ok((StatusCode::CREATED, Json(GrantEntry::new(row, act.now).on(hosts))))
 }
 
@@ -316,12 +316,12 @@ pub(super) async fn create(
     responses((status = 200, description = "The grant", body = GrantEntry), Problems)
 )]
 pub(super) async fn show(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Named(id): Named,
 ) -> Result<Json<GrantEntry>, Refusal> {
-    let row = endpoint.store.grant(&id).await?;
-    let hosts = endpoint.store.hosts_with(&id).await?;
+    let row = app.store.grant(&id).await?;
+    let hosts = app.store.hosts_with(&id).await?;
     Ok(Json(GrantEntry::new(row, Timestamp::now()).on(hosts)))
 }
 
@@ -334,13 +334,13 @@ pub(super) async fn show(
     responses((status = 200, description = "The grant that was", body = GrantEntry), Problems)
 )]
 pub(super) async fn revoke(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(id): Named,
     body: Body,
 ) -> Result<Json<GrantEntry>, Refusal> {
     let revocation: Revocation = body::json(body).await?;
     let act = admin.act();
-    let row = endpoint.store.revoke_grant(&id, revocation.reason.as_ref(), act).await?;
+    let row = app.store.revoke_grant(&id, revocation.reason.as_ref(), act).await?;
     Ok(Json(GrantEntry::new(row, act.now)))
 }

@@ -5,7 +5,7 @@ use super::{Problems, paging};
 use crate::host_name::HostName;
 use crate::http::body::{self, Named, Params};
 use crate::http::error::Refusal;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::labels::Labels;
 use crate::store::{Host, HostFilter};
 use axum::Json;
@@ -121,7 +121,7 @@ pub(crate) struct LabelChange {
     responses((status = 200, description = "A page of hosts", body = HostList), Problems)
 )]
 pub(super) async fn list(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Params(query): Params<HostQuery>,
 ) -> Result<Json<HostList>, Refusal> {
@@ -130,7 +130,7 @@ pub(super) async fn list(
         labels.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, format!("labels: {problem}")))?;
     let limit = paging::limit(query.limit)?;
     let after = query.after.map(Into::into);
-    let hosts = endpoint.store.hosts(&HostFilter { labels, removed: query.removed, after, limit }).await?;
+    let hosts = app.store.hosts(&HostFilter { labels, removed: query.removed, after, limit }).await?;
     let next = paging::next(&hosts, limit, |host| host.id.to_string());
     Ok(Json(HostList { hosts: hosts.into_iter().map(Into::into).collect(), next }))
 }
@@ -142,11 +142,11 @@ pub(super) async fn list(
     responses((status = 200, description = "The host", body = HostDocument), Problems)
 )]
 pub(super) async fn show(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Named(host): Named,
 ) -> Result<Json<HostDocument>, Refusal> {
-    Ok(Json(endpoint.store.find_host(&host).await?.into()))
+    Ok(Json(app.store.find_host(&host).await?.into()))
 }
 
 /// Add a host without a key
@@ -157,12 +157,12 @@ pub(super) async fn show(
     responses((status = 201, description = "The host", body = HostDocument), Problems)
 )]
 pub(super) async fn add(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     body: Body,
 ) -> Result<(StatusCode, Json<HostDocument>), Refusal> {
     let new: NewHost = body::json(body).await?;
-    let host = endpoint.store.add_host(&new.name, &new.labels, admin.act()).await?;
+    let host = app.store.add_host(&new.name, &new.labels, admin.act()).await?;
     Ok((StatusCode::CREATED, Json(host.into())))
 }
 
@@ -175,13 +175,13 @@ pub(super) async fn add(
     responses((status = 200, description = "The host", body = HostDocument), Problems)
 )]
 pub(super) async fn label(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(host): Named,
     body: Body,
 ) -> Result<Json<HostDocument>, Refusal> {
     let change: LabelChange = body::json(body).await?;
-    let host = endpoint.store.label_host(&host, &change.set, &change.unset, admin.act()).await?;
+    let host = app.store.label_host(&host, &change.set, &change.unset, admin.act()).await?;
     Ok(Json(host.into()))
 }
 
@@ -194,9 +194,9 @@ pub(super) async fn label(
     responses((status = 200, description = "The host that was", body = HostDocument), Problems)
 )]
 pub(super) async fn remove(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(host): Named,
 ) -> Result<Json<HostDocument>, Refusal> {
-    Ok(Json(endpoint.store.remove_host(&host, admin.act()).await?.into()))
+    Ok(Json(app.store.remove_host(&host, admin.act()).await?.into()))
 }

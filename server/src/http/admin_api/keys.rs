@@ -5,7 +5,7 @@ use super::Problems;
 use super::authenticate::Admin;
 use crate::http::body::{self, Named};
 use crate::http::error::{Refusal, refuse};
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::store::KeyRow;
 use axum::Json;
 use axum::body::Body;
@@ -66,21 +66,21 @@ pub(crate) struct KeyUse {
     pub force: bool,
 }
 
-fn entry(endpoint: &Endpoint, row: KeyRow) -> KeyEntry {
+fn entry(app: &AppState, row: KeyRow) -> KeyEntry {
     KeyEntry {
         kid: row.key.kid(),
         x: row.key.x(),
         state: row.state.name().into(),
-        here: endpoint.keys.has(&row.key),
+        here: app.keys.has(&row.key),
         announced_at: row.announced_at,
         used_at: row.used_at,
         retired_at: row.retired_at,
     }
 }
 
-async fn all(endpoint: &Endpoint) -> Result<KeyList, Refusal> {
-    let keys = endpoint.store.signing_keys().await?.into_iter().map(|row| entry(endpoint, row)).collect();
-    let lagging = endpoint.store.hosts_without_newest_key(NAMED).await?;
+async fn all(app: &AppState) -> Result<KeyList, Refusal> {
+    let keys = app.store.signing_keys().await?.into_iter().map(|row| entry(app, row)).collect();
+    let lagging = app.store.hosts_without_newest_key(NAMED).await?;
     Ok(KeyList { keys, without_newest: lagging.into_iter().map(|(_, name)| name).collect() })
 }
 
@@ -89,8 +89,8 @@ async fn all(endpoint: &Endpoint) -> Result<KeyList, Refusal> {
     get, path = "/v1/admin/keys", operation_id = "keys", tag = "admin", security(("admin" = [])),
     responses((status = 200, description = "The keys", body = KeyList), Problems)
 )]
-pub(super) async fn list(State(endpoint): State<Arc<Endpoint>>, _: Admin) -> Result<Json<KeyList>, Refusal> {
-    Ok(Json(all(&endpoint).await?))
+pub(super) async fn list(State(app): State<Arc<AppState>>, _: Admin) -> Result<Json<KeyList>, Refusal> {
+    Ok(Json(all(&app).await?))
 }
 
 /// Announce a key
@@ -101,14 +101,14 @@ pub(super) async fn list(State(endpoint): State<Arc<Endpoint>>, _: Admin) -> Res
     responses((status = 201, description = "The keys", body = KeyList), Problems)
 )]
 pub(super) async fn add(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     body: Body,
 ) -> Result<(StatusCode, Json<KeyList>), Refusal> {
     let new: NewKey = body::json(body).await?;
     let key = match new.kid {
-        None => endpoint.keys.make()?,
-        Some(kid) => match endpoint.keys.find(&kid)? {
+        None => app.keys.make()?,
+        Some(kid) => match app.keys.find(&kid)? {
             Some(key) => key,
             None => {
                 return refuse(
@@ -118,8 +118,8 @@ pub(super) async fn add(
             }
         },
     };
-    endpoint.store.announce_key(&key, admin.act()).await?;
-    Ok((StatusCode::CREATED, Json(all(&endpoint).await?)))
+    app.store.announce_key(&key, admin.act()).await?;
+    Ok((StatusCode::CREATED, Json(all(&app).await?)))
 }
 
 /// Sign with a key from now on
@@ -131,17 +131,17 @@ pub(super) async fn add(
     responses((status = 200, description = "The keys", body = KeyList), Problems)
 )]
 pub(super) async fn use_key(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(kid): Named,
     body: Body,
 ) -> Result<Json<KeyList>, Refusal> {
     let KeyUse { force } = body::json(body).await?;
     // Before anything is said of hosts or files: a name that is no key's has neither.
-    endpoint.store.usable_key(&kid).await?;
+    app.store.usable_key(&kid).await?;
     // What was heard a moment ago counts.
-    endpoint.heard.write(&endpoint.store).await;
-    let lagging = endpoint.store.hosts_without_newest_key(NAMED).await?;
+    app.last_seen.write(&app.store).await;
+    let lagging = app.store.hosts_without_newest_key(NAMED).await?;
     if !force && !lagging.is_empty() {
         let names: Vec<_> = lagging.into_iter().map(|(_, name)| name).collect();
         let problem = format!(
@@ -150,11 +150,11 @@ pub(super) async fn use_key(
         );
         return refuse(ProblemKind::Conflict, problem);
     }
-    if endpoint.keys.find(&kid)?.is_none() {
+    if app.keys.find(&kid)?.is_none() {
         return refuse(ProblemKind::NotFound, format!("the key folder has no {kid:?}.pem with the key of this name"));
     }
-    endpoint.store.use_key(&kid, admin.act()).await?;
-    Ok(Json(all(&endpoint).await?))
+    app.store.use_key(&kid, admin.act()).await?;
+    Ok(Json(all(&app).await?))
 }
 
 /// Retire a key
@@ -166,10 +166,10 @@ pub(super) async fn use_key(
     responses((status = 200, description = "The keys", body = KeyList), Problems)
 )]
 pub(super) async fn retire(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(kid): Named,
 ) -> Result<Json<KeyList>, Refusal> {
-    endpoint.store.retire_key(&kid, admin.act()).await?;
-    Ok(Json(all(&endpoint).await?))
+    app.store.retire_key(&kid, admin.act()).await?;
+    Ok(Json(all(&app).await?))
 }

@@ -4,7 +4,7 @@ use super::Problems;
 use super::authenticate::Admin;
 use crate::http::body;
 use crate::http::error::Refusal;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::labels::Labels;
 use crate::store::{Lockdown, LockdownFilter};
 use axum::Json;
@@ -70,15 +70,15 @@ impl NewLockdown {
     responses((status = 200, description = "What was revoked, or would be", body = LockdownDone), Problems)
 )]
 pub(super) async fn revoke_all(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     body: Body,
 ) -> Result<Json<LockdownDone>, Refusal> {
     let new: NewLockdown = body::json(body).await?;
     let (filter, act) = (new.filter(), admin.act());
     let Lockdown { grants, hosts, users } = match new.dry_run {
-        true => endpoint.store.would_revoke(&filter, act).await?,
-        false => endpoint.store.revoke_all(&filter, new.reason.as_ref(), act).await?,
+        true => app.store.would_revoke(&filter, act).await?,
+        false => app.store.revoke_all(&filter, new.reason.as_ref(), act).await?,
     };
     Ok(Json(LockdownDone { revoked: !new.dry_run, grants, hosts, users }))
 }

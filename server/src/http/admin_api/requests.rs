@@ -6,7 +6,7 @@ use super::{Problems, paging};
 use crate::http::body::{self, Named, Params};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::AccessRequestDocument;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::secret::new_id;
 use crate::store::{RequestFilter, RequestRow, RequestState};
 use axum::Json;
@@ -126,7 +126,7 @@ impl From<RequestRow> for RequestEntry {
     responses((status = 200, description = "The requests", body = RequestList), Problems)
 )]
 pub(super) async fn list(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Params(query): Params<RequestQuery>,
 ) -> Result<Json<RequestList>, Refusal> {
@@ -139,11 +139,11 @@ pub(super) async fn list(
     let after = query.after.map(|after| after.parse()).transpose();
     let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
     let host = match query.host {
-        Some(host) => Some(endpoint.store.find_host(host.as_str()).await?.id),
+        Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
         None => None,
     };
     let filter = RequestFilter { state, host, user: query.user.map(Into::into), after, limit };
-    let rows = endpoint.store.requests(&filter).await?;
+    let rows = app.store.requests(&filter).await?;
     let next = paging::next(&rows, limit, |row| row.place().to_string());
     Ok(Json(RequestList { requests: rows.into_iter().map(Into::into).collect(), next }))
 }
@@ -155,11 +155,11 @@ pub(super) async fn list(
     responses((status = 200, description = "The request", body = RequestEntry), Problems)
 )]
 pub(super) async fn show(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Named(id): Named,
 ) -> Result<Json<RequestEntry>, Refusal> {
-    Ok(Json(endpoint.store.request(&id).await?.into()))
+    Ok(Json(app.store.request(&id).await?.into()))
 }
 
 /// Approve a request
@@ -171,13 +171,13 @@ pub(super) async fn show(
     responses((status = 200, description = "The grant that came of it", body = GrantEntry), Problems)
 )]
 pub(super) async fn approve(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(id): Named,
     body: Body,
 ) -> Result<Json<GrantEntry>, Refusal> {
     let approval: Approval = body::json(body).await?;
-    let row = endpoint.store.request(&id).await?;
+    let row = app.store.request(&id).await?;
     let Ok(asked) = serde_json::from_str::<AccessRequest>(row.document.get()) else {
         return refuse(ProblemKind::Conflict, "the request can't be read; deny it, and have it made again");
     };
@@ -192,8 +192,8 @@ pub(super) async fn approve(
         fields.retain(|_, value| !value.is_null());
     }
     let grant = grants::checked(&document)?;
-    endpoint.store.approve(&id, &grant, [asked.seconds, seconds], act).await?;
-    let row = endpoint.store.grant(grant.id.as_str()).await?;
+    app.store.approve(&id, &grant, [asked.seconds, seconds], act).await?;
+    let row = app.store.grant(grant.id.as_str()).await?;
     Ok(Json(GrantEntry::new(row, act.now)))
 }
 
@@ -204,12 +204,12 @@ pub(super) async fn approve(
     responses((status = 200, description = "The request", body = RequestEntry), Problems)
 )]
 pub(super) async fn deny(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(id): Named,
     body: Body,
 ) -> Result<Json<RequestEntry>, Refusal> {
     let denial: Denial = body::json(body).await?;
-    endpoint.store.deny(&id, &denial.reason, admin.act()).await?;
-    Ok(Json(endpoint.store.request(&id).await?.into()))
+    app.store.deny(&id, &denial.reason, admin.act()).await?;
+    Ok(Json(app.store.request(&id).await?.into()))
 }

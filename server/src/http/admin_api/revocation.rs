@@ -4,7 +4,7 @@ use super::Problems;
 use super::authenticate::Admin;
 use crate::http::body::Named;
 use crate::http::error::Refusal;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::store::Waiting;
 use axum::Json;
 use axum::extract::State;
@@ -68,14 +68,14 @@ impl From<Waiting> for WaitingHost {
     responses((status = 200, description = "How far it has come", body = RevocationState), Problems)
 )]
 pub(super) async fn show(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     _: Admin,
     Named(id): Named,
 ) -> Result<Json<RevocationState>, Refusal> {
-    let revocation = endpoint.store.revocation(&id).await?;
+    let revocation = app.store.revocation(&id).await?;
     let mut waiting = revocation.waiting;
     // What was heard a moment ago is not written down yet.
-    waiting.retain(|host| !endpoint.heard.applied(&host.id).is_some_and(|applied| host.is_done_by(applied)));
+    waiting.retain(|host| !app.last_seen.applied(&host.id).is_some_and(|applied| host.is_done_by(applied)));
     let acknowledged = revocation.hosts.saturating_sub(waiting.len());
     waiting.truncate(NAMED);
     let waiting = waiting.into_iter().map(Into::into).collect();

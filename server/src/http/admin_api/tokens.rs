@@ -5,7 +5,7 @@ use super::authenticate::Admin;
 use crate::host_name::HostName;
 use crate::http::body::{self, Named};
 use crate::http::error::{Refusal, refuse};
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::labels::Labels;
 use crate::secret::Secret;
 use crate::store::{NewToken, TokenRow};
@@ -93,8 +93,8 @@ impl From<TokenRow> for EnrolmentToken {
     get, path = "/v1/admin/tokens", operation_id = "tokens", tag = "admin", security(("admin" = [])),
     responses((status = 200, description = "The tokens", body = EnrolmentTokenList), Problems)
 )]
-pub(super) async fn list(State(endpoint): State<Arc<Endpoint>>, _: Admin) -> Result<Json<EnrolmentTokenList>, Refusal> {
-    let tokens = endpoint.store.tokens().await?;
+pub(super) async fn list(State(app): State<Arc<AppState>>, _: Admin) -> Result<Json<EnrolmentTokenList>, Refusal> {
+    let tokens = app.store.tokens().await?;
     Ok(Json(EnrolmentTokenList { tokens: tokens.into_iter().map(Into::into).collect() }))
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn list(State(endpoint): State<Arc<Endpoint>>, _: Admin) -> Res
     responses((status = 201, description = "The token", body = EnrolmentToken), Problems)
 )]
 pub(super) async fn create(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     body: Body,
 ) -> Result<(StatusCode, Json<EnrolmentToken>), Refusal> {
@@ -120,7 +120,7 @@ pub(super) async fn create(
     let act = admin.act();
     let expires_at = act.now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(act.now);
     let token = NewToken { hash: secret.hash(), host_name: new.name, labels: new.labels, expires_at };
-    let mut document = EnrolmentToken::from(endpoint.store.add_token(&token, act).await?);
+    let mut document = EnrolmentToken::from(app.store.add_token(&token, act).await?);
     document.token = Some(secret.reveal().into());
     Ok((StatusCode::CREATED, Json(document)))
 }
@@ -134,9 +134,9 @@ pub(super) async fn create(
     responses((status = 200, description = "The token that was", body = EnrolmentToken), Problems)
 )]
 pub(super) async fn revoke(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     admin: Admin,
     Named(id): Named,
 ) -> Result<Json<EnrolmentToken>, Refusal> {
-    Ok(Json(endpoint.store.revoke_token(&id, admin.act()).await?.into()))
+    Ok(Json(app.store.revoke_token(&id, admin.act()).await?.into()))
 }

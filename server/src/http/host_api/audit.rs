@@ -4,7 +4,8 @@ use super::authenticate::Caller;
 use crate::http::body;
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::{AuditBatchDocument, AuditStoredDocument, ProblemDocument};
-use crate::http::state::{Endpoint, Sends};
+use crate::http::state::AppState;
+use crate::http::upload_slots::Upload;
 use crate::store::{AuditEntry, Batch, NotStored};
 use axum::Json;
 use axum::body::Body;
@@ -38,27 +39,27 @@ const LONGEST: usize = 256;
     )
 )]
 pub(super) async fn audit(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     body: Body,
 ) -> Result<Json<AuditStored>, Refusal> {
-    if endpoint.disk.is_low() {
+    if app.disk.is_low() {
         return refuse(
             ProblemKind::Unavailable,
             "the server's disk is nearly full, and keeps what is left for grants; the audit has to wait",
         );
     }
-    let Some(_its_turn) = endpoint.turn_of(&caller.host, Sends::Audit) else {
+    let Some(_slot) = app.uploads.take(&caller.host, Upload::Audit) else {
         return refuse(ProblemKind::TooMany, "this host ships its audit already");
     };
-    let (body, _room) = body::read_within(body, LONGEST_BATCH, &endpoint.room).await?;
+    let (body, _memory) = body::read_within(body, LONGEST_BATCH, &app.bodies).await?;
     caller.sent(&body)?;
     let batch: AuditBatch = body::parse(&body)?;
     let entries = entries(&batch)?;
     let oldest = i64::try_from(batch.oldest).unwrap_or(i64::MAX);
-    let most_a_day = i64::from(endpoint.config.audit_daily_mib) << 20;
+    let most_a_day = i64::from(app.config.audit_daily_mib) << 20;
     let batch = Batch { host: &caller.host, series: batch.series.as_str(), oldest, entries: &entries, most_a_day };
-    let stored = endpoint.store.add_audit(&batch, Timestamp::now()).await?;
+    let stored = app.store.add_audit(&batch, Timestamp::now()).await?;
     Ok(Json(AuditStored { stored_to: stored.unsigned_abs() }))
 }
 

@@ -4,7 +4,7 @@ use crate::http::bearer::{bearer, known};
 use crate::http::body::Named;
 use crate::http::error::{Refusal, refuse};
 use crate::http::listener::Who;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::identity::replay::Refused;
 use crate::store::{Seen, Standing};
 use axum::extract::FromRequestParts;
@@ -33,54 +33,50 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<Arc<Endpoint>> for Caller {
+impl FromRequestParts<Arc<AppState>> for Caller {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
-        let CallerOrRemoved(caller) = CallerOrRemoved::from_request_parts(parts, endpoint).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, Refusal> {
+        let CallerOrRemoved(caller) = CallerOrRemoved::from_request_parts(parts, app).await?;
         if caller.standing.host.removed { Err(removed(&caller.host)) } else { Ok(caller) }
     }
 }
 
-impl FromRequestParts<Arc<Endpoint>> for CallerOrRemoved {
+impl FromRequestParts<Arc<AppState>> for CallerOrRemoved {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, endpoint: &Arc<Endpoint>) -> Result<Self, Refusal> {
-        let Named(path) = Named::from_request_parts(parts, endpoint).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, Refusal> {
+        let Named(path) = Named::from_request_parts(parts, app).await?;
         let text = bearer(&parts.headers)?;
         let host = HostToken::claimed_host(text).map_err(|error| refusal(&error))?;
         if host.as_str() != path {
             return refuse(ProblemKind::Forbidden, format!("the token is of host {host}, and the path is of {path:?}"));
         }
         // Those that wait for an answer get it before others ask anew.
-        endpoint.wake.calm().await;
-        let standing = endpoint.store.standing(&host).await?;
+        app.parked.calm().await;
+        let standing = app.store.standing(&host).await?;
         let Some(standing) = standing else { return Err(removed(&host)) };
         let key = standing.host.key.as_ref().or(standing.host.removed_key.as_ref());
         let Some(key) = key else { return Err(removed(&host)) };
         let now = Timestamp::now();
-        let token = HostToken::verify_head(text, key, &endpoint.config.origins, now);
+        let token = HostToken::verify_head(text, key, &app.config.origins, now);
         let token = token.map_err(|error| refusal(&error))?;
-        endpoint.spend(&token, now)?;
+        spend(app, &token, now)?;
         known(parts, Who::Host)?;
         Ok(Self(Caller { host, standing, token }))
     }
 }
 
-impl Endpoint {
-    /// Spends a token: it is good once.
-    fn spend(&self, token: &HostToken, now: Timestamp) -> Result<(), Refusal> {
-        let first = self.replay.first_use(&token.iss, &token.jti, token.remembered_until(), now.as_second());
-        first.map_err(|refused| match refused {
-            Refused::Before => Refusal::new(ProblemKind::Replayed, "a token is good for one request; sign a new one"),
-            Refused::TooMany => {
-                Refusal::new(ProblemKind::TooMany, "the host has sent too many requests in two minutes")
-            }
-            Refused::TooLong => Refusal::new(ProblemKind::Unauthorized, "the token's jti is too long"),
-        })?;
-        self.heard.note(&token.iss, Seen { at: now, applied: None });
-        Ok(())
-    }
+/// Spends a token: it is good once.
+fn spend(app: &AppState, token: &HostToken, now: Timestamp) -> Result<(), Refusal> {
+    let first = app.replay.first_use(&token.iss, &token.jti, token.remembered_until(), now.as_second());
+    first.map_err(|refused| match refused {
+        Refused::Before => Refusal::new(ProblemKind::Replayed, "a token is good for one request; sign a new one"),
+        Refused::TooMany => Refusal::new(ProblemKind::TooMany, "the host has sent too many requests in two minutes"),
+        Refused::TooLong => Refusal::new(ProblemKind::Unauthorized, "the token's jti is too long"),
+    })?;
+    app.last_seen.note(&token.iss, Seen { at: now, applied: None });
+    Ok(())
 }
 
 /// What a host hears that is not there any more.

@@ -3,7 +3,7 @@
 use crate::http::body;
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::{EnrolledDocument, ProblemDocument};
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::secret::Hash;
 use crate::store::{ChangeError, NotEnrolled};
 use axum::Json;
@@ -32,12 +32,12 @@ const LONGEST: usize = 8 * 1024;
         (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn enroll(State(endpoint): State<Arc<Endpoint>>, body: Body) -> Result<Json<Enrolled>, Refusal> {
+pub(super) async fn enroll(State(app): State<Arc<AppState>>, body: Body) -> Result<Json<Enrolled>, Refusal> {
     let body = body::read(body, LONGEST).await?;
     let bad = |problem: String| Refusal::new(ProblemKind::BadRequest, problem);
     let text = std::str::from_utf8(&body).map_err(|_| bad("the body is no compact JWS".into()))?;
     let (enrolment, key) = Enrolment::verify(text).map_err(|error| bad(error.to_string()))?;
-    let config = &endpoint.config;
+    let config = &app.config;
     if !config.origins.contains(&enrolment.aud) {
         let origins = config.origins.join(", ");
         return refuse(ProblemKind::BadRequest, format!("it is for {:?}; this endpoint is {origins}", enrolment.aud));
@@ -45,9 +45,9 @@ pub(super) async fn enroll(State(endpoint): State<Arc<Endpoint>>, body: Body) ->
     let Some(hash) = Hash::of(&enrolment.token) else {
         return refuse(ProblemKind::EnrolmentToken, "the enrolment token is unknown");
     };
-    let host = endpoint.store.enrol(&hash, &enrolment.name, &key, Timestamp::now()).await?;
+    let host = app.store.enrol(&hash, &enrolment.name, &key, Timestamp::now()).await?;
     tracing::info!(%host, kid = key.kid(), "a host is enrolled");
-    let ring = endpoint.keys.after(endpoint.store.keys_changed().await?, &endpoint.store).await?;
+    let ring = app.keys.after(app.store.keys_changed().await?, &app.store).await?;
     Ok(Json(Enrolled { host, issuer: config.issuer().into(), keys: ring.pinned.clone() }))
 }
 

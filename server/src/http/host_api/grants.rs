@@ -3,7 +3,7 @@
 use super::authenticate::{CallerOrRemoved, removed};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::ProblemDocument;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use crate::sets::parked::Woken;
 use crate::sets::signed::{self, SignedSet};
 use crate::sets::version::{self, Version};
@@ -45,7 +45,7 @@ static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appl
     )
 )]
 pub(super) async fn grants(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     CallerOrRemoved(caller): CallerOrRemoved,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -54,7 +54,7 @@ pub(super) async fn grants(
     // A version that is not there yet is no acknowledgement of the next change.
     if let Some(known) = known.filter(|known| is_had(&caller.standing, *known)) {
         let seen = Seen { at: Timestamp::now(), applied: Some((known.epoch, known.ver)) };
-        endpoint.heard.note(&caller.host, seen);
+        app.last_seen.note(&caller.host, seen);
     }
     if caller.standing.host.removed && known == Some(current(&caller.standing)) {
         // It has the last set, which is empty.
@@ -63,31 +63,29 @@ pub(super) async fn grants(
     let wait = header(&headers, &PREFER).and_then(version::wait);
     match (known, wait) {
         (Some(known), Some(seconds)) if known == current(&caller.standing) => {
-            let most = endpoint.config.longest_wait.min(Duration::from_secs(LONGEST_WAIT_S));
+            let most = app.config.longest_wait.min(Duration::from_secs(LONGEST_WAIT_S));
             let until = Instant::now() + Duration::from_secs(seconds).min(most);
             let host = caller.host.clone();
             drop((caller, headers));
-            let mut response = later(&endpoint, &host, known, until).await?;
+            let mut response = later(&app, &host, known, until).await?;
             response.headers_mut().insert(PREFERENCE_APPLIED.clone(), HeaderValue::from_static("wait"));
             Ok(response)
         }
         (Some(known), None) if known == current(&caller.standing) => not_modified(known),
-        _ => fresh(&endpoint, &caller.host).await,
+        _ => fresh(&app, &caller.host).await,
     }
 }
 
 /// The answer to a poll that is parked: when the host's version is not `known` any more, at `until`, or when the poll has to go.
-async fn later(endpoint: &Endpoint, host: &HostId, known: Version, until: Instant) -> Result<Response, Refusal> {
+async fn later(app: &AppState, host: &HostId, known: Version, until: Instant) -> Result<Response, Refusal> {
     // The place first, the look then: a change between them wakes.
-    let parked = endpoint.wake.park(host);
+    let parked = app.parked.park(host);
     loop {
-        let standing = endpoint.store.standing_at_last_look(host);
+        let standing = app.store.standing_at_last_look(host);
         if standing.as_ref().is_none_or(|standing| current(standing) != known) {
             // What woke it was read a moment ago.
             return match standing {
-                Some(standing) => {
-                    answer(signed::signed_so(&endpoint.store, &endpoint.keys, &endpoint.config, standing).await?)
-                }
+                Some(standing) => answer(signed::signed_so(&app.store, &app.keys, &app.config, standing).await?),
                 None => Err(removed(host)),
             };
         }
@@ -97,7 +95,7 @@ async fn later(endpoint: &Endpoint, host: &HostId, known: Version, until: Instan
     }
     drop(parked);
     // That nothing changed is signed only by who can see it.
-    fresh(endpoint, host).await
+    fresh(app, host).await
 }
 
 /// Whether the host can have had this version: none is newer than the one of now.
@@ -109,8 +107,8 @@ fn current(standing: &Standing) -> Version {
     Version { epoch: standing.epoch, ver: standing.host.ver }
 }
 
-async fn fresh(endpoint: &Endpoint, host: &HostId) -> Result<Response, Refusal> {
-    answer(signed::signed_now(&endpoint.store, &endpoint.keys, &endpoint.config, host).await?)
+async fn fresh(app: &AppState, host: &HostId) -> Result<Response, Refusal> {
+    answer(signed::signed_now(&app.store, &app.keys, &app.config, host).await?)
 }
 
 fn answer(SignedSet { version, text }: SignedSet) -> Result<Response, Refusal> {

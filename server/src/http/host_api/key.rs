@@ -3,7 +3,7 @@
 use crate::http::body::{self, Named};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::ProblemDocument;
-use crate::http::state::Endpoint;
+use crate::http::state::AppState;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -35,7 +35,7 @@ const LONGEST: usize = 8 * 1024;
     )
 )]
 pub(super) async fn change(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     Named(host): Named,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
@@ -46,7 +46,7 @@ pub(super) async fn change(
     let bad = |problem: String| Refusal::new(ProblemKind::BadRequest, problem);
     let text = std::str::from_utf8(&body).map_err(|_| bad("the body is no compact JWS".into()))?;
     let new = KeyChange::new_key(text).map_err(|error| bad(error.to_string()))?;
-    let Some(old) = endpoint.store.standing(&host).await?.and_then(|standing| standing.host.key.clone()) else {
+    let Some(old) = app.store.standing(&host).await?.and_then(|standing| standing.host.key.clone()) else {
         return refuse(ProblemKind::NoSuchHost, format!("host {host} was removed, or never was there; enrol it again"));
     };
     if new == old {
@@ -58,14 +58,14 @@ pub(super) async fn change(
     if change.iss != host {
         return refuse(ProblemKind::Forbidden, format!("it is of host {}, and the path is of {host}", change.iss));
     }
-    if !endpoint.config.origins.contains(&change.aud) {
+    if !app.config.origins.contains(&change.aud) {
         return refuse(ProblemKind::BadRequest, format!("it is for {:?}, which is not this endpoint", change.aud));
     }
     if (now.as_second().saturating_sub(change.iat)).abs() > TOKEN_LIFETIME_S {
         let problem = format!("it was signed at {}, and the endpoint's clock says {}", change.iat, now.as_second());
         return refuse(ProblemKind::Clock, problem);
     }
-    if endpoint.store.change_key(&host, &old, &new, now).await? {
+    if app.store.change_key(&host, &old, &new, now).await? {
         tracing::info!(%host, kid = new.kid(), "a host changed its key");
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -4,7 +4,8 @@ use super::authenticate::Caller;
 use crate::http::body::{self, LONGEST};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::{AccessRequestDocument, ProblemDocument, RequestMadeDocument};
-use crate::http::state::{Endpoint, Sends};
+use crate::http::state::AppState;
+use crate::http::upload_slots::Upload;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -32,20 +33,20 @@ use std::sync::Arc;
     )
 )]
 pub(super) async fn request(
-    State(endpoint): State<Arc<Endpoint>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     body: Body,
 ) -> Result<(StatusCode, Json<RequestMade>), Refusal> {
-    let Some(_its_turn) = endpoint.turn_of(&caller.host, Sends::Request) else {
+    let Some(_slot) = app.uploads.take(&caller.host, Upload::Request) else {
         return refuse(ProblemKind::TooMany, "this host sends several requests already");
     };
-    let (body, _room) = body::read_within(body, LONGEST, &endpoint.room).await?;
+    let (body, _memory) = body::read_within(body, LONGEST, &app.bodies).await?;
     caller.sent(&body)?;
     let request: AccessRequest = body::parse(&body)?;
     if request.seconds == 0 || (request.login.is_none() && request.sudo.is_none()) {
         return refuse(ProblemKind::BadRequest, "a request is for some seconds, and for `login`, `sudo` or both");
     }
-    match endpoint.store.add_request(&caller.host, &request, Timestamp::now()).await? {
+    match app.store.add_request(&caller.host, &request, Timestamp::now()).await? {
         Some(request) => Ok((StatusCode::CREATED, Json(RequestMade { request }))),
         None => refuse(ProblemKind::TooMany, "too many requests of this host wait for a decision"),
     }

@@ -1,6 +1,6 @@
-//! Who has a place: each connection is a stranger until a call on it has shown a credential, and strangers have few places.
+//! Who has a slot: each connection is a stranger until a call on it has shown a credential, and strangers have few slots.
 //!
-//! | who | places |
+//! | who | slots |
 //! |---|---|
 //! | strangers | a quarter of `max_connections`; `max_unknown_per_address` of one address |
 //! | hosts | the others, but for those that are kept |
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The places that are kept for administrators, at most an eighth of all.
+/// The slots that are kept for administrators, at most an eighth of all.
 const KEPT: usize = 32;
 
 /// A stranger that has said nothing for this long may be sent away for another one.
@@ -24,9 +24,9 @@ const SILENT: Duration = Duration::from_secs(1);
 /// So may one that has been here for this long, whatever it said.
 const OLD: Duration = Duration::from_secs(5);
 
-/// Every connection's place.
+/// Every connection's slot.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ConnectionSlots {
     hosts: usize,
     administrators: usize,
     strangers: usize,
@@ -50,10 +50,10 @@ struct Stranger {
     leave: Notify,
 }
 
-/// A connection's place. Dropped, it is free.
+/// A connection's slot. Dropped, it is free.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     address: IpAddr,
     stranger: Arc<Stranger>,
     known: Mutex<bool>,
@@ -66,8 +66,8 @@ pub(crate) enum Who {
     Administrator,
 }
 
-impl Places {
-    /// So many places in all, and so many for strangers of one address.
+impl ConnectionSlots {
+    /// So many slots in all, and so many for strangers of one address.
     pub(crate) fn new(most: usize, of_one_address: usize) -> Arc<Self> {
         let strangers = (most / 4).max(1);
         let administrators = most.saturating_sub(strangers).max(1);
@@ -76,8 +76,8 @@ impl Places {
         Arc::new(Self { hosts, administrators, strangers, of_one_address, since: Instant::now(), taken })
     }
 
-    /// A place for a new connection from `address`, perhaps another stranger's; none if all of those have just come.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Arc<Place>> {
+    /// A slot for a new connection from `address`, perhaps another stranger's; none if all of those have just come.
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Arc<ConnectionSlot>> {
         let address = source(address);
         let now = self.since.elapsed();
         let mut taken = self.lock();
@@ -93,7 +93,7 @@ impl Places {
         taken.by_address.entry(address).or_default().push(stranger.clone());
         taken.strangers += 1;
         drop(taken);
-        Some(Arc::new(Place { places: self.clone(), address, stranger, known: Mutex::new(false) }))
+        Some(Arc::new(ConnectionSlot { slots: self.clone(), address, stranger, known: Mutex::new(false) }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -128,10 +128,10 @@ impl Taken {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The connection said something.
     pub(super) fn heard(&self) {
-        self.stranger.heard.store(millis(self.places.since.elapsed()), Ordering::Relaxed);
+        self.stranger.heard.store(millis(self.slots.since.elapsed()), Ordering::Relaxed);
     }
 
     /// Where the connection comes from, as far as addresses are told apart.
@@ -144,15 +144,15 @@ impl Place {
         self.stranger.leave.notified().await;
     }
 
-    /// Notes that a call on the connection has shown a credential. False: there is no place for one more.
+    /// Notes that a call on the connection has shown a credential. False: there is no slot for one more.
     pub(crate) fn is_known_as(&self, who: Who) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if *known {
             return true;
         }
-        let mut taken = self.places.lock();
-        let most = if who == Who::Host { self.places.hosts } else { self.places.administrators };
-        // One that was sent away meanwhile has no place to give up.
+        let mut taken = self.slots.lock();
+        let most = if who == Who::Host { self.slots.hosts } else { self.slots.administrators };
+        // One that was sent away meanwhile has no slot to give up.
         if taken.known >= most || !taken.remove(self.address, &self.stranger) {
             return false;
         }
@@ -162,10 +162,10 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let known = *self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self.places.lock();
+        let mut taken = self.slots.lock();
         if known {
             taken.known -= 1;
         } else {
@@ -196,57 +196,57 @@ mod tests {
     }
 
     /// As if it had said nothing for long.
-    fn silence(place: &Place) {
-        place.stranger.heard.store(0, Ordering::Relaxed);
+    fn silence(slot: &ConnectionSlot) {
+        slot.stranger.heard.store(0, Ordering::Relaxed);
     }
 
-    fn places(most: usize, of_one_address: usize) -> Arc<Places> {
-        let mut places = Places::new(most, of_one_address);
-        Arc::get_mut(&mut places).unwrap().since = Instant::now().checked_sub(Duration::from_secs(3)).unwrap();
-        places
+    fn slots(most: usize, of_one_address: usize) -> Arc<ConnectionSlots> {
+        let mut slots = ConnectionSlots::new(most, of_one_address);
+        Arc::get_mut(&mut slots).unwrap().since = Instant::now().checked_sub(Duration::from_secs(3)).unwrap();
+        slots
     }
 
     #[tokio::test]
     async fn one_address_has_few_places_and_the_silent_one_goes_first() {
-        let places = places(1000, 3);
-        let bad: Vec<_> = (0..3).map(|_| places.take(address("192.0.2.1")).unwrap()).collect();
+        let slots = slots(1000, 3);
+        let bad: Vec<_> = (0..3).map(|_| slots.take(address("192.0.2.1")).unwrap()).collect();
         // All have just come.
-        assert!(places.take(address("::ffff:192.0.2.1")).is_none());
-        let other = places.take(address("192.0.2.2")).unwrap();
+        assert!(slots.take(address("::ffff:192.0.2.1")).is_none());
+        let other = slots.take(address("192.0.2.2")).unwrap();
         silence(&bad[1]);
-        let new = places.take(address("192.0.2.1")).unwrap();
+        let new = slots.take(address("192.0.2.1")).unwrap();
         bad[1].sent_away().await;
         assert!(!bad[1].is_known_as(Who::Host), "it is gone");
         assert!(new.is_known_as(Who::Host) && other.is_known_as(Who::Host));
-        // Who is known takes none of the strangers' places.
-        places.take(address("192.0.2.1")).unwrap();
+        // Who is known takes none of the strangers' slots.
+        slots.take(address("192.0.2.1")).unwrap();
     }
 
     #[test]
     fn of_many_strangers_one_of_those_goes_that_are_most() {
-        let places = places(16, 3);
-        let bad: Vec<_> = (0..3).map(|_| places.take(address("192.0.2.1")).unwrap()).collect();
-        let good = places.take(address("192.0.2.2")).unwrap();
+        let slots = slots(16, 3);
+        let bad: Vec<_> = (0..3).map(|_| slots.take(address("192.0.2.1")).unwrap()).collect();
+        let good = slots.take(address("192.0.2.2")).unwrap();
         silence(&good);
-        assert!(places.take(address("192.0.2.3")).is_none());
+        assert!(slots.take(address("192.0.2.3")).is_none());
         silence(&bad[0]);
-        let new = places.take(address("192.0.2.3")).unwrap();
+        let new = slots.take(address("192.0.2.3")).unwrap();
         assert!(good.is_known_as(Who::Host) && new.is_known_as(Who::Host) && !bad[0].is_known_as(Who::Host));
     }
 
     #[test]
     fn administrators_have_places_that_hosts_do_not_get_and_all_come_free() {
-        let places = places(16, 100);
+        let slots = slots(16, 100);
         let all: Vec<_> = (0..12)
             .map(|n| {
-                let place = places.take(address("192.0.2.1")).unwrap();
-                (place.is_known_as(if n < 11 { Who::Host } else { Who::Administrator }), place)
+                let slot = slots.take(address("192.0.2.1")).unwrap();
+                (slot.is_known_as(if n < 11 { Who::Host } else { Who::Administrator }), slot)
             })
             .collect();
         let got: Vec<_> = all.iter().map(|(got, _)| *got).collect();
         assert_eq!(got, [[true; 10].as_slice(), &[false, true]].concat());
         drop(all);
-        let taken = places.lock();
+        let taken = slots.lock();
         assert_eq!((taken.known, taken.strangers, taken.by_address.len()), (0, 0, 0));
     }
 
