@@ -7,6 +7,7 @@
 //! | [`enrolment`] | one-use tokens, and what they turn into |
 //! | [`fleet`] | what sets are made of, in memory |
 //! | [`grants`] | grants, and the versions that they move |
+//! | [`capacity`] | how many grants a host's set has room for |
 //! | [`requests`] | what people on hosts ask for |
 //! | [`signing_keys`] | the keys that sign sets: public halves and states |
 //! | [`audit`] | the hosts' audit |
@@ -14,9 +15,12 @@
 //! | [`events`] | the log of what administrators and this endpoint did; [`sign_ins`] that failed are in it |
 //! | [`health`], [`disk`] | whether the database takes what is written |
 //! | [`retention`] | what is old goes |
+//! | [`columns`] | how values stand in the tables |
 
 mod admins;
 mod audit;
+mod capacity;
+mod columns;
 mod db;
 mod disk;
 mod enrolment;
@@ -49,7 +53,6 @@ use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use db::{Db, Told};
 use fleet::Fleet;
-use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -218,17 +221,4 @@ impl Store {
         tx.commit().await?;
         Ok(epoch)
     }
-}
-
-/// A time as the tables have it: microseconds.
-pub(crate) fn micros(time: Timestamp) -> i64 {
-    time.as_microsecond()
-}
-
-fn from_micros(micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt(format!("time {micros}")))
-}
-
-fn maybe_from_micros(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
-    micros.map(from_micros).transpose()
 }

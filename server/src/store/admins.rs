@@ -1,8 +1,9 @@
 //! Administrators' tokens.
 
+use super::columns::{from_micros, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
 use super::events::log;
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::{ChangeError, Store, StoreError};
 use crate::actor::{self, Act};
 use crate::secret::{Hash, new_id};
 use jiff::Timestamp;

@@ -8,9 +8,10 @@ mod usage;
 pub(crate) use trail::{Order, TrailFilter, TrailRow};
 
 use self::gaps::Gaps;
+use super::columns::micros;
 use super::db::{Tx, Value, values};
 use super::events::log;
-use super::{Store, StoreError, micros};
+use super::{Store, StoreError};
 use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};

@@ -1,10 +1,11 @@
 //! One-use tokens, and the hosts that they turn into.
 
+use super::columns::{decode_labels, encode_labels, from_micros, host_id, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
 use super::events::log;
-use super::grants::Known;
-use super::hosts::{decode_labels, encode, insert, not_an_id};
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::fleet::Known;
+use super::hosts::{insert, not_an_id};
+use super::{ChangeError, Store, StoreError};
 use crate::actor::Act;
 use crate::host_name::HostName;
 use crate::labels::Labels;
@@ -69,7 +70,7 @@ impl Store {
         let name = token.host_name.as_ref().map(HostName::as_str);
         let sql = "INSERT INTO enrolment_tokens (id, hash, host_name, labels, created_at, created_by, expires_at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let (labels, now, end) = (encode(&token.labels)?, micros(act.now), micros(token.expires_at));
+        let (labels, now, end) = (encode_labels(&token.labels)?, micros(act.now), micros(token.expires_at));
         tx.run(sql, &values![&id, token.hash.as_str(), name, labels, now, act.admin, end]).await?;
         let details = json!({"id": id, "name": name, "labels": token.labels});
         log(&mut tx, act, "token.created", [None; 3], details).await?;
@@ -154,7 +155,7 @@ impl Store {
 /// The host that has this key.
 async fn holder(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<HostId>, StoreError> {
     let row = tx.one("SELECT id FROM hosts WHERE key_x = $1", &values![key.x()]).await?;
-    row.map(|row| super::hosts::host_id(&row.text("id")?)).transpose()
+    row.map(|row| host_id(&row.text("id")?)).transpose()
 }
 
 async fn add(

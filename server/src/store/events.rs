@@ -1,7 +1,8 @@
 //! The log of what administrators and this endpoint did.
 
+use super::StoreError;
+use super::columns::micros;
 use super::db::{Tx, values};
-use super::{StoreError, micros};
 use crate::actor::Act;
 use serde_json::Value as Json;
 

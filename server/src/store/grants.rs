@@ -1,35 +1,27 @@
 //! Grants: for one host, or for every host with some labels; and the versions that they move.
 
-mod by_labels;
-pub(super) mod capacity;
 mod insert;
 mod list;
 mod lockdown;
 mod revocation;
 
-pub(super) use by_labels::{ByLabels, Known};
 pub(super) use insert::insert;
 pub(crate) use lockdown::{Lockdown, LockdownFilter};
 pub(crate) use revocation::Waiting;
 
-use self::capacity::Load;
+use super::columns::{decode_labels, from_micros, maybe_from_micros, micros, raw};
 use super::db::{Row, Tx, values};
 use super::events::log;
-use super::fleet::Standing;
-use super::hosts::decode_labels;
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::fleet::Known;
+use super::{ChangeError, Store, StoreError, capacity};
 use crate::actor::Act;
 use crate::labels::Labels;
 use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::cmp::Reverse;
 use std::sync::Arc;
-
-/// For how long after its end a grant stays in sets: a host whose clock is behind shall see it end, not vanish.
-const STAYS: SignedDuration = SignedDuration::from_hours(1);
 
 const COLUMNS: &str = "id, host, selector, not_before, not_after, document, created_at, created_by, revoked_at, revoked_by, revoke_reason, \
                        (SELECT name FROM hosts WHERE hosts.id = grants.host) AS host_name";
@@ -84,44 +76,6 @@ pub(crate) struct GrantFilter {
     pub state: Option<GrantState>,
     pub after: Option<String>,
     pub limit: i64,
-}
-
-/// A grant as sets have it.
-#[derive(Debug)]
-pub(super) struct SetGrant {
-    id: String,
-    not_after: Timestamp,
-    created_at: i64,
-    document: Box<RawValue>,
-}
-
-impl SetGrant {
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Whether it is in no set any more that says what [`since`] this.
-    pub(super) fn is_gone(&self, since: Timestamp) -> bool {
-        self.not_after <= since
-    }
-
-    /// Whether it holds or will: then it takes room, and has to be in its hosts' sets. One that is over is there only where there is room.
-    fn is_open(&self, now: Timestamp) -> bool {
-        self.not_after > now
-    }
-
-    fn load(&self) -> Load {
-        Load::one(self.document.get().len())
-    }
-}
-
-/// The grants of a host's set.
-#[derive(Debug, Default)]
-pub(crate) struct SetGrants {
-    /// Each as it was written.
-    pub grants: Vec<Box<RawValue>>,
-    /// How many that hold or will are not among them, since no host would take so many.
-    pub left_out: usize,
 }
 
 impl GrantRow {
@@ -206,41 +160,6 @@ impl Store {
     }
 }
 
-/// What ended before this is in no set any more.
-pub(super) fn since(now: Timestamp) -> Timestamp {
-    now.saturating_sub(STAYS).unwrap_or(now)
-}
-
-/// The grants of the set of a host that stands so.
-pub(super) fn grants_of(standing: &Standing, now: Timestamp) -> SetGrants {
-    if standing.host.removed {
-        return SetGrants::default();
-    }
-    assembled(standing.own.iter().chain(standing.known.of(&standing.host.labels)), now)
-}
-
-/// A set's grants: those that hold or will, and of those that are over the latest that there is room for.
-fn assembled<'g>(grants: impl Iterator<Item = &'g Arc<SetGrant>>, now: Timestamp) -> SetGrants {
-    let since = since(now);
-    let (mut open, mut over): (Vec<_>, Vec<_>) =
-        grants.filter(|grant| grant.not_after > since).partition(|grant| grant.is_open(now));
-    // Where not all fit, those stay that were there first.
-    open.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-    over.sort_by_key(|grant| Reverse(grant.not_after));
-    let (mut load, mut taken, mut left_out) = (Load::default(), Vec::with_capacity(open.len() + over.len()), 0);
-    for grant in open.into_iter().chain(over) {
-        let with = load.with(grant.load());
-        if with.fits() {
-            load = with;
-            taken.push(grant);
-        } else if grant.is_open(now) {
-            left_out += 1;
-        }
-    }
-    taken.sort_by(|a, b| (a.not_after, &a.id).cmp(&(b.not_after, &b.id)));
-    SetGrants { grants: taken.into_iter().map(|grant| grant.document.clone()).collect(), left_out }
-}
-
 /// Raises the version of every host that has the grant in its set. Returns how many there are.
 pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError> {
     let stamp = tx.stamp().await?;
@@ -252,7 +171,11 @@ pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError
 /// Notes that the grant of this id is new or another one, so that each server reads it once.
 pub(super) async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Result<(), StoreError> {
     if !for_one_host {
-        return by_labels::changed(tx, id).await;
+        tx.tells();
+        tx.run("UPDATE counters SET value = value + 1 WHERE name = 'label_grants'", &[]).await?;
+        let sql = "UPDATE grants SET changed = (SELECT value FROM counters WHERE name = 'label_grants') WHERE id = $1";
+        tx.run(sql, &values![id]).await?;
+        return Ok(());
     }
     let stamp = tx.stamp().await?;
     tx.run("UPDATE grants SET changed = $2 WHERE id = $1", &values![id, stamp]).await?;
@@ -269,10 +192,6 @@ async fn row_of(tx: &mut Tx<'_>, id: &str) -> Result<GrantRow, ChangeError> {
 
 fn no_grant(id: &str) -> ChangeError {
     ChangeError::NotFound { what: "grant", name: id.into() }
-}
-
-pub(super) fn raw(json: String) -> Result<Box<RawValue>, StoreError> {
-    RawValue::from_string(json).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 fn grant(row: &Row) -> Result<GrantRow, StoreError> {

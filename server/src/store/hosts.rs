@@ -1,10 +1,10 @@
 //! Hosts: their names, labels and keys, and the version of what their sets say.
 
+use super::columns::{decode_labels, encode_labels, from_micros, host_id, key, maybe_from_micros, micros};
 use super::db::{Row, Tx, Value, values};
 use super::events::log;
-use super::grants::Known;
-use super::grants::capacity::{self, Load};
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::fleet::{Known, Load};
+use super::{ChangeError, Store, StoreError, capacity};
 use crate::actor::Act;
 use crate::host_name::HostName;
 use crate::labels::Labels;
@@ -118,7 +118,7 @@ impl Store {
         if known.load(&host.labels, act.now).exceeds(before) {
             capacity::check_host(&mut tx, &known, (id, &host.labels), Load::default(), act.now).await?;
         }
-        let text = encode(&host.labels)?;
+        let text = encode_labels(&host.labels)?;
         let sql = "UPDATE hosts SET labels = $2, ver = ver + 1, changed = $3 WHERE id = $1";
         let stamp = tx.stamp().await?;
         tx.run(sql, &values![id, text, stamp]).await?;
@@ -227,7 +227,7 @@ pub(super) async fn insert(
         return Err(ChangeError::Conflict(problem));
     }
     let id = HostId::from_str(&new_id()).map_err(StoreError::Corrupt)?;
-    let (key_x, text) = (key.map(PublicKey::x), encode(labels)?);
+    let (key_x, text) = (key.map(PublicKey::x), encode_labels(labels)?);
     let sql = "INSERT INTO hosts (id, name, labels, key_x, created_at, changed) VALUES ($1, $2, $3, $4, $5, $6)";
     let stamp = tx.stamp().await?;
     tx.run(sql, &values![id.as_str(), name.as_str(), text, key_x.as_deref(), micros(now), stamp]).await?;
@@ -289,23 +289,6 @@ fn no_host(name: &str, others: &[Row]) -> ChangeError {
     near.sort();
     let near = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
     ChangeError::NoHost { name: name.into(), near }
-}
-
-pub(super) fn encode(labels: &Labels) -> Result<String, StoreError> {
-    serde_json::to_string(labels).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-pub(super) fn decode_labels(text: &str) -> Result<Labels, StoreError> {
-    serde_json::from_str(text).map_err(|_| StoreError::Corrupt(format!("labels {text:?}")))
-}
-
-pub(super) fn key(row: &Row, column: &str) -> Result<Option<PublicKey>, StoreError> {
-    let key = row.maybe_text(column)?.map(|x| PublicKey::from_x(&x));
-    key.transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-pub(super) fn host_id(text: &str) -> Result<HostId, StoreError> {
-    text.parse().map_err(StoreError::Corrupt)
 }
 
 fn host(row: &Row) -> Result<Host, StoreError> {

@@ -1,9 +1,10 @@
 //! What people on hosts ask for, and what became of it.
 
+use super::columns::{from_micros, maybe_from_micros, micros, raw};
 use super::db::{Row, Tx, Value, values};
 use super::events::log;
-use super::grants::{insert, raw};
-use super::{ChangeError, Store, StoreError, Target, from_micros, maybe_from_micros, micros};
+use super::grants::insert;
+use super::{ChangeError, Store, StoreError, Target};
 use crate::actor::Act;
 use crate::secret::new_id;
 use curfew_protocol::grant::{Grant, Text};

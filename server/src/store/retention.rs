@@ -1,8 +1,9 @@
 //! What is old goes: a little at a time, each bit a transaction of its own, and never while it would hold up what people do. Nothing here takes the lock
 //! of changes: what is old enough to go is in no set any more.
 
+use super::columns::micros;
 use super::db::{Value, values};
-use super::{Store, StoreError, micros};
+use super::{Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, Instant};
 

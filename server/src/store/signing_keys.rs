@@ -1,9 +1,10 @@
 //! The keys that sign sets: their public halves and where each is in its life. The private halves are files on each server.
 
 use super::admins::add_admin;
+use super::columns::{from_micros, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
 use super::events::log;
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::{ChangeError, Store, StoreError};
 use crate::actor::Act;
 use crate::secret::Hash;
 use curfew_protocol::jws::PublicKey;

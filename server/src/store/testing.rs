@@ -1,7 +1,7 @@
 //! An empty database and a grant, for the tests of the parts.
 #![allow(clippy::unwrap_used)]
 
-use super::grants::SetGrants;
+use super::fleet::SetGrants;
 use super::{Store, StoreError};
 use crate::actor::Act;
 use curfew_protocol::grant::Grant;

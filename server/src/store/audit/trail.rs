@@ -3,8 +3,9 @@
 //! A page costs the same whatever is asked and however much there is: each question has an index in the order of its pages, and what no index answers is
 //! looked for among so many rows of it, [`SCAN`]. Then a page may have fewer rows than were asked for, and still a next one.
 
+use super::super::columns::{from_micros, micros};
 use super::super::db::{Row, Value};
-use super::super::{Store, StoreError, from_micros, micros};
+use super::super::{Store, StoreError};
 use super::readable;
 use curfew_protocol::grant_set::HostId;
 use jiff::Timestamp;

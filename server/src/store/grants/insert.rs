@@ -1,11 +1,13 @@
 //! A new grant, and the hosts that get it.
 
+use super::super::capacity;
+use super::super::columns::{encode_labels, micros};
 use super::super::db::{Tx, values};
 use super::super::events::log;
-use super::super::hosts::{encode, present};
-use super::super::{ChangeError, StoreError, micros};
-use super::capacity::{self, Load};
-use super::{Known, Target, changed, moved};
+use super::super::fleet::{Known, Load};
+use super::super::hosts::present;
+use super::super::{ChangeError, StoreError};
+use super::{Target, changed, moved};
 use crate::actor::Act;
 use curfew_protocol::grant::Grant;
 use serde_json::json;
@@ -37,7 +39,7 @@ pub(in crate::store) async fn insert(
         capacity::check_labels(tx, known, labels, load, act.now).await?;
     }
     let host = host.as_ref().map(|host| host.id.as_str());
-    let text = selector.map(encode).transpose()?;
+    let text = selector.map(encode_labels).transpose()?;
     let user = grant.user.as_str();
     let (begin, end) = (micros(grant.window.not_before()), micros(grant.window.not_after()));
     let bytes = i64::try_from(document.len()).unwrap_or(i64::MAX);

@@ -1,10 +1,11 @@
 //! Everything that a person, a host or the hosts with some labels have, revoked in one transaction: what an incident needs.
 
+use super::super::columns::{decode_labels, micros};
 use super::super::db::{Row, Tx, Value, values};
 use super::super::events::log;
-use super::super::hosts::{decode_labels, present};
-use super::super::{ChangeError, Store, StoreError, micros};
-use super::{capacity, changed, revocation};
+use super::super::hosts::present;
+use super::super::{ChangeError, Store, StoreError, capacity};
+use super::{changed, revocation};
 use crate::actor::Act;
 use crate::labels::Labels;
 use curfew_protocol::grant::Text;

@@ -1,11 +1,10 @@
 //! The grants by labels that may still be in sets, in memory: each is read once a change, and found by the labels of a host without a look at those
 //! that are not for it.
 
+use super::super::StoreError;
+use super::super::columns::{decode_labels, maybe_from_micros, micros};
 use super::super::db::{Db, Row, Tx, Value, values};
-use super::super::hosts::decode_labels;
-use super::super::{StoreError, from_micros, maybe_from_micros, micros};
-use super::capacity::Load;
-use super::{SetGrant, since};
+use super::set_grant::{Load, SetGrant, since};
 use crate::labels::Labels;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -87,15 +86,6 @@ fn count(row: Option<Row>) -> Result<i64, StoreError> {
     row.ok_or_else(|| StoreError::Corrupt("the count of the changes of grants by labels".into()))?.int("value")
 }
 
-/// Notes that the grant by labels of this id has changed.
-pub(super) async fn changed(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
-    tx.tells();
-    tx.run("UPDATE counters SET value = value + 1 WHERE name = 'label_grants'", &[]).await?;
-    let sql = "UPDATE grants SET changed = (SELECT value FROM counters WHERE name = 'label_grants') WHERE id = $1";
-    tx.run(sql, &values![id]).await?;
-    Ok(())
-}
-
 impl Known {
     /// How often they had changed by then, at least.
     pub(in crate::store) fn changed(&self) -> i64 {
@@ -115,7 +105,7 @@ impl Known {
     }
 
     /// What all of them would take of one set.
-    pub(super) fn whole_load(&self) -> Load {
+    pub(in crate::store) fn whole_load(&self) -> Load {
         self.load
     }
 
@@ -165,17 +155,6 @@ impl Known {
     }
 }
 
-impl SetGrant {
-    pub(in crate::store) fn read(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.text("id")?,
-            not_after: from_micros(row.int("not_after")?)?,
-            created_at: row.int("created_at")?,
-            document: super::raw(row.text("document")?)?,
-        })
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -190,7 +169,7 @@ mod tests {
             id: id.into(),
             not_after: Timestamp::MAX,
             created_at: 0,
-            document: super::super::raw("{}".into()).unwrap(),
+            document: crate::store::columns::raw("{}".into()).unwrap(),
         };
         let grants = selectors.iter().map(|it| ((*it).to_owned(), (Arc::new(labels(it)), Arc::new(grant(it)))));
         Known::new(0, grants.collect())

@@ -1,50 +1,18 @@
 //! A set has room for so many grants: one more that a host could not be told of is refused when it is made, and so are labels that bring too many.
 //!
-//! What counts here and what is put into a set is one predicate: [`is_open`](super::SetGrant::is_open). What a host takes is the protocol's own
-//! [`fits`].
+//! What counts here and what is put into a set is one predicate: [`is_open`](super::fleet::SetGrant::is_open). What a host takes is the protocol's own
+//! [`fits`](curfew_protocol::grant_set::fits).
 
-use super::super::db::{Tx, values};
-use super::super::{ChangeError, StoreError, micros};
-use super::by_labels::Known;
+use super::columns::{decode_labels, micros};
+use super::db::{Row, Tx, values};
+use super::fleet::{Known, Load};
+use super::{ChangeError, StoreError};
 use crate::labels::Labels;
-use curfew_protocol::grant_set::{MOST_GRANT_BYTES, MOST_GRANTS, fits};
+use curfew_protocol::grant_set::{MOST_GRANT_BYTES, MOST_GRANTS};
 use jiff::Timestamp;
 
-/// So many grants, of so many bytes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(in crate::store) struct Load {
-    pub grants: usize,
-    pub bytes: usize,
-}
-
-impl Load {
-    /// One grant of this length.
-    pub(in crate::store) fn one(bytes: usize) -> Self {
-        Self { grants: 1, bytes }
-    }
-
-    pub(super) fn with(self, other: Self) -> Self {
-        Self { grants: self.grants.saturating_add(other.grants), bytes: self.bytes.saturating_add(other.bytes) }
-    }
-
-    /// Whether it is more of anything.
-    pub(in crate::store) fn exceeds(self, other: Self) -> bool {
-        self.grants > other.grants || self.bytes > other.bytes
-    }
-
-    pub(super) fn fits(self) -> bool {
-        fits(self.grants, self.bytes)
-    }
-}
-
-impl std::iter::Sum for Load {
-    fn sum<I: Iterator<Item = Self>>(loads: I) -> Self {
-        loads.fold(Self::default(), Self::with)
-    }
-}
-
 /// That the set of a host with these labels has room for `more`.
-pub(in crate::store) async fn check_host(
+pub(super) async fn check_host(
     tx: &mut Tx<'_>,
     known: &Known,
     (host, labels): (&str, &Labels),
@@ -88,7 +56,7 @@ pub(super) async fn check_labels(
     }
     let each = format!("SELECT id, labels, open_grants AS n, open_bytes AS bytes FROM hosts WHERE {which}");
     for row in tx.all(&each, &terms).await? {
-        let (host, labels) = (row.text("id")?, super::decode_labels(&row.text("labels")?)?);
+        let (host, labels) = (row.text("id")?, decode_labels(&row.text("labels")?)?);
         let by_labels = known.load(&labels, now).with(more);
         if !load(Some(row))?.with(by_labels).fits() {
             refuse_unless_fits(&host, counted_anew(tx, &host, now).await?.with(by_labels))?;
@@ -114,7 +82,7 @@ async fn counted_anew(tx: &mut Tx<'_>, host: &str, now: Timestamp) -> Result<Loa
     load(Some(row))
 }
 
-fn load(row: Option<super::super::db::Row>) -> Result<Load, StoreError> {
+fn load(row: Option<Row>) -> Result<Load, StoreError> {
     let Some(row) = row else { return Ok(Load::default()) };
     let number = |column: &str| row.int(column).map(|n| usize::try_from(n).unwrap_or_default());
     Ok(Load { grants: number("n")?, bytes: number("bytes")? })
@@ -133,9 +101,8 @@ fn refuse_unless_fits(host: &str, load: Load) -> Result<(), ChangeError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::super::testing::{act, empty, grant};
-    use super::super::super::{Store, micros};
-    use super::super::Target;
+    use super::super::testing::{act, empty, grant};
+    use super::super::{Store, Target};
     use super::*;
     use curfew_protocol::grant_set::HostId;
     use jiff::SignedDuration;
