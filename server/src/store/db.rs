@@ -4,22 +4,22 @@
 //! transaction, so that every server on the database hears of it.
 
 mod listen;
+mod lock;
 mod migrations;
 mod tx;
+mod value;
 mod write_ahead;
 
+pub(crate) use lock::Lock;
 pub(super) use tx::Tx;
+pub(super) use value::{Row, Value, values};
 
 use self::write_ahead::Ahead;
 use super::StoreError;
 use crate::config;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
-use std::fs::File;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -75,52 +75,6 @@ fn is_there(file: &Path) -> Result<(), OpenError> {
         // Whatever else is amiss, the database says better.
         _ => Ok(()),
     }
-}
-
-/// The one server on an SQLite file holds this.
-#[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] Option<File>);
-
-impl Lock {
-    /// Takes it; on PostgreSQL there is nothing to take.
-    pub(crate) fn take(url: &str) -> Result<Self, OpenError> {
-        let Some(file) = config::sqlite_file(url) else { return Ok(Self(None)) };
-        is_there(file)?;
-        let mut path = file.as_os_str().to_owned();
-        path.push(".server");
-        let path = PathBuf::from(path);
-        let failed = |source| OpenError::Lock { path: path.clone(), source };
-        let flags = nix::libc::O_NOFOLLOW;
-        let lock = File::options().create(true).append(true).custom_flags(flags).open(&path).map_err(failed)?;
-        if nix::unistd::geteuid().is_root() {
-            // Whoever has the database serves it next time, and needs this.
-            let owner = std::fs::symlink_metadata(file).map_err(failed)?;
-            std::os::unix::fs::fchown(&lock, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
-        }
-        match lock.try_lock() {
-            Ok(()) => Ok(Self(Some(lock))),
-            Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: file.into() }),
-            Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
-        }
-    }
-}
-
-/// A value in a statement.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    /// A number.
-    Int(Option<i64>),
-    /// A text.
-    Text(Option<String>),
-}
-
-/// A row of an answer.
-#[derive(Debug)]
-pub(super) enum Row {
-    /// From SQLite.
-    Sqlite(SqliteRow),
-    /// From PostgreSQL.
-    Postgres(PgRow),
 }
 
 /// One of the two databases.
@@ -258,78 +212,3 @@ impl Db {
         Ok(tx)
     }
 }
-
-impl Row {
-    fn read<'r, T>(&'r self, column: &str) -> Result<T, StoreError>
-    where
-        T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-        T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-    {
-        Ok(match self {
-            Self::Sqlite(row) => row.try_get(column)?,
-            Self::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    /// A number.
-    pub(super) fn int(&self, column: &str) -> Result<i64, StoreError> {
-        self.read(column)
-    }
-
-    /// A number, or none.
-    pub(super) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        self.read(column)
-    }
-
-    /// A text.
-    pub(super) fn text(&self, column: &str) -> Result<String, StoreError> {
-        self.read(column)
-    }
-
-    /// A text, or none.
-    pub(super) fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
-        self.read(column)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Self::Int(Some(value))
-    }
-}
-
-impl From<Option<i64>> for Value {
-    fn from(value: Option<i64>) -> Self {
-        Self::Int(value)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Self::Text(Some(value.into()))
-    }
-}
-
-impl From<&String> for Value {
-    fn from(value: &String) -> Self {
-        Self::Text(Some(value.clone()))
-    }
-}
-
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Self::Text(Some(value))
-    }
-}
-
-impl From<Option<&str>> for Value {
-    fn from(value: Option<&str>) -> Self {
-        Self::Text(value.map(Into::into))
-    }
-}
-
-/// The values of a statement, `$1` first.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => { [$($crate::store::db::Value::from($value)),*] };
-}
-pub(super) use values;
