@@ -52,6 +52,7 @@ pub(crate) use signing_keys::{KeyRow, KeyState};
 use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use db::{Db, Told};
+use events::{About, Event};
 use fleet::Fleet;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -217,7 +218,7 @@ impl Store {
         let row = tx.one(sql, &[]).await?.ok_or_else(|| StoreError::Corrupt("the epoch".into()))?;
         tx.tells();
         let epoch = row.int("value")?;
-        events::log(&mut tx, act, "epoch.raised", [None; 3], serde_json::json!({"epoch": epoch})).await?;
+        tx.log(act, Event::EpochRaised, About::default(), serde_json::json!({"epoch": epoch})).await?;
         tx.commit().await?;
         Ok(epoch)
     }

@@ -2,7 +2,7 @@
 
 use super::columns::{from_micros, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
-use super::events::log;
+use super::events::{About, Event};
 use super::{ChangeError, Store, StoreError};
 use crate::actor::{self, Act};
 use crate::secret::{Hash, new_id};
@@ -54,7 +54,7 @@ impl Store {
             return Err(ChangeError::NotFound { what: "administrator's token", name: id_or_name.into() });
         };
         let token = admin_token(&row)?;
-        log(&mut tx, act, "admin.revoked", [None; 3], json!({"id": token.id, "name": token.name})).await?;
+        tx.log(act, Event::AdminRevoked, About::default(), json!({"id": token.id, "name": token.name})).await?;
         tx.commit().await?;
         Ok(token)
     }
@@ -75,7 +75,7 @@ pub(super) async fn add_admin(
     let id = new_id();
     let sql = "INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)";
     tx.run(sql, &values![&id, name, hash.as_str(), micros(act.now)]).await?;
-    log(tx, act, "admin.added", [None; 3], json!({"id": id, "name": name})).await?;
+    tx.log(act, Event::AdminAdded, About::default(), json!({"id": id, "name": name})).await?;
     Ok(AdminToken { id, name: name.into(), created_at: act.now, revoked_at: None })
 }
 

@@ -2,7 +2,7 @@
 
 use super::columns::{decode_labels, encode_labels, from_micros, host_id, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
-use super::events::log;
+use super::events::{About, Event};
 use super::fleet::Known;
 use super::hosts::{insert, not_an_id};
 use super::{ChangeError, Store, StoreError};
@@ -73,7 +73,7 @@ impl Store {
         let (labels, now, end) = (encode_labels(&token.labels)?, micros(act.now), micros(token.expires_at));
         tx.run(sql, &values![&id, token.hash.as_str(), name, labels, now, act.admin, end]).await?;
         let details = json!({"id": id, "name": name, "labels": token.labels});
-        log(&mut tx, act, "token.created", [None; 3], details).await?;
+        tx.log(act, Event::TokenCreated, About::default(), details).await?;
         tx.commit().await?;
         Ok(TokenRow {
             id,
@@ -104,7 +104,7 @@ impl Store {
         let Some(row) = tx.one(&sql, &values![id, micros(act.now)]).await? else {
             return Err(ChangeError::NotFound { what: "enrolment token", name: id.into() });
         };
-        log(&mut tx, act, "token.revoked", [None; 3], json!({"id": id})).await?;
+        tx.log(act, Event::TokenRevoked, About::default(), json!({"id": id})).await?;
         tx.commit().await?;
         Ok(token(&row)?)
     }
@@ -171,7 +171,7 @@ async fn add(
     let host = insert(tx, known, &name, &token.labels, Some(key), now).await?;
     let details = json!({"name": name, "labels": token.labels, "token": token.id, "kid": key.kid()});
     let act = Act { admin: &token.created_by, now };
-    log(tx, act, "host.enrolled", [Some(host.id.as_str()), None, None], details).await?;
+    tx.log(act, Event::HostEnrolled, About::host(host.id.as_str()), details).await?;
     Ok(host.id)
 }
 

@@ -11,7 +11,7 @@ pub(crate) use revocation::Waiting;
 
 use super::columns::{decode_labels, from_micros, maybe_from_micros, micros, raw};
 use super::db::{Row, Tx, values};
-use super::events::log;
+use super::events::{About, Event};
 use super::fleet::Known;
 use super::{ChangeError, Store, StoreError, capacity};
 use crate::actor::Act;
@@ -144,8 +144,8 @@ impl Store {
                 capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
             }
             changed(&mut tx, id, host.is_some()).await?;
-            let on = [host.as_deref(), Some(user.as_str()), Some(id)];
-            log(&mut tx, act, "grant.revoked", on, json!({"reason": reason})).await?;
+            let about = About { host: host.as_deref(), user: Some(&user), grant: Some(id) };
+            tx.log(act, Event::GrantRevoked, about, json!({"reason": reason})).await?;
         }
         let row = row_of(&mut tx, id).await?;
         tx.commit().await?;

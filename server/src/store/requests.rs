@@ -2,7 +2,7 @@
 
 use super::columns::{from_micros, maybe_from_micros, micros, raw};
 use super::db::{Row, Tx, Value, values};
-use super::events::log;
+use super::events::{About, Event};
 use super::grants::insert;
 use super::{ChangeError, Store, StoreError, Target};
 use crate::actor::Act;
@@ -212,8 +212,8 @@ async fn decide(tx: &mut Tx<'_>, id: &str, decision: Decision<'_>, act: Act<'_>)
         });
     };
     let (host, user) = (row.text("host")?, row.text("user_name")?);
-    let event = format!("request.{}", state.name());
-    log(tx, act, &event, [Some(host.as_str()), Some(user.as_str()), grant], details).await?;
+    let event = if state == RequestState::Approved { Event::RequestApproved } else { Event::RequestDenied };
+    tx.log(act, event, About { host: Some(&host), user: Some(&user), grant }, details).await?;
     Ok(host)
 }
 

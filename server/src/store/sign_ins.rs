@@ -1,6 +1,6 @@
 //! Sign-ins of administrators that failed, as the log has them.
 
-use super::events::log;
+use super::events::{About, Event};
 use super::{Store, StoreError};
 use crate::actor::Act;
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ impl Store {
         for FailedSignIns { attempt, count, first, last } in failed {
             let (token, name) = attempt.presented.words();
             let details = json!({"from": attempt.from, "token": token, "name": name, "count": count, "first": first, "last": last});
-            log(&mut tx, Act { admin: "", now }, "admin.denied", [None; 3], details).await?;
+            tx.log(Act { admin: "", now }, Event::AdminDenied, About::default(), details).await?;
         }
         tx.commit().await
     }

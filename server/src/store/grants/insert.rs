@@ -3,7 +3,7 @@
 use super::super::capacity;
 use super::super::columns::{encode_labels, micros};
 use super::super::db::{Tx, values};
-use super::super::events::log;
+use super::super::events::{About, Event};
 use super::super::fleet::{Known, Load};
 use super::super::hosts::present;
 use super::super::{ChangeError, StoreError};
@@ -57,6 +57,6 @@ pub(in crate::store) async fn insert(
     changed(tx, id, host.is_some()).await?;
     let hosts = moved(tx, id).await?;
     let details = json!({"grant": grant, "selector": selector, "hosts": hosts});
-    log(tx, act, "grant.created", [host, Some(user), Some(id)], details).await?;
+    tx.log(act, Event::GrantCreated, About { host, user: Some(user), grant: Some(id) }, details).await?;
     Ok(hosts)
 }

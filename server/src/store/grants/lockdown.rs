@@ -2,7 +2,7 @@
 
 use super::super::columns::{decode_labels, micros};
 use super::super::db::{Row, Tx, Value, values};
-use super::super::events::log;
+use super::super::events::{About, Event};
 use super::super::hosts::present;
 use super::super::{ChangeError, Store, StoreError, capacity};
 use super::{changed, revocation};
@@ -91,14 +91,14 @@ impl Store {
             if let Some(host) = &grant.host {
                 capacity::note(&mut tx, host, -1, -grant.bytes).await?;
             }
-            let on = [grant.host.as_deref(), Some(grant.user.as_str()), Some(grant.id.as_str())];
-            log(&mut tx, act, "grant.revoked", on, json!({"reason": reason})).await?;
+            let about = About { host: grant.host.as_deref(), user: Some(&grant.user), grant: Some(&grant.id) };
+            tx.log(act, Event::GrantRevoked, about, json!({"reason": reason})).await?;
         }
         let details = json!({
             "user": filter.user, "host": filter.host, "labels": filter.labels, "reason": reason, "grants": grants.len(), "hosts": hosts.len()
         });
-        let on = [None, filter.user.as_deref(), None];
-        log(&mut tx, act, "grants.revoked", on, details).await?;
+        let about = About { user: filter.user.as_deref(), ..About::default() };
+        tx.log(act, Event::GrantsRevoked, about, details).await?;
         tx.commit().await?;
         Ok(told(&grants, hosts.len()))
     }

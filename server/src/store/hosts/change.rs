@@ -2,7 +2,7 @@
 
 use super::super::columns::{encode_labels, micros};
 use super::super::db::{Tx, values};
-use super::super::events::log;
+use super::super::events::{About, Event};
 use super::super::fleet::{Known, Load};
 use super::super::{ChangeError, Store, StoreError, capacity};
 use super::{Host, not_an_id, present};
@@ -21,8 +21,7 @@ impl Store {
     pub(crate) async fn add_host(&self, name: &HostName, labels: &Labels, act: Act<'_>) -> Result<Host, ChangeError> {
         let (mut tx, known) = self.begin_grants().await?;
         let host = insert(&mut tx, &known, name, labels, None, act.now).await?;
-        log(&mut tx, act, "host.added", [Some(host.id.as_str()), None, None], json!({"name": name, "labels": labels}))
-            .await?;
+        tx.log(act, Event::HostAdded, About::host(host.id.as_str()), json!({"name": name, "labels": labels})).await?;
         tx.commit().await?;
         Ok(host)
     }
@@ -51,7 +50,7 @@ impl Store {
         tx.run("DELETE FROM host_labels WHERE host = $1", &values![id]).await?;
         insert_labels(&mut tx, id, &host.labels).await?;
         let done = json!({"labels": host.labels, "set": set, "unset": unset});
-        log(&mut tx, act, "host.labelled", [Some(id), None, None], done).await?;
+        tx.log(act, Event::HostLabelled, About::host(id), done).await?;
         tx.commit().await?;
         host.ver += 1;
         Ok(host)
@@ -75,7 +74,7 @@ impl Store {
             "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed', changed = $4
                    WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
         tx.run(sql, &values![&id, now, act.admin, stamp]).await?;
-        log(&mut tx, act, "host.removed", [Some(id.as_str()), None, None], json!({"name": host.name})).await?;
+        tx.log(act, Event::HostRemoved, About::host(id.as_str()), json!({"name": host.name})).await?;
         tx.commit().await?;
         host.removed_at = Some(act.now);
         host.key = None;
@@ -104,7 +103,7 @@ impl Store {
         let changed = tx.run(sql, &values![id.as_str(), old_x, new_x, stamp]).await? == 1;
         let kids = json!({"old": old.kid(), "new": new.kid()});
         if changed {
-            log(&mut tx, Act { admin: "", now }, "host.key_changed", [Some(id.as_str()), None, None], kids).await?;
+            tx.log(Act { admin: "", now }, Event::HostKeyChanged, About::host(id.as_str()), kids).await?;
         }
         tx.commit().await?;
         Ok(changed)
