@@ -4,6 +4,7 @@
 //! `store → sets/parked → the polls that wait for it`.
 #![forbid(unsafe_code)]
 
+mod access;
 mod actor;
 mod cli;
 mod config;

@@ -34,25 +34,25 @@ mod retention;
 mod sign_ins;
 mod signing_keys;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use admins::AdminToken;
 pub(crate) use audit::{AuditEntry, Batch, NotStored, Order, TrailFilter, TrailRow};
-pub(crate) use db::{Lock, OpenError};
+pub(crate) use db::{Lock, OpenError, Tx};
 pub(crate) use disk::Disk;
 pub(crate) use enrolment::{NewToken, NotEnrolled, TokenRow};
+pub(crate) use events::{About, Event};
 pub(crate) use fleet::{Change, Standing};
-pub(crate) use grants::{GrantFilter, GrantRow, GrantState, Lockdown, LockdownFilter, Target, Waiting};
+pub(crate) use grants::{GrantFilter, GrantRow, GrantState, LockdownFilter, OpenGrant, Target, Waiting};
 pub(crate) use health::Health;
 pub(crate) use hosts::{Host, HostFilter, Seen};
-pub(crate) use requests::{RequestFilter, RequestRow, RequestState};
+pub(crate) use requests::{Decision, RequestFilter, RequestRow, RequestState};
 pub(crate) use sign_ins::{Attempt, FailedSignIns, Presented};
 pub(crate) use signing_keys::{KeyRow, KeyState};
 
 use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use db::{Db, Told};
-use events::{About, Event};
 use fleet::Fleet;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -192,6 +192,16 @@ impl Store {
     /// Where a host stood when somebody last looked.
     pub(crate) fn standing_at_last_look(&self, id: &HostId) -> Option<Standing> {
         self.fleet.standing(id)
+    }
+
+    /// A transaction that writes what is one host's own.
+    pub(crate) async fn begin(&self) -> Result<Tx<'_>, StoreError> {
+        self.db.begin().await
+    }
+
+    /// A transaction that changes what sets say: one at a time, on all servers.
+    pub(crate) async fn begin_change(&self) -> Result<Tx<'_>, StoreError> {
+        self.db.begin_change().await
     }
 
     /// Closes it in order.

@@ -104,6 +104,7 @@ mod tests {
     use super::super::testing::{act, empty, grant};
     use super::super::{Store, Target};
     use super::*;
+    use crate::access::grants::add;
     use curfew_protocol::grant_set::HostId;
     use jiff::SignedDuration;
 
@@ -148,14 +149,14 @@ mod tests {
         let id = host(&store, "a", "env=prod").await;
         many(&store, Some(&id), "", MOST_GRANTS - 1, now + SignedDuration::from_mins(1)).await;
         let here = Target::Host("a".into());
-        store.add_grant(&grant("last", now, 60), &here, act(now)).await.unwrap();
+        add(&store, &grant("last", now, 60), &here, act(now)).await.unwrap();
         for target in [here, Target::Labels(labels("env=prod"))] {
-            is_full(store.add_grant(&grant("more", now, 60), &target, act(now)).await);
+            is_full(add(&store, &grant("more", now, 60), &target, act(now)).await);
         }
         assert_eq!(store.set_of(&id, now).await.unwrap().grants.len(), MOST_GRANTS);
         // What is over makes room, though it stays in sets for a while where there is some.
         let later = now + SignedDuration::from_mins(2);
-        store.add_grant(&grant("more", later, 60), &Target::Host("a".into()), act(later)).await.unwrap();
+        add(&store, &grant("more", later, 60), &Target::Host("a".into()), act(later)).await.unwrap();
         let set = store.set_of(&id, later).await.unwrap();
         assert_eq!((set.grants.len(), set.left_out), (MOST_GRANTS, 0));
         assert!(set.grants.iter().any(|grant| grant.get().contains("\"more\"")));
@@ -169,15 +170,15 @@ mod tests {
         let id = host(&store, "a", "env=prod").await;
         many(&store, None, "env=prod,role=none", MOST_GRANTS, end).await;
         many(&store, None, "env=test", MOST_GRANTS - 1, end).await;
-        store.add_grant(&grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
-        store.add_grant(&grant("wide", now, 60), &Target::Labels(labels("env=prod")), act(now)).await.unwrap();
+        add(&store, &grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
+        add(&store, &grant("wide", now, 60), &Target::Labels(labels("env=prod")), act(now)).await.unwrap();
         assert_eq!(store.set_of(&id, now).await.unwrap().grants.len(), 2);
         // A label that would bring too many is not set, and a host with such labels does not come in.
         is_full(store.label_host("a", &labels("role=none"), &[], act(now)).await);
         let set = store.label_host("a", &labels("env=test"), &[], act(now)).await.unwrap();
         assert_eq!(store.set_of(&set.id, now).await.unwrap().grants.len(), MOST_GRANTS);
-        store.add_grant(&grant("test", now, 60), &Target::Labels(labels("env=dev")), act(now)).await.unwrap();
-        is_full(store.add_grant(&grant("one", now, 60), &Target::Labels(labels("env=test")), act(now)).await);
+        add(&store, &grant("test", now, 60), &Target::Labels(labels("env=dev")), act(now)).await.unwrap();
+        is_full(add(&store, &grant("one", now, 60), &Target::Labels(labels("env=test")), act(now)).await);
         many(&store, None, "a=b", MOST_GRANTS + 1, end).await;
         is_full(store.add_host(&"b".parse().unwrap(), &labels("a=b"), act(now)).await);
     }

@@ -11,7 +11,7 @@ mod value;
 mod write_ahead;
 
 pub(crate) use lock::Lock;
-pub(super) use tx::Tx;
+pub(crate) use tx::Tx;
 pub(super) use value::{Row, Value, values};
 
 use self::write_ahead::Ahead;

@@ -242,6 +242,8 @@ mod tests {
     use super::super::testing::{act, empty, grant};
     use super::super::{Store, Target};
     use super::*;
+    use crate::access::grants::{add, revoke};
+    use crate::access::hosts;
 
     async fn ids(store: &Store, host: &HostId, now: Timestamp) -> Vec<String> {
         let grants = store.set_of(host, now).await.unwrap().grants;
@@ -265,13 +267,13 @@ mod tests {
             [(0, &[][..]), (1, &["own"]), (2, &["own", "wide"]), (3, &["wide"]), (4, &[]), (5, &["wide"])]
         {
             match step {
-                1 => drop(one.add_grant(&grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap()),
+                1 => drop(add(&one, &grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap()),
                 2 => drop(
-                    one.add_grant(&grant("wide", now, 61), &Target::Labels("env=prod".parse().unwrap()), act(now))
+                    add(&one, &grant("wide", now, 61), &Target::Labels("env=prod".parse().unwrap()), act(now))
                         .await
                         .unwrap(),
                 ),
-                3 => drop(one.revoke_grant("own", None, act(now)).await.unwrap()),
+                3 => drop(revoke(&one, "own", None, act(now)).await.unwrap()),
                 4 => drop(one.label_host("a", &Labels::default(), &["env".into()], act(now)).await.unwrap()),
                 5 => drop(one.label_host("a", &"env=prod".parse().unwrap(), &[], act(now)).await.unwrap()),
                 _ => {}
@@ -283,7 +285,7 @@ mod tests {
             assert!(standing.host.ver > ver, "{step}");
             ver = standing.host.ver;
         }
-        one.remove_host("a", act(now)).await.unwrap();
+        hosts::remove(&one, "a", act(now)).await.unwrap();
         let standing = two.standing(&host).await.unwrap().unwrap();
         assert!(standing.host.removed && standing.host.ver > ver && standing.grants(now).grants.is_empty());
         one.bump_epoch(act(now)).await.unwrap();
@@ -306,7 +308,7 @@ mod tests {
         assert!(waiting.join_all().await.into_iter().all(|there| there));
         assert_eq!(changes.changed.try_recv(), Ok(Change::All), "the epoch was not known");
         assert!(changes.changed.try_recv().is_err());
-        one.add_grant(&grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
+        add(&one, &grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
         two.look().await.unwrap();
         two.look().await.unwrap();
         assert_eq!(changes.changed.try_recv(), Ok(Change::Hosts(vec![host])));

@@ -4,24 +4,22 @@ mod insert;
 mod list;
 mod lockdown;
 mod revocation;
+mod revoke;
 
-pub(super) use insert::insert;
-pub(crate) use lockdown::{Lockdown, LockdownFilter};
+pub(crate) use lockdown::{LockdownFilter, OpenGrant};
 pub(crate) use revocation::Waiting;
 
-use super::columns::{decode_labels, from_micros, maybe_from_micros, micros, raw};
+use super::columns::{decode_labels, from_micros, maybe_from_micros, raw};
 use super::db::{Row, Tx, values};
-use super::events::{About, Event};
 use super::fleet::Known;
-use super::{ChangeError, Store, StoreError, capacity};
-use crate::actor::Act;
+use super::{ChangeError, Store, StoreError};
 use crate::labels::Labels;
-use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;
 use jiff::Timestamp;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 const COLUMNS: &str = "id, host, selector, not_before, not_after, document, created_at, created_by, revoked_at, revoked_by, revoke_reason, \
                        (SELECT name FROM hosts WHERE hosts.id = grants.host) AS host_name";
@@ -59,7 +57,8 @@ pub(crate) struct GrantRow {
 }
 
 /// Where a grant is in its life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum GrantState {
     Coming,
     Live,
@@ -94,20 +93,6 @@ impl GrantRow {
 }
 
 impl Store {
-    /// Makes a grant. Returns how many hosts have it.
-    pub(crate) async fn add_grant(
-        &self,
-        grant: &Grant,
-        target: &Target,
-        act: Act<'_>,
-    ) -> Result<(GrantRow, usize), ChangeError> {
-        let (mut tx, known) = self.begin_grants().await?;
-        let hosts = insert(&mut tx, &known, grant, target, act).await?;
-        let row = row_of(&mut tx, grant.id.as_str()).await?;
-        tx.commit().await?;
-        Ok((row, hosts))
-    }
-
     /// How many hosts have a grant in their sets, or would if it held.
     pub(crate) async fn hosts_with(&self, id: &str) -> Result<usize, StoreError> {
         let sql = format!("SELECT COUNT(*) AS n FROM hosts WHERE removed_at IS NULL AND {HAVE_IT}");
@@ -124,34 +109,6 @@ impl Store {
         }
     }
 
-    /// Revokes a grant on all its hosts. Again is no mistake, and changes nothing.
-    pub(crate) async fn revoke_grant(
-        &self,
-        id: &str,
-        reason: Option<&Text>,
-        act: Act<'_>,
-    ) -> Result<GrantRow, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = $4
-                   WHERE id = $1 AND revoked_at IS NULL RETURNING user_name, host, not_after, bytes";
-        let reason = reason.map(Text::as_str);
-        if let Some(row) = tx.one(sql, &values![id, micros(act.now), act.admin, reason]).await? {
-            let (user, host) = (row.text("user_name")?, row.maybe_text("host")?);
-            moved(&mut tx, id).await?;
-            revocation::expect(&mut tx, id).await?;
-            if let Some(host) = host.as_deref().filter(|_| row.int("not_after").is_ok_and(|end| end > micros(act.now)))
-            {
-                capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
-            }
-            changed(&mut tx, id, host.is_some()).await?;
-            let about = About { host: host.as_deref(), user: Some(&user), grant: Some(id) };
-            tx.log(act, Event::GrantRevoked, about, json!({"reason": reason})).await?;
-        }
-        let row = row_of(&mut tx, id).await?;
-        tx.commit().await?;
-        Ok(row)
-    }
-
     /// A change of grants, or of the labels that choose them, and the grants by labels as it finds them.
     pub(super) async fn begin_grants(&self) -> Result<(Tx<'_>, Arc<Known>), StoreError> {
         let mut tx = self.db.begin_change().await?;
@@ -160,8 +117,19 @@ impl Store {
     }
 }
 
+impl Tx<'_> {
+    /// The grant of this id, as the transaction has it.
+    pub(crate) async fn grant(&mut self, id: &str) -> Result<GrantRow, ChangeError> {
+        let sql = format!("SELECT {COLUMNS} FROM grants WHERE id = $1");
+        match self.one(&sql, &values![id]).await? {
+            Some(row) => Ok(grant(&row)?),
+            None => Err(no_grant(id)),
+        }
+    }
+}
+
 /// Raises the version of every host that has the grant in its set. Returns how many there are.
-pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError> {
+async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError> {
     let stamp = tx.stamp().await?;
     let sql = format!("UPDATE hosts SET ver = ver + 1, changed = $2 WHERE {HAVE_IT}");
     let hosts = tx.run(&sql, &values![id, stamp]).await?;
@@ -169,7 +137,7 @@ pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError
 }
 
 /// Notes that the grant of this id is new or another one, so that each server reads it once.
-pub(super) async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Result<(), StoreError> {
+async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Result<(), StoreError> {
     if !for_one_host {
         tx.tells();
         tx.run("UPDATE counters SET value = value + 1 WHERE name = 'label_grants'", &[]).await?;
@@ -180,14 +148,6 @@ pub(super) async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Re
     let stamp = tx.stamp().await?;
     tx.run("UPDATE grants SET changed = $2 WHERE id = $1", &values![id, stamp]).await?;
     Ok(())
-}
-
-async fn row_of(tx: &mut Tx<'_>, id: &str) -> Result<GrantRow, ChangeError> {
-    let sql = format!("SELECT {COLUMNS} FROM grants WHERE id = $1");
-    match tx.one(&sql, &values![id]).await? {
-        Some(row) => Ok(grant(&row)?),
-        None => Err(no_grant(id)),
-    }
 }
 
 fn no_grant(id: &str) -> ChangeError {

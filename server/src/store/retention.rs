@@ -125,6 +125,7 @@ mod tests {
     use super::super::testing::{act, empty, grant};
     use super::super::{AuditEntry, Batch, GrantFilter, Target};
     use super::*;
+    use crate::access::grants::{add, revoke};
     use jiff::ToSpan as _;
 
     #[tokio::test]
@@ -133,10 +134,10 @@ mod tests {
         let now = Timestamp::now();
         let host = store.add_host(&"a".parse().unwrap(), &"env=prod".parse().unwrap(), act(now)).await.unwrap();
         let target = Target::Labels("env=prod".parse().unwrap());
-        store.add_grant(&grant("short", now, 60), &target, act(now)).await.unwrap();
-        store.add_grant(&grant("revoked", now, 60), &target, act(now)).await.unwrap();
-        store.revoke_grant("revoked", None, act(now)).await.unwrap();
-        store.add_grant(&grant("long", now, 1_000_000), &target, act(now)).await.unwrap();
+        add(&store, &grant("short", now, 60), &target, act(now)).await.unwrap();
+        add(&store, &grant("revoked", now, 60), &target, act(now)).await.unwrap();
+        revoke(&store, "revoked", None, act(now)).await.unwrap();
+        add(&store, &grant("long", now, 1_000_000), &target, act(now)).await.unwrap();
         assert_eq!(store.prune(now - 1.hour(), now).await.unwrap(), 0);
         // However short the audit is kept: what sets may still show stays.
         let soon = now + 30.minutes();
@@ -181,7 +182,7 @@ mod tests {
         let mut while_it_goes = 0;
         while !pruning.is_finished() {
             let id = format!("g{while_it_goes}");
-            store.add_grant(&grant(&id, now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
+            add(&store, &grant(&id, now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
             while_it_goes += 1;
         }
         assert_eq!(pruning.await.unwrap(), 9500);

@@ -2,28 +2,25 @@
 
 use super::authenticate::Admin;
 use super::{Problems, paging};
+use crate::access;
+use crate::access::grants::Proposal;
 use crate::http::body::{self, Named, Params};
-use crate::http::error::{Refusal, refuse};
+use crate::http::error::Refusal;
 use crate::http::schemas::{GrantDocument, LoginDocument, SudoDocument};
 use crate::http::state::AppState;
 use crate::labels::Labels;
-use crate::secret::new_id;
-use crate::store::{GrantFilter, GrantRow, GrantState, Target};
+use crate::store::{GrantFilter, GrantRow, GrantState};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use curfew_protocol::grant::{Grant, Text};
-use curfew_protocol::host_api::ProblemKind;
-use jiff::{SignedDuration, Timestamp};
+use curfew_protocol::grant::Text;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-
-/// The longest that a grant may hold, in seconds: ten years.
-pub(crate) const LONGEST_S: u64 = 10 * 366 * 24 * 60 * 60;
 
 /// A grant to make, for one host or for those with some labels. The window is `not_before` (now, if left out) to `not_after`, or `seconds` from its beginning.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -92,7 +89,7 @@ pub(crate) struct GrantEntry {
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub labels: Option<Labels>,
     /// `coming`, `live`, `ended` or `revoked`.
-    pub state: State4,
+    pub state: GrantState,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Which administrator made it.
@@ -106,17 +103,6 @@ pub(crate) struct GrantEntry {
     /// How many hosts have it in their sets; not in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<usize>,
-}
-
-/// Where a grant is in its life.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = GrantState)]
-pub(crate) enum State4 {
-    Coming,
-    Live,
-    Ended,
-    Revoked,
 }
 
 /// A page of grants.
@@ -139,7 +125,7 @@ pub(super) struct GrantQuery {
     #[param(value_type = Option<String>)]
     user: Option<Text>,
     /// Those in this state.
-    state: Option<State4>,
+    state: Option<GrantState>,
     /// `next` of the page before.
     #[param(value_type = Option<String>)]
     after: Option<Text>,
@@ -159,12 +145,7 @@ pub(crate) struct Revocation {
 
 impl GrantEntry {
     pub(super) fn new(row: GrantRow, now: Timestamp) -> Self {
-        let state = match row.state(now) {
-            GrantState::Coming => State4::Coming,
-            GrantState::Live => State4::Live,
-            GrantState::Ended => State4::Ended,
-            GrantState::Revoked => State4::Revoked,
-        };
+        let state = row.state(now);
         let (host, host_name) = row.host.unzip();
         Self {
             grant: row.document,
@@ -186,81 +167,23 @@ impl GrantEntry {
     }
 }
 
-impl NewGrant {
-    fn target(&self) -> Result<Target, Refusal> {
-        match (&self.host, &self.labels) {
-            (Some(host), None) => Ok(Target::Host(name(host)?)),
-            (None, Some(labels)) if !labels.is_empty() => Ok(Target::Labels(labels.clone())),
-            _ => {
-                refuse(ProblemKind::BadRequest, "a grant is for a `host`, or for hosts with `labels`: name one of them")
-            }
+impl From<NewGrant> for Proposal {
+    fn from(new: NewGrant) -> Self {
+        Self {
+            host: new.host,
+            labels: new.labels,
+            id: new.id,
+            user: new.user,
+            not_before: new.not_before,
+            not_after: new.not_after,
+            seconds: new.seconds,
+            login: new.login.map(|login| json!(login)),
+            sudo: new.sudo.map(|sudo| json!(sudo)),
+            reason: new.reason,
+            ticket: new.ticket,
+            requested_by: new.requested_by,
+            approved_by: new.approved_by,
         }
-    }
-
-    fn window(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
-        let begin = self.not_before.unwrap_or_else(|| whole(now));
-        window(begin, self.not_after, self.seconds, now)
-    }
-
-    fn grant(&self, admin: &str, now: Timestamp) -> Result<Grant, Refusal> {
-        let (not_before, not_after) = self.window(now)?;
-        if let Some((index, name)) = self.approved_by.iter().enumerate().find(|(_, name)| *name != admin) {
-            // Nobody approves in another one's name.
-            let problem = format!(
-                "field `approved_by[{index}]`: {name:?} is not who calls; that is {admin:?}, and approves. Say in `reason` or `ticket` who else agreed"
-            );
-            return refuse(ProblemKind::BadRequest, problem);
-        }
-        let mut document = json!({
-            "id": self.id.clone().unwrap_or_else(new_id), "user": self.user, "not_before": not_before, "not_after": not_after,
-            "login": self.login, "sudo": self.sudo, "reason": self.reason, "ticket": self.ticket,
-            "requested_by": self.requested_by.as_deref().unwrap_or(admin), "approved_by": [admin]
-        });
-        if let Some(fields) = document.as_object_mut() {
-            fields.retain(|_, value| !value.is_null());
-        }
-        checked(&document)
-    }
-}
-
-/// The whole second that has begun: nobody needs to read the fractions of one.
-pub(super) fn whole(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// A grant's beginning and end: one that is over before it begins, or lasts for ever, is a mistake.
-pub(super) fn window(
-    begin: Timestamp,
-    end: Option<Timestamp>,
-    seconds: Option<u64>,
-    now: Timestamp,
-) -> Result<(Timestamp, Timestamp), Refusal> {
-    let bad = |problem: String| Refusal::new(ProblemKind::BadRequest, problem);
-    let end = match (end, seconds) {
-        (Some(end), None) => end,
-        (None, Some(seconds)) if (1..=LONGEST_S).contains(&seconds) => {
-            let length = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-            begin.checked_add(length).map_err(|_| bad(format!("{seconds} s from {begin} on is no time")))?
-        }
-        (None, Some(seconds)) => return Err(bad(format!("seconds is {seconds}; 1 to {LONGEST_S} is possible"))),
-        _ => return Err(bad("the grant's end is `not_after` or `seconds`: name one of them".into())),
-    };
-    if end <= now {
-        return Err(bad(format!("not_after {end} is over; the server's clock says {now}")));
-    }
-    Ok((begin, end))
-}
-
-/// The grant in a document, by the protocol's own checks; errors name the field.
-pub(super) fn checked(document: &serde_json::Value) -> Result<Grant, Refusal> {
-    Grant::from_value(document).map_err(|error| Refusal::new(ProblemKind::BadRequest, error.to_string()))
-}
-
-/// A name that may be looked up.
-fn name(name: &str) -> Result<String, Refusal> {
-    match name.parse::<Text>() {
-        Ok(name) => Ok(name.into()),
-        Err(error) => refuse(ProblemKind::BadRequest, format!("field `host`: {error}")),
     }
 }
 
@@ -279,14 +202,8 @@ pub(super) async fn list(
         Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
         None => None,
     };
-    let state = query.state.map(|state| match state {
-        State4::Coming => GrantState::Coming,
-        State4::Live => GrantState::Live,
-        State4::Ended => GrantState::Ended,
-        State4::Revoked => GrantState::Revoked,
-    });
-    let filter =
-        GrantFilter { host, user: query.user.map(Into::into), state, after: query.after.map(Into::into), limit };
+    let (user, after) = (query.user.map(Into::into), query.after.map(Into::into));
+    let filter = GrantFilter { host, user, state: query.state, after, limit };
     let rows = app.store.grants(&filter, now).await?;
     let next = paging::next(&rows, limit, |row| row.id.clone());
     Ok(Json(GrantList { grants: rows.into_iter().map(|row| GrantEntry::new(row, now)).collect(), next }))
@@ -304,8 +221,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<GrantEntry>), Refusal> {
     let new: NewGrant = body::json(body).await?;
     let act = admin.act();
-    let (target, grant) = (new.target()?, new.grant(&admin.0, act.now)?);
-    let (row, hosts) = app.store.add_grant(&grant, &target, act).await?;
+    let (row, hosts) = access::grants::create(&app.store, &new.into(), act).await?;
     Ok((StatusCode::CREATED, Json(GrantEntry::new(row, act.now).on(hosts))))
 }
 
@@ -341,6 +257,6 @@ pub(super) async fn revoke(
 ) -> Result<Json<GrantEntry>, Refusal> {
     let revocation: Revocation = body::json(body).await?;
     let act = admin.act();
-    let row = app.store.revoke_grant(&id, revocation.reason.as_ref(), act).await?;
+    let row = access::grants::revoke(&app.store, &id, revocation.reason.as_ref(), act).await?;
     Ok(Json(GrantEntry::new(row, act.now)))
 }

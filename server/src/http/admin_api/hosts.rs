@@ -2,6 +2,7 @@
 
 use super::authenticate::Admin;
 use super::{Problems, paging};
+use crate::access;
 use crate::host_name::HostName;
 use crate::http::body::{self, Named, Params};
 use crate::http::error::Refusal;
@@ -198,5 +199,5 @@ pub(super) async fn remove(
     admin: Admin,
     Named(host): Named,
 ) -> Result<Json<HostDocument>, Refusal> {
-    Ok(Json(app.store.remove_host(&host, admin.act()).await?.into()))
+    Ok(Json(access::hosts::remove(&app.store, &host, admin.act()).await?.into()))
 }

@@ -2,11 +2,13 @@
 
 use super::Problems;
 use super::authenticate::Admin;
+use crate::access;
+use crate::access::lockdown::Lockdown;
 use crate::http::body;
 use crate::http::error::Refusal;
 use crate::http::state::AppState;
 use crate::labels::Labels;
-use crate::store::{Lockdown, LockdownFilter};
+use crate::store::LockdownFilter;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -77,8 +79,8 @@ pub(super) async fn revoke_all(
     let new: NewLockdown = body::json(body).await?;
     let (filter, act) = (new.filter(), admin.act());
     let Lockdown { grants, hosts, users } = match new.dry_run {
-        true => app.store.would_revoke(&filter, act).await?,
-        false => app.store.revoke_all(&filter, new.reason.as_ref(), act).await?,
+        true => access::lockdown::would_revoke(&app.store, &filter, act).await?,
+        false => access::lockdown::revoke_all(&app.store, &filter, new.reason.as_ref(), act).await?,
     };
     Ok(Json(LockdownDone { revoked: !new.dry_run, grants, hosts, users }))
 }

@@ -1,22 +1,21 @@
 //! Requests from hosts: list, show, approve, deny.
 
 use super::authenticate::Admin;
-use super::grants::{self, GrantEntry};
+use super::grants::GrantEntry;
 use super::{Problems, paging};
+use crate::access;
 use crate::http::body::{self, Named, Params};
-use crate::http::error::{Refusal, refuse};
+use crate::http::error::Refusal;
 use crate::http::schemas::AccessRequestDocument;
 use crate::http::state::AppState;
-use crate::secret::new_id;
 use crate::store::{RequestFilter, RequestRow, RequestState};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use curfew_protocol::grant::Text;
-use curfew_protocol::host_api::{AccessRequest, ProblemKind};
+use curfew_protocol::host_api::ProblemKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -57,21 +56,12 @@ pub(crate) struct RequestList {
     pub next: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = RequestState)]
-pub(super) enum State3 {
-    Pending,
-    Approved,
-    Denied,
-}
-
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RequestQuery {
     /// Those in this state.
-    state: Option<State3>,
+    state: Option<RequestState>,
     /// Those of this host, by id or name.
     #[param(value_type = Option<String>)]
     host: Option<Text>,
@@ -130,11 +120,6 @@ pub(super) async fn list(
     _: Admin,
     Params(query): Params<RequestQuery>,
 ) -> Result<Json<RequestList>, Refusal> {
-    let state = query.state.map(|state| match state {
-        State3::Pending => RequestState::Pending,
-        State3::Approved => RequestState::Approved,
-        State3::Denied => RequestState::Denied,
-    });
     let limit = paging::limit(query.limit)?;
     let after = query.after.map(|after| after.parse()).transpose();
     let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
@@ -142,9 +127,9 @@ pub(super) async fn list(
         Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
         None => None,
     };
-    let filter = RequestFilter { state, host, user: query.user.map(Into::into), after, limit };
+    let filter = RequestFilter { state: query.state, host, user: query.user.map(Into::into), after, limit };
     let rows = app.store.requests(&filter).await?;
-    let next = paging::next(&rows, limit, |row| row.place().to_string());
+    let next = paging::next(&rows, limit, |row| row.cursor().to_string());
     Ok(Json(RequestList { requests: rows.into_iter().map(Into::into).collect(), next }))
 }
 
@@ -177,23 +162,8 @@ pub(super) async fn approve(
     body: Body,
 ) -> Result<Json<GrantEntry>, Refusal> {
     let approval: Approval = body::json(body).await?;
-    let row = app.store.request(&id).await?;
-    let Ok(asked) = serde_json::from_str::<AccessRequest>(row.document.get()) else {
-        return refuse(ProblemKind::Conflict, "the request can't be read; deny it, and have it made again");
-    };
     let act = admin.act();
-    let seconds = approval.seconds.unwrap_or(asked.seconds);
-    let (begin, end) = grants::window(grants::whole(act.now), None, Some(seconds), act.now)?;
-    let mut document = json!({
-        "id": new_id(), "user": asked.user, "not_before": begin, "not_after": end, "login": asked.login, "sudo": asked.sudo,
-        "reason": asked.reason, "ticket": asked.ticket, "requested_by": asked.user, "approved_by": [admin.0], "request": id
-    });
-    if let Some(fields) = document.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    let grant = grants::checked(&document)?;
-    app.store.approve(&id, &grant, [asked.seconds, seconds], act).await?;
-    let row = app.store.grant(grant.id.as_str()).await?;
+    let row = access::requests::approve(&app.store, &id, approval.seconds, act).await?;
     Ok(Json(GrantEntry::new(row, act.now)))
 }
 
@@ -210,6 +180,5 @@ pub(super) async fn deny(
     body: Body,
 ) -> Result<Json<RequestEntry>, Refusal> {
     let denial: Denial = body::json(body).await?;
-    app.store.deny(&id, &denial.reason, admin.act()).await?;
-    Ok(Json(app.store.request(&id).await?.into()))
+    Ok(Json(access::requests::deny(&app.store, &id, &denial.reason, admin.act()).await?.into()))
 }

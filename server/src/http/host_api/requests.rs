@@ -1,6 +1,8 @@
 //! `POST /v1/hosts/{host}/requests`: somebody on a host asks for access.
 
 use super::authenticate::Caller;
+use crate::access;
+use crate::access::requests::NotFiled;
 use crate::http::body::{self, LONGEST};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::{AccessRequestDocument, ProblemDocument, RequestMadeDocument};
@@ -43,11 +45,16 @@ pub(super) async fn request(
     let (body, _memory) = body::read_within(body, LONGEST, &app.bodies).await?;
     caller.sent(&body)?;
     let request: AccessRequest = body::parse(&body)?;
-    if request.seconds == 0 || (request.login.is_none() && request.sudo.is_none()) {
-        return refuse(ProblemKind::BadRequest, "a request is for some seconds, and for `login`, `sudo` or both");
-    }
-    match app.store.add_request(&caller.host, &request, Timestamp::now()).await? {
-        Some(request) => Ok((StatusCode::CREATED, Json(RequestMade { request }))),
-        None => refuse(ProblemKind::TooMany, "too many requests of this host wait for a decision"),
+    let request = access::requests::file(&app.store, &caller.host, &request, Timestamp::now()).await?;
+    Ok((StatusCode::CREATED, Json(RequestMade { request })))
+}
+
+impl From<NotFiled> for Refusal {
+    fn from(error: NotFiled) -> Self {
+        match error {
+            NotFiled::Nothing => Self::new(ProblemKind::BadRequest, error.to_string()),
+            NotFiled::TooMany => Self::new(ProblemKind::TooMany, error.to_string()),
+            NotFiled::Store(error) => error.into(),
+        }
     }
 }

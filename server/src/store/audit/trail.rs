@@ -18,7 +18,7 @@ const SCAN: i64 = 4000;
 
 /// A place in the trail: the last row that was seen. What happened at this endpoint is a spool of its own, 0.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Place {
+pub(crate) struct TrailCursor {
     at: i64,
     spool: i64,
     seq: i64,
@@ -51,7 +51,7 @@ pub(crate) struct TrailFilter {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub order: Order,
-    pub after: Option<Place>,
+    pub after: Option<TrailCursor>,
     pub limit: i64,
 }
 
@@ -60,13 +60,13 @@ pub(crate) struct TrailFilter {
 pub(crate) struct TrailPage {
     pub rows: Vec<TrailRow>,
     /// Where the next one begins, if there may be one.
-    pub next: Option<Place>,
+    pub next: Option<TrailCursor>,
 }
 
 /// A row of the trail: a host's record, or what an administrator did.
 #[derive(Clone, Debug)]
 pub(crate) struct TrailRow {
-    place: Place,
+    place: TrailCursor,
     /// Whether a host says so; otherwise it is this endpoint's own log.
     pub by_host: bool,
     pub time: Timestamp,
@@ -180,7 +180,7 @@ impl Order {
 
 impl Source {
     /// The term that leaves what comes behind a place, or all up to it.
-    fn beside(self, question: &mut Question, order: Order, place: Place, side: Side) -> String {
+    fn beside(self, question: &mut Question, order: Order, place: TrailCursor, side: Side) -> String {
         let keys = order.keys(self);
         // This endpoint's rows come before those of all spools at the same instant.
         let (is_here, backwards) = (self.table == HERE.table, order.is_backwards());
@@ -215,7 +215,7 @@ impl Store {
             Some(true) => &[HOSTS],
             Some(false) => &[HERE],
         };
-        let mut end: Option<Place> = None;
+        let mut end: Option<TrailCursor> = None;
         for source in sources {
             let last = self.end_of_scan(filter, *source).await?;
             end = match (end, last) {
@@ -254,7 +254,7 @@ impl Store {
     }
 
     /// The last row that is looked at in a source; none where all are.
-    async fn end_of_scan(&self, filter: &TrailFilter, source: Source) -> Result<Option<Place>, StoreError> {
+    async fn end_of_scan(&self, filter: &TrailFilter, source: Source) -> Result<Option<TrailCursor>, StoreError> {
         if Question::of(filter).rest.is_empty() {
             // The index has the rows themselves.
             return Ok(None);
@@ -269,7 +269,8 @@ impl Store {
             SCAN - 1
         );
         let row = self.db.one(&sql, &question.values).await?;
-        row.map(|row| Ok(Place { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? })).transpose()
+        row.map(|row| Ok(TrailCursor { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? }))
+            .transpose()
     }
 }
 
@@ -278,7 +279,7 @@ fn order_key(order: Order, source: Source) -> &'static str {
 }
 
 /// What a source has to meet: the question, the times, and the places between which it is looked for.
-fn terms(question: &mut Question, filter: &TrailFilter, source: Source, end: Option<Place>) -> String {
+fn terms(question: &mut Question, filter: &TrailFilter, source: Source, end: Option<TrailCursor>) -> String {
     let mut terms: Vec<_> = question.indexed.iter().chain(&question.rest).cloned().collect();
     let key = order_key(filter.order, source);
     for (compare, time) in [(">=", filter.since), ("<", filter.until)] {
@@ -296,7 +297,7 @@ fn terms(question: &mut Question, filter: &TrailFilter, source: Source, end: Opt
 
 /// A row, whatever is in it: one that can't be read as it should be is shown as far as it can, and never fails the page that it is on.
 fn trail(row: &Row) -> Result<TrailRow, StoreError> {
-    let place = Place { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? };
+    let place = TrailCursor { at: row.int("place")?, spool: row.int("spool")?, seq: row.int("seq")? };
     let name = row.maybe_text("host_name")?;
     let (time, received_at) = (nearest(row.int("time")?), nearest(row.int("received_at")?));
     let record = readable(row.text("record")?);
@@ -332,13 +333,13 @@ fn nearest(at: i64) -> Timestamp {
     from_micros(at).unwrap_or(if at < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for TrailCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}.{}", self.at, self.spool, self.seq)
     }
 }
 
-impl FromStr for Place {
+impl FromStr for TrailCursor {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

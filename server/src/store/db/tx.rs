@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const CHANGES: i64 = 0x6375_7266_6577;
 
 /// A transaction on one of the two databases. Dropped without a commit, it changes nothing.
-pub(in crate::store) struct Tx<'d> {
+pub(crate) struct Tx<'d> {
     connection: Connection,
     changes: Option<&'d UnboundedSender<()>>,
     ahead: Option<&'d Ahead>,
@@ -109,7 +109,7 @@ impl<'d> Tx<'d> {
     }
 
     /// Makes it so, and tells.
-    pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         if self.tells && self.changes.is_none() {
             self.all(listen::NOTIFY, &[]).await?;
         }

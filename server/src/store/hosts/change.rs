@@ -56,31 +56,6 @@ impl Store {
         Ok(host)
     }
 
-    /// Removes a host: its key, its labels, and the grants that were for it alone.
-    pub(crate) async fn remove_host(&self, id_or_name: &str, act: Act<'_>) -> Result<Host, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let mut host = present(&mut tx, id_or_name).await?;
-        let (id, now) = (host.id.as_str().to_owned(), micros(act.now));
-        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1, open_grants = 0, open_bytes = 0,
-                   changed = $3 WHERE id = $1";
-        let stamp = tx.stamp().await?;
-        tx.run(sql, &values![&id, now, stamp]).await?;
-        tx.run("DELETE FROM host_labels WHERE host = $1", &values![&id]).await?;
-        let sql = "INSERT INTO revocations (grant_id, host, epoch, ver)
-                   SELECT g.id, h.id, (SELECT value FROM counters WHERE name = 'epoch'), h.ver FROM grants g JOIN hosts h ON h.id = g.host
-                   WHERE g.host = $1 AND g.revoked_at IS NULL AND g.not_after > $2";
-        tx.run(sql, &values![&id, now]).await?;
-        let sql =
-            "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed', changed = $4
-                   WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
-        tx.run(sql, &values![&id, now, act.admin, stamp]).await?;
-        tx.log(act, Event::HostRemoved, About::host(id.as_str()), json!({"name": host.name})).await?;
-        tx.commit().await?;
-        host.removed_at = Some(act.now);
-        host.key = None;
-        Ok(host)
-    }
-
     /// Puts a new key in the place of the old one. False where the old one is not there any more.
     pub(crate) async fn change_key(
         &self,
@@ -107,6 +82,22 @@ impl Store {
         }
         tx.commit().await?;
         Ok(changed)
+    }
+}
+
+impl Tx<'_> {
+    /// Removes a host: its key and its labels. What its set says changes with that.
+    pub(crate) async fn remove_host(&mut self, id_or_name: &str, now: Timestamp) -> Result<Host, ChangeError> {
+        let mut host = present(self, id_or_name).await?;
+        let id = host.id.as_str();
+        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1, open_grants = 0, open_bytes = 0,
+                   changed = $3 WHERE id = $1";
+        let stamp = self.stamp().await?;
+        self.run(sql, &values![id, micros(now), stamp]).await?;
+        self.run("DELETE FROM host_labels WHERE host = $1", &values![id]).await?;
+        host.removed_at = Some(now);
+        host.key = None;
+        Ok(host)
     }
 }
 
