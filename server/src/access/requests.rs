@@ -10,7 +10,7 @@ use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::AccessRequest;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// The most requests of one host that wait for a decision.
 const MOST_PENDING: i64 = 100;
@@ -45,7 +45,13 @@ pub(crate) async fn file(
     }
     let id = new_id();
     tx.insert_request(&id, host, request, now).await?;
+    let user = request.user.as_str();
+    let about = About { host: Some(host.as_str()), user: Some(user), grant: None };
+    tx.log(Act { admin: "", now }, Event::RequestCreated, about, details_of(&id, request)).await?;
+    // Every server hears of it, as of every other change.
+    tx.tells();
     tx.commit().await?;
+    tracing::info!(%host, user, request = id, "somebody asks for access");
     Ok(id)
 }
 
@@ -84,6 +90,18 @@ pub(crate) async fn deny(store: &Store, id: &str, reason: &Text, act: Act<'_>) -
     tx.log(act, Event::RequestDenied, about, json!({"request": id, "reason": reason})).await?;
     tx.commit().await?;
     Ok(row)
+}
+
+/// What is asked for, as the log has it.
+fn details_of(id: &str, request: &AccessRequest) -> Json {
+    let mut details = json!({
+        "request": id, "user": request.user, "seconds": request.seconds, "login": request.login, "sudo": request.sudo,
+        "reason": request.reason, "ticket": request.ticket
+    });
+    if let Some(fields) = details.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    details
 }
 
 /// The grant that comes of a request.

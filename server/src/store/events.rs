@@ -73,6 +73,8 @@ events! {
     KeyUsed "key.used"
     /// A request for access became a grant.
     RequestApproved "request.approved"
+    /// Somebody on a host asked for access.
+    RequestCreated "request.created"
     /// A request for access was denied.
     RequestDenied "request.denied"
     /// An enrolment token was made.

@@ -103,8 +103,8 @@ impl<'d> Tx<'d> {
         Ok(*self.stamp.insert(row.int("value")?))
     }
 
-    /// A counter has changed that every server looks at.
-    pub(in crate::store) fn tells(&mut self) {
+    /// Something has changed that every server is to hear of.
+    pub(crate) fn tells(&mut self) {
         self.tells = true;
     }
 
