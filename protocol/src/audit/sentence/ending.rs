@@ -1,6 +1,6 @@
 //! What was ended and why, in the words of a record's sentence. The reason codes are fixed from outside, and none of them says that a grant expired.
 
-use super::{Entry, Field};
+use super::super::{Entry, Field};
 
 /// The service that stands for what a person has outside of their logins: their service manager (user@.service(5)).
 const MANAGER: &str = "user@";
@@ -41,7 +41,7 @@ pub(super) fn live_on(entry: &Entry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Event;
+    use super::super::super::Event;
     use super::*;
     use jiff::Timestamp;
 

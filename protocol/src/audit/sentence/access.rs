@@ -1,6 +1,7 @@
 //! What a grant gives, in the words of a record's sentence.
 
-use super::{Entry, Field, as_text, shortened};
+use super::super::{Entry, Field, as_text};
+use super::shortened;
 use serde_json::Value;
 
 /// How many entries of a list the sentence names: the field has them all.
@@ -50,7 +51,7 @@ fn shown(list: &[String]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Event;
+    use super::super::super::Event;
     use super::*;
     use jiff::Timestamp;
 
