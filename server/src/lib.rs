@@ -1,7 +1,12 @@
 //! The central endpoint of Curfew: hosts, grants and the audit of a fleet.
 //!
-//! A host's call walks `http/listener → http/router → http/host_api → sets | store`; an administrator's `cli → http/admin_api → store`; a change walks
-//! `store → sets/parked → the polls that wait for it`.
+//! | call or change | walks |
+//! |---|---|
+//! | a host's call | `http/listener → http/router → http/host_api → sets`, `access` or `store` |
+//! | an administrator's call | `cli → http/admin_api → access → store` |
+//! | a change | `store → maintenance → sets/parked →` the polls that wait for it |
+//!
+//! Which room may import which is in `tests/rooms.rs`.
 #![forbid(unsafe_code)]
 
 mod access;
