@@ -19,9 +19,9 @@ mod revoke;
 mod serve;
 mod token;
 
-use crate::export::ExportError;
 use crate::init::InitError;
 use crate::serve::ServeError;
+use crate::sets::export::ExportError;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use curfew_protocol::display;
 use std::path::PathBuf;
@@ -178,7 +178,7 @@ async fn command(cli: Cli) -> Result<(), CliError> {
         Command::Epoch(epoch) => epoch.run(&global).await,
         Command::Export(export) => export.run(&global).await,
         Command::Openapi => {
-            let text = crate::router::openapi().map_err(|error| CliError::Failed(error.to_string()))?;
+            let text = crate::http::router::openapi().map_err(|error| CliError::Failed(error.to_string()))?;
             output::text(&text)
         }
     }

@@ -4,8 +4,8 @@ mod follow;
 
 use super::client::{Client, query};
 use super::{CliError, Global, output};
-use crate::admin_api::audit::{AuditItem, AuditList, Source};
 use crate::duration;
+use crate::http::admin_api::audit::{AuditItem, AuditList, Source};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use reqwest::Method;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server, and the administrator's token for it.
 pub(super) struct Client {
@@ -53,8 +53,7 @@ impl Client {
         let ca = ca.or_else(|| own_ca(config.as_ref().ok(), &url));
         // One provider for the process; it is set already where this is the second client.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut http =
-            reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let mut http = reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(TIMEOUT);
         if let Some(path) = &ca {
             http = http.tls_certs_only(certificates(path)?);
         }
@@ -72,7 +71,7 @@ impl Client {
     /// The server on this machine, by its local socket: it knows who asks.
     fn local(socket: &Path, config: &Path) -> Result<Self, CliError> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(TIMEOUT);
         // Nothing is encrypted there, so that it works on a machine without any authority's certificate.
         let http = http.tls_certs_only([]).build().map_err(|error| no_https(&error, false))?;
         Ok(Self { http, url: "http://localhost".into(), token: None, socket: Some((socket.into(), config.into())) })

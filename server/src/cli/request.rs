@@ -2,9 +2,9 @@
 
 use super::client::{Client, query, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::grants::{GrantEntry, LONGEST_S};
-use crate::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use crate::duration;
+use crate::http::admin_api::grants::GrantEntry;
+use crate::http::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use clap::Subcommand;
 use curfew_protocol::grant::Text;
 use curfew_protocol::host_api::AccessRequest;
@@ -64,7 +64,8 @@ impl Request {
                 output::print(global, &entry, shown)
             }
             Self::Approve { id, length } => {
-                let seconds = length.map(|length| duration::within("--for", length, LONGEST_S)).transpose();
+                let seconds =
+                    length.map(|length| duration::within("--for", length, duration::LONGEST_GRANT_S)).transpose();
                 let approval = Approval { seconds: seconds.map_err(CliError::Usage)? };
                 let entry: GrantEntry = client.post(&path(&id, "approve"), &approval).await?;
                 let grant = super::grant::document(&entry)?;

@@ -8,9 +8,11 @@ mod usage;
 pub(crate) use trail::{Order, TrailFilter, TrailRow};
 
 use self::gaps::Gaps;
-use super::admins::{Act, log};
+use super::columns::micros;
 use super::db::{Tx, Value, values};
-use super::{Store, StoreError, micros};
+use super::events::{About, Event};
+use super::{Store, StoreError};
+use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -92,7 +94,7 @@ impl Store {
 
     async fn store_batch(&self, batch: &Batch<'_>, act: Act<'_>) -> Result<i64, NotStored> {
         let Batch { host, series, oldest, entries, .. } = batch;
-        let on = [Some(host.as_str()), None, None];
+        let about = About::host(host.as_str());
         let mut tx = self.db.begin().await?;
         // The row is locked from here on: batches of one series queue.
         let (spool, stored) = state(&mut tx, batch).await?;
@@ -114,7 +116,7 @@ impl Store {
                 return Err(NotStored::Gap { from: next, to: first.seq - 1 });
             }
             let lost = json!({"series": series, "from": next, "to": first.seq - 1});
-            log(&mut tx, act, "audit.lost", on, lost).await?;
+            tx.log(act, Event::AuditLost, about, lost).await?;
             gaps.open(next, first.seq - 1);
             bytes += usage::ROW;
         }
@@ -130,7 +132,7 @@ impl Store {
         }
         if gaps.fill(first.seq, last.seq) {
             let found = json!({"series": series, "from": first.seq, "to": last.seq});
-            log(&mut tx, act, "audit.found", on, found).await?;
+            tx.log(act, Event::AuditFound, about, found).await?;
             bytes += usage::ROW;
         }
         gaps.write(&mut tx, batch).await?;
@@ -196,7 +198,7 @@ async fn compare(
         there.differing += record.len() + entry.record.len() + usage::ROW;
         let details =
             json!({"series": series, "seq": seq, "kept": readable(record), "came": readable(entry.record.clone())});
-        log(tx, act, "audit.differs", [Some(host), None, None], details).await?;
+        tx.log(act, Event::AuditDiffers, About::host(host), details).await?;
     }
     Ok(there)
 }

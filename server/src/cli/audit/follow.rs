@@ -5,7 +5,7 @@
 
 use super::super::{CliError, output};
 use super::{Audit, Client, Format, print};
-use crate::admin_api::audit::{AuditItem, AuditList};
+use crate::http::admin_api::audit::{AuditItem, AuditList};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use std::collections::HashMap;

@@ -3,8 +3,8 @@
 use super::super::client::{Client, segment};
 use super::super::{CliError, Global, output};
 use super::counted;
-use crate::admin_api::grants::{GrantEntry, Revocation};
-use crate::admin_api::revocation::{RevocationState, WaitingHost};
+use crate::http::admin_api::grants::{GrantEntry, Revocation};
+use crate::http::admin_api::revocation::{RevocationState, WaitingHost};
 use curfew_protocol::grant::Text;
 use reqwest::Method;
 use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
 //! How much audit a host may write a day: one that writes without measure shall not fill the disk for all.
 
-use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
+use super::super::events::{About, Event};
 use super::super::{Store, StoreError};
 use super::{Batch, NotStored};
+use crate::actor::Act;
 use serde_json::json;
 
 /// A day, in seconds.
@@ -31,7 +32,7 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
     if told == 0 && used > batch.most_a_day / 5 * 4 {
         tx.run("UPDATE audit_usage SET told = 1 WHERE host = $1", &values![host]).await?;
         let details = json!({"bytes": used, "most_a_day": batch.most_a_day});
-        log(tx, act, "audit.limit_near", [Some(host), None, None], details).await?;
+        tx.log(act, Event::AuditLimitNear, About::host(host), details).await?;
         tracing::warn!(
             host,
             used,
@@ -62,7 +63,7 @@ impl Store {
                    WHERE audit_usage.day <> excluded.day OR audit_usage.told < 2 RETURNING host";
         if tx.one(sql, &values![host, today(act)]).await?.is_some() {
             let details = json!({"most_a_day": batch.most_a_day});
-            log(&mut tx, act, "audit.limit_reached", [Some(host), None, None], details).await?;
+            tx.log(act, Event::AuditLimitReached, About::host(host), details).await?;
             tracing::error!(
                 host,
                 most = batch.most_a_day,
