@@ -6,7 +6,7 @@
 //! | an administrator's call | `cli → http/admin_api → access → store` |
 //! | a change | `store → maintenance → sets/parked →` the polls that wait for it |
 //!
-//! Which room may import which is in `tests/rooms.rs`.
+//! Which room may import which is in `tests/tests/rooms/rules.rs`.
 #![forbid(unsafe_code)]
 
 mod access;
