@@ -81,6 +81,8 @@ pub struct Reference {
     pub answer: bool,
     /// How many processes were to end with their run, and a run that was typed in them to go on.
     pub outlived: usize,
+    /// How many were to end with their run, and not with their login, of which their rights alone told.
+    pub told_by_rights: usize,
 }
 
 impl Grant {
@@ -122,7 +124,8 @@ impl Reference {
         let (mode, file) = (Mode::Enforce, Some(Mode::Enforce));
         let (grants, logins, runs) = Default::default();
         let time = Time::new(BEGINNING, UP_FOR);
-        Self { time, alice: Alice::AsEver, grants, logins, runs, mode, file, up: true, answer: true, outlived: 0 }
+        let (alice, (outlived, told_by_rights)) = (Alice::AsEver, Default::default());
+        Self { time, alice, grants, logins, runs, mode, file, up: true, answer: true, outlived, told_by_rights }
     }
 
     /// What whoever has this user id has, by whatever name.
@@ -327,6 +330,9 @@ impl Reference {
         }
         let inner = self.runs.iter().filter(|run| !run.over && !run.finished).filter_map(|run| run.inside);
         let ends_now = |at: &At| went_on[at.run] && self.runs[at.run].over;
+        let ended = self.runs.iter().zip(&went_on).filter(|(run, went_on)| **went_on && run.over);
+        let alone = ended.filter(|(run, _)| !self.logins[run.login].over).flat_map(|(run, _)| &run.processes);
+        self.told_by_rights += alone.filter(|process| process.is_known_by_its_rights()).count();
         self.outlived +=
             inner.filter(ends_now).filter(|at| self.runs[at.run].processes[at.process].is_at_large()).count();
         self.look_for_what_left();

@@ -318,6 +318,7 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
         acts.push((8, grant_of(select(with_runs), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
     acts.extend(inner::next_steps(state, &growing(state), &nesting(state)));
+    acts.extend(inner::ends_of_what_left(state));
     acts.extend(what_people_end(state));
     prop::strategy::Union::new_weighted(acts).boxed()
 }
@@ -382,7 +383,8 @@ fn branch() -> impl Strategy<Value = Branch> {
     let becomes = prop::option::weighted(0.4, select(&[User, ButForAnId, ButForAGroup, ButForCapabilities][..]));
     let any = (any::<bool>(), any::<bool>(), any::<bool>(), becomes)
         .prop_map(|(orphan, session, leaves, becomes)| Branch { orphan, session, leaves, becomes });
-    prop_oneof![4 => any, 1 => Just(AWAY)]
+    let aside = prop::option::of(inner::aside());
+    prop_oneof![4 => any, 2 => aside.prop_map(|becomes| Branch { becomes, ..AWAY })]
 }
 
 fn login(alice: Alice) -> impl Strategy<Value = Act> {
