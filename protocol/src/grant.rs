@@ -85,6 +85,13 @@ impl Grant {
     }
 }
 
+impl SudoAccess {
+    /// The commands that may run as `user`.
+    pub fn commands_as(&self, user: &str) -> &[Command] {
+        if self.run_as.iter().any(|granted| granted.as_str() == user) { &self.commands } else { &[] }
+    }
+}
+
 impl std::fmt::Display for LoginAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("login")?;

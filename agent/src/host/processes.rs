@@ -48,8 +48,8 @@ pub struct Process {
     pub login_uid: Option<u32>,
 }
 
-/// The longest command line that is read, in bytes.
-const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
+/// The longest command line that is read, in bytes: the kernel starts nothing with more (execve(2): three quarters of 8 MiB).
+const LONGEST_COMMAND_LINE: u64 = 6 * 1024 * 1024;
 
 impl Process {
     /// Reads the process `pid`; none if it is gone or no longer runs.
@@ -201,35 +201,27 @@ pub fn folder(pid: i32) -> Option<String> {
     std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?.into_os_string().into_string().ok()
 }
 
-/// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they are too long to
-/// be looked at.
-pub fn command_line(pid: i32) -> Option<Vec<String>> {
-    let bytes = beginning_of_command_line(pid)?;
-    (bytes.len() as u64 <= LONGEST_COMMAND_LINE).then(|| arguments(&bytes))
-}
-
-/// The arguments that a process was started with, as many as are looked at where they are too long.
-pub fn first_arguments(pid: i32) -> Vec<String> {
-    let bytes = beginning_of_command_line(pid).unwrap_or_default();
-    let mut arguments = arguments(&bytes);
-    if bytes.len() as u64 > LONGEST_COMMAND_LINE {
-        // It may go on.
-        arguments.pop();
-    }
-    arguments
-}
-
-/// One byte more than is looked at, where there is more.
-fn beginning_of_command_line(pid: i32) -> Option<Vec<u8>> {
+/// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they can't be read.
+pub fn arguments(pid: i32) -> Option<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
     let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(LONGEST_COMMAND_LINE + 1).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+    let is_whole = bytes.len() as u64 <= LONGEST_COMMAND_LINE;
+    is_whole.then(|| text.split(|&b| b == 0).map(<[u8]>::to_vec).collect())
 }
 
-fn arguments(bytes: &[u8]) -> Vec<String> {
-    let text = bytes.strip_suffix(b"\0").unwrap_or(bytes);
-    text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+/// The same as text.
+pub fn command_line(pid: i32) -> Option<Vec<String>> {
+    Some(arguments(pid)?.iter().map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
+}
+
+/// The file name of the program that a process runs, which it can't choose as it does its arguments.
+pub fn program(pid: i32) -> Option<String> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    // So the kernel calls a file that was replaced since.
+    Some(name.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(name))
 }
 
 /// The longest path that a label has, in characters.
@@ -276,17 +268,29 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn of_a_command_line_that_is_too_long_the_first_arguments_are_read() {
-        let long = "x".repeat(70_000);
-        let mut child = Command::new("/bin/sh");
-        let mut child = child.args(["-c", "read x", "-n", &long]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        // It is another's until the exec, a moment after the fork.
-        while command_line(pid).is_some() {}
-        assert_eq!(first_arguments(pid), ["/bin/sh", "-c", "read x", "-n"]);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(first_arguments(i32::MAX).iter().all(String::is_empty));
+    fn a_long_command_line_is_read_to_its_end_and_the_program_is_named_whatever_that_says() {
+        let long = vec!["x".repeat(100_000); 15];
+        let mut child = Command::new("/bin/sleep");
+        std::os::unix::process::CommandExt::arg0(&mut child, "harmless");
+        let mut child = child.args(["60", "--"]).spawn().unwrap();
+        let mut sh = Command::new("/bin/sh");
+        let mut sh =
+            sh.args(["-c", "read x"]).args(&long).arg("last").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let [pid, sh_pid] = [&child, &sh].map(|it| i32::try_from(it.id()).unwrap());
+        // They are others' until the exec, a moment after the fork.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while command_line(sh_pid).unwrap().len() != 19 || command_line(pid).unwrap().len() != 3 {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        assert_eq!(command_line(sh_pid).unwrap().last().unwrap(), "last");
+        let file = fs::canonicalize("/bin/sleep").unwrap();
+        assert_eq!(program(pid).unwrap(), file.file_name().unwrap().to_string_lossy());
+        assert_eq!(command_line(pid).unwrap(), ["harmless", "60", "--"]);
+        for it in [&mut child, &mut sh] {
+            it.kill().unwrap();
+            it.wait().unwrap();
+        }
+        assert_eq!(arguments(i32::MAX), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub mod again;
 mod elevation;
 mod login;
 mod record;
+mod run_as;
+mod typed;
 pub mod uncovered;
 mod unit;
 mod within;
