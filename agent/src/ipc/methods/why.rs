@@ -11,6 +11,7 @@ use crate::ipc::messages::{WhyAnswer, WhyQuestion};
 use crate::ipc::varlink::ErrorReply;
 use crate::ipc::{no_effect, wording};
 use curfew_protocol::exempt;
+use curfew_protocol::grant::LoginName;
 use jiff::Timestamp;
 
 /// `is_missing`: the user database has no such user.
@@ -39,7 +40,8 @@ pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -
         (None, _) => WantedCommand::Unknown,
     };
     let request = if elevates {
-        Request::Elevation { user: &judged, scope: Elevation { run_as: None, command } }
+        let run_as = question.run_as.as_ref().map_or("root", LoginName::as_str);
+        Request::Elevation { user: &judged, scope: Elevation { run_as: Some(run_as), command } }
     } else if config.background_services.contains(&question.service) {
         Request::Background { user: &judged }
     } else {
@@ -93,7 +95,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             grant: Some(grant.grant.id.to_string()),
             not_after: Some(until),
             changes_at: Some(until),
-            explanation: format!("grant {} covers it", grant.grant.id),
+            explanation: format!("grant {} covers it{}", grant.grant.id, as_whom(request)),
             enforced: true,
             next: wording::AFTER_A_PERMIT.into(),
             beside: None,
@@ -112,12 +114,23 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
     }
 }
 
+/// Whom the grant lets it turn into, where that is not root.
+fn as_whom(request: &Request<'_>) -> String {
+    match request {
+        Request::Elevation { scope: Elevation { run_as: Some(run_as), .. }, .. } if *run_as != "root" => {
+            format!(" as {run_as}")
+        }
+        _ => String::new(),
+    }
+}
+
 /// Whose command other sudo rules may permit that no grant covers: with a live grant of sudo for anything, that is for sudo to say. Without one,
 /// PAM denies it whatever the rules are.
 fn others_may_permit<'r>(request: &Request<'r>, grants: &[HeldGrant], at: Timestamp, bars: Bars) -> Option<&'r str> {
-    let Request::Elevation { user, scope: Elevation { command: WantedCommand::Program { .. }, .. } } = request else {
+    let Request::Elevation { user, scope } = request else { return None };
+    if scope.command == WantedCommand::Any {
         return None;
-    };
+    }
     let of_anything = Elevation { run_as: None, command: WantedCommand::Unknown };
     let request = Request::Elevation { user, scope: of_anything };
     matches!(admit(&request, grants, at, bars), Verdict::Permit { .. }).then_some(user)
@@ -150,5 +163,13 @@ mod tests {
         // Whoever has no sudo at all is denied whatever the rules are, and su does not ask them.
         assert_eq!(beside(of(&other), over), None);
         assert_eq!(beside(WantedCommand::Any, live), None);
+        // As whom is part of the question.
+        let as_bob = Elevation { run_as: Some("bob"), command: of(&covered) };
+        let request = Request::Elevation { user: "alice", scope: as_bob };
+        let answer = explain(&request, &grants, live.parse().unwrap(), Bars::default());
+        assert_eq!(
+            (answer.verdict.as_str(), answer.explanation.as_str()),
+            ("deny", "grant a does not cover that as bob")
+        );
     }
 }
