@@ -9,6 +9,7 @@ mod sentence;
 
 pub use event::Event;
 pub use field::Field;
+pub use sentence::IN_GRACE;
 
 use crate::display;
 use jiff::Timestamp;

@@ -28,7 +28,8 @@ macro_rules! fields {
 }
 
 fields! {
-    /// Why a grant ended: expired, revoked or superseded.
+    /// Why a grant ended: expired, revoked or superseded. Of what was ended with a grant: who revoked that and why, or what else its end came of;
+    /// the reason is the grant's own.
     End "end" "CURFEW_END"
     /// Who acts.
     User "user" "CURFEW_USER"

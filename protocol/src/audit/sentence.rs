@@ -3,6 +3,8 @@
 mod access;
 mod ending;
 
+pub use ending::IN_GRACE;
+
 use super::{Entry, Event, Field, as_text};
 use access::given;
 use serde_json::Value;
@@ -46,6 +48,30 @@ fn shortened(command: &str) -> String {
     if shown.len() < command.len() { format!("{shown}…") } else { command.to_owned() }
 }
 
+/// The command that was run, shortened where it is long; the program is named then, which its beginning may hide.
+fn ran(entry: &Entry) -> Option<String> {
+    let command = entry.text(Field::Command)?;
+    let shown = shortened(&command);
+    let program = entry.text(Field::Program).filter(|_| shown != command);
+    let program = program.map_or(String::new(), |program| format!(" (the program `{}`)", shortened(&program)));
+    Some(format!("`{shown}`{program}"))
+}
+
+/// Why something was refused: the code, which is fixed from outside, behind words where it has none of its own.
+fn because(entry: &Entry) -> String {
+    let Some(code) = entry.text(Field::ReasonCode) else { return String::new() };
+    let words = match (entry.event, code.as_str()) {
+        (Event::LoginDenied | Event::SudoDenied, _) if entry.fields.contains_key(&Field::Reason) => {
+            entry.text(Field::Reason).unwrap_or_default()
+        }
+        (Event::SudoDenied, "wrong_service" | "wrong_source") => "no live grant covers it".into(),
+        (_, "wrong_service") => "no live grant is for this service".into(),
+        (_, "wrong_source") => "no live grant is for this source".into(),
+        _ => return format!(" ({code})"),
+    };
+    format!(" ({words}: {code})")
+}
+
 /// Which records are gone, and whether they are anywhere else.
 fn dropped(entry: &Entry) -> String {
     let text = |field| entry.text(field);
@@ -73,12 +99,12 @@ fn sentence(entry: &Entry) -> String {
     let grant = says(" under grant ", Field::Grant, "");
     let service = says(" over ", Field::Service, "");
     let from = says(" from ", Field::Rhost, "");
-    let because = says(" (", Field::ReasonCode, ")");
+    let because = because(entry);
     let approved = says(", approved by ", Field::ApprovedBy, "");
     let reason = says(": ", Field::Reason, "");
     let until = says(" until ", Field::NotAfter, "");
     let killed = says(", killing ", Field::Killed, "");
-    let command = text(Field::Command).map_or(String::new(), |it| format!(" to run `{}`", shortened(&it)));
+    let command = ran(entry).map_or(String::new(), |it| format!(" to run {it}"));
     let would = if text(Field::Outcome).as_deref() == Some("would_deny") { "would have been" } else { "was" };
     let done = says(" (", Field::Outcome, &format!("{}{reason})", says(" by ", Field::Actor, "")));
     let login = says(" (logged in as ", Field::Actor, ")");
@@ -117,13 +143,16 @@ fn sentence(entry: &Entry) -> String {
                 ending::live_on(entry)
             )
         }
+        // By no grant that is known: nobody's approval is behind it, and sudo has still to decide.
+        Event::SudoPermitted if text(Field::Grant).is_none() && text(Field::Reason).is_some() => {
+            format!("{user}{login} was let through to sudo{command}{reason}.")
+        }
         Event::SudoPermitted => format!("{user}{login} was permitted{command}{grant}{approved}."),
         Event::SudoDenied => format!("{user}{login} {would} refused{command}{because}."),
         Event::SudoTerminated => {
-            let run = text(Field::Command).map_or(String::new(), |it| format!(", of `{}`,", shortened(&it)));
-            let around = says(" (", Field::Reason, ")");
+            let run = ran(entry).map_or(String::new(), |it| format!(", of {it},"));
             let (since, left) = (ending::since(entry), ending::live_on(entry));
-            format!("Elevated processes of {user}{login}{run} were ended{since}{around}{killed}{left}.")
+            format!("Elevated processes of {user}{login}{run} were ended{since}{killed}{left}.")
         }
         Event::SudoersWritten => format!("sudo rules for {user} were written{grant}{until}."),
         Event::SudoersRemoved => format!("sudo rules{} were removed.", says(" of grant ", Field::Grant, "")),
@@ -186,6 +215,39 @@ mod tests {
             assert!(record.message.ends_with("…`."), "{}", record.message);
             assert_eq!(record.entry.text(Field::Command).unwrap(), command);
         }
+    }
+
+    #[test]
+    fn the_program_is_named_where_the_beginning_of_the_command_hides_it() {
+        let says = |command: String| {
+            let entry = Entry::new(Event::SudoPermitted).with(Field::User, "alice").with(Field::Program, "rm");
+            entry.with(Field::Command, command).into_record(1, Timestamp::UNIX_EPOCH).message
+        };
+        assert!(says(format!("sudo -p {} rm x", "a".repeat(100))).ends_with("…` (the program `rm`)."));
+        assert_eq!(says("sudo rm x".into()), "alice was permitted to run `sudo rm x`.");
+    }
+
+    #[test]
+    fn what_no_grant_covers_does_not_read_as_if_somebody_had_approved_it() {
+        let entry = Entry::new(Event::SudoPermitted).with(Field::User, "dave").with(Field::Command, "sudo id");
+        let entry = entry.with(Field::Outcome, "permit").with(Field::Reason, "no live grant covers this command");
+        assert_eq!(
+            entry.into_record(1, Timestamp::UNIX_EPOCH).message,
+            "dave was let through to sudo to run `sudo id`: no live grant covers this command."
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_why_in_words_where_the_code_has_others() {
+        let says = |event, code: &str| {
+            let entry = Entry::new(event).with(Field::User, "alice").with(Field::ReasonCode, code);
+            entry.into_record(1, Timestamp::UNIX_EPOCH).message
+        };
+        let sudo = |code| says(Event::SudoDenied, code);
+        assert_eq!(sudo("wrong_service"), "alice was refused (no live grant covers it: wrong_service).");
+        assert_eq!(sudo("no_grant"), "alice was refused (no_grant).");
+        let login = says(Event::LoginDenied, "wrong_source");
+        assert_eq!(login, "alice was refused to log in (no live grant is for this source: wrong_source).");
     }
 
     #[test]

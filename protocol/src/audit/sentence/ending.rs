@@ -14,18 +14,30 @@ pub(super) fn login(entry: &Entry, user: &str) -> String {
     }
 }
 
-/// `, since the grant expired`.
+/// How what obeyed HUP and TERM ended, where that was before its grant did.
+pub const IN_GRACE: &str = "in the grace before its grant's end";
+
+/// `, since the grant expired`; with more of it, as far as the record says how the grant ended.
 pub(super) fn since(entry: &Entry) -> String {
+    let how = entry.text(Field::End);
+    let how = match how.as_deref() {
+        Some(how) if how.starts_with(IN_GRACE) => return format!(" {how}"),
+        Some(how) if how.starts_with("revoked") || how.starts_with("superseded") => {
+            return format!(", since the grant was {how}");
+        }
+        Some(how) => format!(" ({how})"),
+        None => String::new(),
+    };
     let why = match entry.text(Field::ReasonCode).as_deref() {
-        None => return String::new(),
+        None => return how,
         Some("ended") => "the grant expired",
         Some("revoked") => "the grant was revoked",
         Some("account_changed") => "the grant is not for the account that has this name now",
         Some("wrong_service" | "wrong_source") => "no grant covers it any more",
         Some("no_grant" | "not_yet" | "stale" | "clock_unproven") => "there is no grant for it any more",
-        Some(other) => return format!(" ({other})"),
+        Some(other) => return format!(" ({other}){how}"),
     };
-    format!(", since {why}")
+    format!(", since {why}{how}")
 }
 
 /// `; 2 live on: bash (waits in the kernel):2`. Nothing where nothing is left.
@@ -76,7 +88,19 @@ mod tests {
         assert_eq!(says(sudo.clone()), plain);
         let named =
             "Elevated processes of alice, of `sudo sleep 9`, were ended, since the grant was revoked, killing bash:1.";
-        assert_eq!(says(sudo.with(Field::Command, "sudo sleep 9")), named);
+        let sudo = sudo.with(Field::Command, "sudo sleep 9");
+        assert_eq!(says(sudo.clone()), named);
+        // The reason for the grant is none for its end.
+        let sudo = sudo.with(Field::Reason, "INC-1");
+        assert_eq!(says(sudo.clone()), named);
+        for (end, since) in [
+            ("revoked by carol: no longer needed", ", since the grant was revoked by carol: no longer needed,"),
+            (IN_GRACE, " in the grace before its grant's end,"),
+            ("it is within a run of sudo by bob", ", since the grant was revoked (it is within a run of sudo by bob),"),
+        ] {
+            let said = says(sudo.clone().with(Field::End, end));
+            assert_eq!(said, named.replace(", since the grant was revoked,", since));
+        }
     }
 
     #[test]
