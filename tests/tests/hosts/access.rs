@@ -230,6 +230,17 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     assert!(uncovered.starts_with("deny") && uncovered.trim().ends_with("sudo -l -U alice"), "{uncovered}");
     assert_eq!(uncovered.lines().count(), 2, "{uncovered}");
     assert!(!text("curfew why bob sudo --command /usr/bin/whoami").contains("sudo -l"));
+    // As whom is part of the question.
+    let _bobs = host.grant("carol --for 1d --login --sudo --command ALL --run-as bob");
+    let as_bob = text("curfew why carol sudo --run-as bob --command /usr/bin/whoami");
+    assert!(as_bob.contains("sudo as bob"), "{as_bob}");
+    assert!(as_bob.contains("covers it as bob"), "{as_bob}");
+    let as_root = text("curfew why carol sudo");
+    assert!(as_root.contains("wrong_service") && as_root.contains("does not cover that as root"), "{as_root}");
+    assert!(
+        text("curfew why alice su").contains("sudo")
+            || text("curfew why dave sudo").contains("no live grant gives sudo")
+    );
     // What means nothing is no question, and no denial either.
     for misused in [
         "alice sshd --from nonsense",
@@ -237,6 +248,9 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
         "alice sshd --command /usr/bin/id",
         "alice sshd --at nonsense",
         "alice nosuch",
+        "'' sshd",
+        "alice sudo --command ''",
+        "alice sshd --run-as bob",
     ] {
         let output = host.run(&format!("curfew why {misused}"));
         assert!(output.status == 2 && output.stdout.is_empty() && !output.stderr.contains("parameter"), "{output:#?}");
