@@ -58,9 +58,28 @@ impl Process {
     ///
     /// That /proc can't be read, which says nothing about the process.
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
-        let (Some(stat), Some(credentials)) = (Stat::read(pid)?, Credentials::of(pid, "status")?) else {
-            return Ok(None);
-        };
+        match Stat::read(pid)? {
+            Some(stat) => Self::with(stat),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads what is left of one that has ended and waits to be reaped: nothing of it runs any more, but it keeps namespaces, and whoever may can still
+    /// enter them by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_unreaped(pid: i32) -> io::Result<Option<Self>> {
+        match Stat::read_any(pid)?.filter(Stat::has_ended) {
+            Some(stat) => Self::with(stat),
+            None => Ok(None),
+        }
+    }
+
+    fn with(stat: Stat) -> io::Result<Option<Self>> {
+        let pid = stat.id.pid;
+        let Some(credentials) = Credentials::of(pid, "status")? else { return Ok(None) };
         let (audit_session, login_uid) = (audit_session(pid)?, number(pid, "loginuid")?);
         let Stat { id, parent, name, state, tty, has_threads } = stat;
         let others = Vec::new();
@@ -97,12 +116,18 @@ impl Process {
         quoted(&self.name) + &program.unwrap_or_default()
     }
 
+    /// Whether it has ended, and waits to be reaped.
+    pub fn is_unreaped(&self) -> bool {
+        self.state == 'Z' && !self.has_threads
+    }
+
     /// Why KILL has not ended it yet.
     pub fn why_alive(&self) -> &'static str {
         match self.state {
             'D' => "waits in the kernel",
             'T' | 't' => "is stopped",
-            'Z' => "has threads left",
+            'Z' if self.has_threads => "has threads left",
+            'Z' => "was not reaped by its parent",
             _ => "has not died yet",
         }
     }
@@ -121,30 +146,37 @@ pub(super) struct Stat {
 impl Stat {
     /// Reads it; none if the process is gone or no longer runs.
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
-        let Some(stat) = read_of(pid, "stat")? else { return Ok(None) };
-        let stat = String::from_utf8_lossy(&stat);
-        Self::parse(pid, &stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
+        Ok(Self::read_any(pid)?.filter(|stat| !stat.has_ended()))
     }
 
-    /// `None` where the text makes no sense; `Some(None)` for a process that has ended and waits to be reaped.
-    fn parse(pid: i32, stat: &str) -> Option<Option<Self>> {
+    /// Reads it, though the process has ended and waits to be reaped.
+    fn read_any(pid: i32) -> io::Result<Option<Self>> {
+        let Some(stat) = read_of(pid, "stat")? else { return Ok(None) };
+        let stat = String::from_utf8_lossy(&stat);
+        let read = Self::parse(pid, &stat);
+        read.map(Some).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
+    }
+
+    /// A process whose first thread alone has ended looks like a zombie, and runs.
+    fn has_ended(&self) -> bool {
+        self.state == 'X' || (self.state == 'Z' && !self.has_threads)
+    }
+
+    /// `None` where the text makes no sense.
+    fn parse(pid: i32, stat: &str) -> Option<Self> {
         let (before, after) = stat.rsplit_once(')')?;
         let name = before.split_once('(')?.1.to_owned();
         // The fields behind the name; the first is field 3 of proc_pid_stat(5).
         let fields: Vec<&str> = after.split_ascii_whitespace().collect();
         let threads: u32 = fields.get(17)?.parse().ok()?;
-        // A process whose first thread alone has ended looks like a zombie, and runs.
-        if matches!(*fields.first()?, "X") || (*fields.first()? == "Z" && threads <= 1) {
-            return Some(None);
-        }
-        Some(Some(Self {
+        Some(Self {
             id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
             parent: fields.get(1)?.parse().ok()?,
             name,
             state: fields.first()?.chars().next()?,
             tty: fields.get(4)?.parse().ok()?,
             has_threads: threads > 1,
-        }))
+        })
     }
 }
 
@@ -358,7 +390,7 @@ mod tests {
     fn a_process_whose_first_thread_alone_has_ended_is_still_there() {
         let stat =
             |state: &str, threads: u32| format!("7 (a) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0 0");
-        let seen = |stat: &str| Stat::parse(7, stat).unwrap().map(|it| it.id.start);
+        let seen = |stat: &str| Some(Stat::parse(7, stat).unwrap()).filter(|it| !it.has_ended()).map(|it| it.id.start);
         assert_eq!(seen(&stat("Z", 1)), None);
         assert_eq!(seen(&stat("Z", 2)), Some(99));
         assert_eq!(seen(&stat("S", 1)), Some(99));
