@@ -7,12 +7,16 @@ use crate::grant::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use crate::grant::resolver;
 use crate::grant::sudo_command::written;
 use crate::grant::{Bars, HeldGrant};
+use crate::host::system_account::is_system_account;
 use crate::ipc::messages::{WhyAnswer, WhyQuestion};
 use crate::ipc::varlink::ErrorReply;
 use crate::ipc::{no_effect, wording};
+use crate::wiring::PAM_FOLDER;
+use crate::wiring::service_file::is_wired;
 use curfew_protocol::exempt;
 use curfew_protocol::grant::LoginName;
 use jiff::Timestamp;
+use std::path::Path;
 
 /// `is_missing`: the user database has no such user.
 pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
@@ -52,6 +56,9 @@ pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -
     if exempt::passes(&question.user, &question.service, elevates) || by_another_name {
         return Ok(exempt_answer(&question.user));
     }
+    if matches!(request, Request::Background { .. }) && is_system_account(&question.user) {
+        return Ok(unjudged_answer(&question.user));
+    }
     let now = methods.ledger.now();
     let at = question.at.unwrap_or(now);
     let grants = methods.ledger.grants();
@@ -66,11 +73,26 @@ pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -
     if is_missing {
         answer = no_effect::of_nobody(answer, &question.user);
     }
-    answer.enforced = methods.settings.mode() == Mode::Enforce && methods.status.is_asked_about(&question.service);
-    Ok(match answer.enforced {
-        true => answer,
-        false => no_effect::unenforced(answer, methods.status.is_asked_about(&question.service)),
-    })
+    // Its file may have been exchanged since the last look.
+    let is_wired = || is_wired(Path::new(PAM_FOLDER), &question.service).unwrap_or(true);
+    let is_asked = methods.status.is_asked_about(&question.service) && is_wired();
+    answer.enforced = methods.settings.mode() == Mode::Enforce && is_asked;
+    Ok(if answer.enforced { answer } else { no_effect::unenforced(answer, is_asked) })
+}
+
+/// Jobs of system accounts are not judged.
+fn unjudged_answer(user: &str) -> WhyAnswer {
+    WhyAnswer {
+        verdict: "permit".into(),
+        reason_code: Some("system_account".into()),
+        grant: None,
+        not_after: None,
+        changes_at: None,
+        explanation: format!("{user} is a system account, whose jobs are not judged"),
+        enforced: true,
+        next: "No grant changes that.".into(),
+        beside: None,
+    }
 }
 
 fn exempt_answer(user: &str) -> WhyAnswer {
