@@ -144,6 +144,8 @@ fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamA
             let from = question.rhost.as_deref();
             login::judge(pam, peer, hook, question, &Request::Login { user, service: &question.service, from })
         }
+        // PID 1 opens it for a unit that root set up (PAMName=su): nobody turns into anybody.
+        Kind::Elevation if unit::asks(peer, hook, &question.service) => permit,
         Kind::Elevation => match &question.ruser {
             Some(ruser) => elevation::judge(pam, peer, hook, question, ruser),
             None => refuse_nobody(pam, peer, hook, question),
