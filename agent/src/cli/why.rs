@@ -24,7 +24,7 @@ pub struct Why {
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     from: Option<String>,
     /// The time to judge by: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or a wait such as 2h or 1d; now if left out.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     at: Option<Timestamp>,
     /// The command that sudo would run, with its arguments.
     #[arg(long, value_name = "CMD")]
@@ -92,6 +92,7 @@ mod tests {
             ("--from", "10.0.0.0/8", "no address"),
             ("--from", "", "no address"),
             ("--at", "nonsense", "no time; write it like"),
+            ("--at", "-2h", "no time; write it like"),
         ] {
             let error = Cli::try_parse_from(["curfew", "why", "alice", "sshd", option, value]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -247,6 +247,7 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
         "alice sudo --from 192.0.2.7",
         "alice sshd --command /usr/bin/id",
         "alice sshd --at nonsense",
+        "alice sshd --at -2h",
         "alice nosuch",
         "'' sshd",
         "alice sudo --command ''",
@@ -268,6 +269,12 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     let misused = host.run("curfew grant --json");
     assert!(misused.status == 2 && serde_json::from_str::<serde_json::Value>(&misused.stderr).is_ok(), "{misused:#?}");
 
+    // Its file was exchanged a moment ago: nobody is refused there.
+    host.ok("cp /etc/pam.d/sshd /root/sshd && sed -i /pam_curfew/d /etc/pam.d/sshd");
+    let why = text("curfew why bob sshd");
+    assert!(why.starts_with("would deny") && why.contains("does not ask Curfew"), "{why}");
+    host.ok("cp /root/sshd /etc/pam.d/sshd");
+
     host.ok("curfew enable --mode observe --no-confirm --unchecked");
     assert!(text("curfew status").contains("observing"), "{}", text("curfew status"));
     host.ok("curfew disable");
@@ -282,6 +289,9 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     assert!(!shown.contains("next access ends"), "{shown}");
     let granted = host.run("curfew grant bob --for 1h --reason x");
     assert!(granted.success() && granted.stderr.contains("not enabled"), "{granted:#?}");
+    let granted = text("curfew grant bob --for 1h --reason x --json");
+    let granted: serde_json::Value = serde_json::from_str(&granted).expect("a grant is one JSON object");
+    assert!(granted["id"].is_string() && granted["warnings"].to_string().contains("not enabled"), "{granted}");
     let services = text("curfew doctor --json");
     assert!(services.contains("PAM is to ask Curfew in") && !services.contains("PAM asks Curfew in"), "{services}");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("nobody is asked"), "bob");
