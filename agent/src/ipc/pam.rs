@@ -133,7 +133,8 @@ fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamA
             let user = &pam.ledger.grants().judged_name(&question.user).to_owned();
             login::judge(pam, peer, hook, question, &Request::Background { user })
         }
-        Kind::Login if unit::asks(peer, hook, &question.service) => {
+        // By su's service as well: nobody turns into anybody.
+        Kind::Login | Kind::Elevation if unit::asks(peer, hook, &question.service) => {
             if hook == Hook::OpenSession {
                 login::open_for_unit(pam, peer, question);
             }
@@ -144,8 +145,6 @@ fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamA
             let from = question.rhost.as_deref();
             login::judge(pam, peer, hook, question, &Request::Login { user, service: &question.service, from })
         }
-        // PID 1 opens it for a unit that root set up (PAMName=su): nobody turns into anybody.
-        Kind::Elevation if unit::asks(peer, hook, &question.service) => permit,
         Kind::Elevation => match &question.ruser {
             Some(ruser) => elevation::judge(pam, peer, hook, question, ruser),
             None => refuse_nobody(pam, peer, hook, question),
