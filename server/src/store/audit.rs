@@ -181,7 +181,7 @@ async fn compare(
     (spool, stored): (i64, i64),
     act: Act<'_>,
 ) -> Result<Compared, StoreError> {
-    let (host, series) = (batch.host.as_str(), batch.series);
+    let series = batch.series;
     let old: HashMap<_, _> = batch.entries.iter().filter(|it| it.seq <= stored).map(|it| (it.seq, it)).collect();
     let (Some(first), Some(last)) = (old.keys().min(), old.keys().max()) else { return Ok(Compared::default()) };
     let sql = "SELECT seq, record, differs FROM audit WHERE spool = $1 AND seq BETWEEN $2 AND $3";

@@ -206,7 +206,8 @@ impl Known {
         }
         self.forgot = now;
         let since = since(now);
-        let gone: Vec<_> = self.grants.iter().filter(|(_, (_, grant))| grant.is_gone(since)).map(|(id, _)| id.clone()).collect();
+        let gone: Vec<_> =
+            self.grants.iter().filter(|(_, (_, grant))| grant.is_gone(since)).map(|(id, _)| id.clone()).collect();
         gone.iter().for_each(|id| self.remove(id));
     }
 }
@@ -265,7 +266,12 @@ mod tests {
         for id in ["env=prod", "second", "env=prod,role=web", "unknown"] {
             known.remove(id);
         }
-        let left = [known.grants.iter().count(), known.selectors.iter().count(), known.by_term.iter().count(), known.uses.iter().count()];
+        let left = [
+            known.grants.iter().count(),
+            known.selectors.iter().count(),
+            known.by_term.iter().count(),
+            known.uses.iter().count(),
+        ];
         assert_eq!((left, known.load), ([0; 4], Load::default()));
     }
 
