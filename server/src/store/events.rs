@@ -117,6 +117,14 @@ impl Tx<'_> {
         self.run(sql, &values![seq, micros(act.now), event.name(), act.admin, host, user, grant, record]).await?;
         Ok(())
     }
+
+    /// How often the log has this of a host today, by the endpoint's clock in UTC.
+    pub(super) async fn times_today(&mut self, host: &str, event: Event, act: Act<'_>) -> Result<i64, StoreError> {
+        // In words that lead to the index by host alone.
+        let sql = "SELECT COUNT(*) AS number FROM admin_log WHERE host = $1 AND time >= $2 AND event || '' = $3";
+        let row = self.one(sql, &values![host, act.start_of_day(), event.name()]).await?;
+        row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")
+    }
 }
 
 #[cfg(test)]

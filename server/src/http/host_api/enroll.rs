@@ -29,7 +29,7 @@ const LONGEST: usize = 8 * 1024;
         (status = 403, description = "The token is not good", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "Another host has the name, or it is none that a host may have", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away, or its disk is nearly full", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn enroll(State(app): State<Arc<AppState>>, body: Body) -> Result<Json<Enrolled>, Refusal> {
@@ -45,6 +45,9 @@ pub(super) async fn enroll(State(app): State<Arc<AppState>>, body: Body) -> Resu
     let Some(hash) = Hash::of(&enrolment.token) else {
         return refuse(ProblemKind::EnrolmentToken, "the enrolment token is unknown");
     };
+    if app.disk.is_low() {
+        return Err(Refusal::low_disk("a new host"));
+    }
     let host = app.store.enrol(&hash, &enrolment.name, &key, Timestamp::now()).await?;
     tracing::info!(%host, kid = key.kid(), "a host is enrolled");
     let ring = app.keys.after(app.store.keys_changed().await?, &app.store).await?;

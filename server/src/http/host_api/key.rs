@@ -31,7 +31,8 @@ const LONGEST: usize = 8 * 1024;
         (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "Another host has the key, or the old one changed meanwhile", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The host has changed its key as often as it may today", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away, or its disk is nearly full", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn change(
@@ -64,6 +65,9 @@ pub(super) async fn change(
     if (now.as_second().saturating_sub(change.iat)).abs() > TOKEN_LIFETIME_S {
         let problem = format!("it was signed at {}, and the endpoint's clock says {}", change.iat, now.as_second());
         return refuse(ProblemKind::Clock, problem);
+    }
+    if app.disk.is_low() {
+        return Err(Refusal::low_disk("the change of its key"));
     }
     if app.store.change_key(&host, &old, &new, now).await? {
         tracing::info!(%host, kid = new.kid(), "a host changed its key");

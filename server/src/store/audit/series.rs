@@ -2,7 +2,7 @@
 
 use super::super::db::{Tx, values};
 use super::super::events::{About, Event};
-use super::{Batch, NotStored, told};
+use super::{Batch, NotStored};
 use crate::actor::Act;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> R
     if tx.one(sql, &values![host, batch.series]).await?.is_none() {
         return Ok(());
     }
-    let today = told::times_today(tx, host, Event::AuditSeriesBegan, act).await?;
+    let today = tx.times_today(host, Event::AuditSeriesBegan, act).await?;
     if today >= MOST_A_DAY {
         return Err(NotStored::Series);
     }

@@ -1,9 +1,9 @@
 //! What the log is told of a host's audit: each event at most so often a day, so that no host buries what administrators did.
 
 use super::super::StoreError;
-use super::super::db::{Tx, values};
+use super::super::db::Tx;
 use super::super::events::{About, Event};
-use super::{Batch, usage};
+use super::Batch;
 use crate::actor::Act;
 use serde_json::{Value as Json, json};
 
@@ -19,7 +19,7 @@ pub(super) async fn tell(
     mut details: Json,
 ) -> Result<(), StoreError> {
     let host = batch.host.as_str();
-    let before = times_today(tx, host, event, act).await?;
+    let before = tx.times_today(host, event, act).await?;
     if before >= MOST_A_DAY {
         return Ok(());
     }
@@ -28,15 +28,12 @@ pub(super) async fn tell(
             details.insert("most_a_day".into(), json!(MOST_A_DAY));
         }
         let (event, most) = (event.name(), MOST_A_DAY);
-        tracing::error!(host, event, most, "the log has been told of enough of this about a host today; more is not told");
+        tracing::error!(
+            host,
+            event,
+            most,
+            "the log has been told of enough of this about a host today; more is not told"
+        );
     }
     tx.log(act, event, About::host(host), details).await
-}
-
-/// How often the log has been told so of this host today.
-pub(super) async fn times_today(tx: &mut Tx<'_>, host: &str, event: Event, act: Act<'_>) -> Result<i64, StoreError> {
-    // In words that lead to the index by host alone.
-    let sql = "SELECT COUNT(*) AS number FROM admin_log WHERE host = $1 AND time >= $2 AND event || '' = $3";
-    let row = tx.one(sql, &values![host, usage::start_of_today(act), event.name()]).await?;
-    row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")
 }
