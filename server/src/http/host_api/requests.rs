@@ -55,7 +55,7 @@ pub(super) async fn request(
 impl From<NotFiled> for Refusal {
     fn from(error: NotFiled) -> Self {
         match error {
-            NotFiled::Nothing => Self::new(ProblemKind::BadRequest, error.to_string()),
+            NotFiled::Nothing | NotFiled::Invalid(_) => Self::new(ProblemKind::BadRequest, error.to_string()),
             NotFiled::TooMany => Self::new(ProblemKind::TooMany, error.to_string()),
             NotFiled::Store(error) => error.into(),
         }
