@@ -130,8 +130,8 @@ impl Store {
             let (sql, values) = insertion(batch, spool, rows, act.now);
             tx.run(&sql, &values).await?;
         }
-        if gaps.fill(first.seq, last.seq) {
-            let found = json!({"series": series, "from": first.seq, "to": last.seq});
+        for (from, to) in gaps.fill(first.seq, last.seq) {
+            let found = json!({"series": series, "from": from, "to": to});
             told::tell(&mut tx, batch, act, Event::AuditFound, found).await?;
             bytes += usage::ROW;
         }

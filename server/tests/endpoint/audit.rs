@@ -281,7 +281,11 @@ async fn a_host_does_not_bury_what_administrators_did(server: Server) {
     for event in ["audit.lost", "audit.found", "audit.differs"] {
         let told = audit(&server, &format!("event={event}&source=endpoint&limit=1000")).await;
         assert_eq!(told.len(), 100, "{event}");
-        assert_eq!((&told[98]["record"]["most_a_day"], &told[99]["record"]["most_a_day"]), (&Value::Null, &json!(100)), "{event}");
+        assert_eq!(
+            (&told[98]["record"]["most_a_day"], &told[99]["record"]["most_a_day"]),
+            (&Value::Null, &json!(100)),
+            "{event}"
+        );
     }
     assert_eq!(stored(&server).await.len(), 260);
     // Another host is told of all the same.
