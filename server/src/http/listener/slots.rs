@@ -6,36 +6,25 @@
 //! | hosts | the others, but for those that are kept |
 //! | administrators | as hosts, and [`KEPT`] |
 //!
-//! Where strangers are too many, the one goes that has shown least, first of the address itself, then of the address that has most: any one that has sent
-//! nothing, then any one whose TLS handshake is not done, then the one that has been silent for longest. So whoever speaks at once gets through a flood.
+//! Where strangers are too many, the one goes that has shown least, first of the address itself, then of the address that has most: see
+//! [`stranger`]. So whoever speaks at once gets through a flood.
 
-use aws_lc_rs::rand;
+mod stranger;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use stranger::Stranger;
 
 /// The slots that are kept for administrators, at most an eighth of all.
 const KEPT: usize = 32;
-
-/// A stranger that has said nothing for this long may be sent away for another one.
-const SILENT: Duration = Duration::from_secs(1);
-
-/// So may one that has been here for this long, whatever it said.
-const OLD: Duration = Duration::from_secs(5);
 
 /// How long after a line of the log that an address has reached its limit the next one of it comes.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The most addresses of which that is told in this time.
 const TOLD_OF: usize = 16;
-
-/// What a stranger has shown.
-const NOTHING: u8 = 0;
-const BYTES: u8 = 1;
-const HANDSHAKE: u8 = 2;
 
 /// Every connection's slot.
 #[derive(Debug)]
@@ -55,15 +44,6 @@ struct Taken {
     by_address: HashMap<IpAddr, Vec<Arc<Stranger>>>,
     /// When it was told that an address has reached its limit.
     told: HashMap<IpAddr, Duration>,
-}
-
-#[derive(Debug)]
-struct Stranger {
-    came: Duration,
-    shown: AtomicU8,
-    /// When it last said something, in milliseconds.
-    heard: AtomicU64,
-    leave: Notify,
 }
 
 /// A connection's slot. Dropped, it is free.
@@ -106,12 +86,7 @@ impl ConnectionSlots {
             let most = most.map(|(address, _)| *address)?;
             taken.send_one_away(most, now)?;
         }
-        let stranger = Arc::new(Stranger {
-            came: now,
-            shown: AtomicU8::new(NOTHING),
-            heard: AtomicU64::new(millis(now)),
-            leave: Notify::new(),
-        });
+        let stranger = Stranger::new(now);
         taken.by_address.entry(address).or_default().push(stranger.clone());
         taken.strangers += 1;
         drop(taken);
@@ -133,15 +108,9 @@ impl Taken {
         }
     }
 
-    /// Sends the stranger of this address away that has shown least; of those that have done their handshake, one that had its time.
+    /// Sends the stranger of this address away that has shown least, if there is one that may go.
     fn send_one_away(&mut self, address: IpAddr, now: Duration) -> Option<()> {
-        let strangers = self.by_address.get(&address)?;
-        let silence = |it: &Stranger| now.saturating_sub(Duration::from_millis(it.heard.load(Ordering::Relaxed)));
-        let age = |it: &Stranger| now.saturating_sub(it.came);
-        let least = any(strangers, NOTHING).or_else(|| any(strangers, BYTES));
-        let silent = strangers.iter().filter(|it| silence(it) >= SILENT).max_by_key(|it| silence(it));
-        let leaves = least.or(silent).or_else(|| strangers.iter().filter(|it| age(it) >= OLD).max_by_key(|it| age(it)));
-        let leaves = leaves?.clone();
+        let leaves = stranger::least(self.by_address.get(&address)?, now)?.clone();
         leaves.leave.notify_one();
         self.remove(address, &leaves);
         Some(())
@@ -164,13 +133,12 @@ impl Taken {
 impl ConnectionSlot {
     /// The connection said something.
     pub(super) fn heard(&self) {
-        self.stranger.heard.store(millis(self.slots.since.elapsed()), Ordering::Relaxed);
-        self.stranger.shown.fetch_max(BYTES, Ordering::Relaxed);
+        self.stranger.heard(self.slots.since.elapsed());
     }
 
     /// Its TLS handshake is done.
     pub(super) fn shook_hands(&self) {
-        self.stranger.shown.store(HANDSHAKE, Ordering::Relaxed);
+        self.stranger.shook_hands();
     }
 
     /// Where the connection comes from, as far as addresses are told apart.
@@ -213,26 +181,12 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// Any one of those that have shown this and no more. Nobody knows which: a flood does not push the newest out before it has spoken.
-fn any(strangers: &[Arc<Stranger>], shown: u8) -> Option<&Arc<Stranger>> {
-    let so = || strangers.iter().filter(|it| it.shown.load(Ordering::Relaxed) == shown);
-    let mut bytes = [0; 8];
-    // Without randomness it is the first one: the oldest.
-    let _ = rand::fill(&mut bytes);
-    let place = usize::try_from(u64::from_ne_bytes(bytes) >> 32).unwrap_or(0).checked_rem(so().count())?;
-    so().nth(place)
-}
-
 /// What counts as one address: of IPv6, what one customer has at least.
 fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         address => address,
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -246,7 +200,7 @@ mod tests {
 
     /// As if it had said nothing for long.
     fn silence(slot: &ConnectionSlot) {
-        slot.stranger.heard.store(0, Ordering::Relaxed);
+        slot.stranger.heard(Duration::ZERO);
     }
 
     /// As if it had done its handshake, and spoken just now.
