@@ -47,6 +47,8 @@ events! {
     AuditLost "audit.lost"
     /// A host that shipped another series before has begun a new one: its spool was lost.
     AuditSeriesBegan "audit.series_began"
+    /// Enrolments failed for their token; the record says how many.
+    EnrolmentDenied "enrolment.denied"
     /// Every host takes the next set, whatever version it had.
     EpochRaised "epoch.raised"
     /// A grant was made.
@@ -57,6 +59,8 @@ events! {
     GrantsRevoked "grants.revoked"
     /// A host without a key was added.
     HostAdded "host.added"
+    /// Calls in a host's name failed, which its key did not sign; the record says how many.
+    HostDenied "host.denied"
     /// A token and a key became a host.
     HostEnrolled "host.enrolled"
     /// A host changed its key.

@@ -1,12 +1,14 @@
 //! `POST /v1/hosts/{host}/key`: a host changes its key, by the word of both.
 
+use super::authenticate::not_by_its_key;
+use crate::http::bearer::from;
 use crate::http::body::{self, Named};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::ProblemDocument;
 use crate::http::state::AppState;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::{KeyChange, ProblemKind, TOKEN_LIFETIME_S};
 use jiff::Timestamp;
@@ -38,6 +40,7 @@ const LONGEST: usize = 8 * 1024;
 pub(super) async fn change(
     State(app): State<Arc<AppState>>,
     Named(host): Named,
+    extensions: Extensions,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let Ok(host) = host.parse::<HostId>() else {
@@ -54,8 +57,10 @@ pub(super) async fn change(
         return Ok(StatusCode::NO_CONTENT);
     }
     let now = Timestamp::now();
-    let (change, new) =
-        KeyChange::verify(text, &old).map_err(|error| Refusal::new(ProblemKind::Unauthorized, error.to_string()))?;
+    let (change, new) = KeyChange::verify(text, &old).map_err(|error| {
+        not_by_its_key(&app, &host, from(&extensions), now);
+        Refusal::new(ProblemKind::Unauthorized, error.to_string())
+    })?;
     if change.iss != host {
         return refuse(ProblemKind::Forbidden, format!("it is of host {}, and the path is of {host}", change.iss));
     }
