@@ -9,6 +9,21 @@ pub(crate) struct Act<'a> {
     pub now: Timestamp,
 }
 
+/// A day, in seconds.
+const DAY_S: i64 = 24 * 60 * 60;
+
+impl Act<'_> {
+    /// The day of it in UTC, counted from 1970 on.
+    pub(crate) fn day(self) -> i64 {
+        self.now.as_second().div_euclid(DAY_S)
+    }
+
+    /// When that day began, in microseconds from 1970 on.
+    pub(crate) fn start_of_day(self) -> i64 {
+        self.day() * DAY_S * 1_000_000
+    }
+}
+
 /// What follows the name of somebody who works on the server itself.
 const ON_THE_SERVER: &str = " on the server";
 

@@ -94,6 +94,9 @@ enum CliError {
     /// It was tried, and failed.
     #[error("{0}")]
     Failed(String),
+    /// The server is not there, or can't do it now; it may be there soon.
+    #[error("{0}")]
+    Away(String),
     /// The same program, run as somebody else for this, has told why, and ended with this code.
     #[error("")]
     Told(u8),
@@ -140,7 +143,8 @@ pub fn run() -> ExitCode {
             } else {
                 eprintln!("curfew-server: {}", output::printable(&text))
             }
-            let wrongly = matches!(error, CliError::Usage(_) | CliError::Init(InitError::NoOrigin(_)));
+            let wrongly =
+                matches!(error, CliError::Usage(_) | CliError::Init(InitError::NoOrigin(_) | InitError::Origin(_)));
             ExitCode::from(if wrongly { 2 } else { 1 })
         }
     }

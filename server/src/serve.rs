@@ -96,14 +96,16 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
         tracing::error!(%error, "the listener failed");
     }
     app.last_seen.write(&app.store).await;
-    app.sign_ins.write(&app.store, jiff::Timestamp::now()).await;
+    if !app.disk.is_low() {
+        app.sign_ins.write(&app.store, jiff::Timestamp::now()).await;
+    }
     app.store.close().await;
     drop(lock);
     Ok(())
 }
 
 /// Has what calls share looked after, as long as the process lives.
-fn spawn_maintenance(app: &AppState, changes: Changes) {
+fn spawn_maintenance(app: &Arc<AppState>, changes: Changes) {
     let maintenance = Maintenance {
         store: app.store.clone(),
         keys: app.keys.clone(),
@@ -113,8 +115,11 @@ fn spawn_maintenance(app: &AppState, changes: Changes) {
         disk: app.disk.clone(),
         audit_keep: app.config.audit_keep,
     };
-    let (replay, sign_ins, store) = (app.replay.clone(), app.sign_ins.clone(), app.store.clone());
-    tokio::spawn(async move { tokio::join!(maintenance.run(changes), identity::maintain(&replay, &sign_ins, &store)) });
+    let app = app.clone();
+    tokio::spawn(async move {
+        let identity = identity::maintain(&app.replay, &app.sign_ins, &app.store, &app.disk);
+        tokio::join!(maintenance.run(changes), identity)
+    });
 }
 
 /// The socket for administrators on this machine. Hosts are served without it, too.

@@ -137,6 +137,9 @@ pub(crate) enum ChangeError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// It was done as often as it may be today.
+    #[error("{0}")]
+    TooMany(String),
     /// It can't be, whatever is there.
     #[error("{0}")]
     Invalid(String),

@@ -5,7 +5,7 @@ use crate::duration::LONGEST_GRANT_S;
 use crate::labels::Labels;
 use crate::secret::new_id;
 use crate::store::{About, ChangeError, Event, GrantRow, Store, Target, Tx};
-use curfew_protocol::grant::{Grant, Text};
+use curfew_protocol::grant::{Grant, GrantError, Text};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
@@ -152,9 +152,14 @@ pub(super) fn window(
 }
 
 /// The grant in a document, in which null is nothing, by the protocol's own checks; errors name the field.
-pub(super) fn checked(mut document: Json) -> Result<Grant, ChangeError> {
+fn checked(document: Json) -> Result<Grant, ChangeError> {
+    parsed(document).map_err(|error| ChangeError::Invalid(error.to_string()))
+}
+
+/// As [`checked`], for whoever names the grant otherwise in errors.
+pub(super) fn parsed(mut document: Json) -> Result<Grant, GrantError> {
     if let Some(fields) = document.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
-    Grant::from_value(&document).map_err(|error| ChangeError::Invalid(error.to_string()))
+    Grant::from_value(&document)
 }

@@ -6,7 +6,7 @@ use crate::secret::new_id;
 use crate::store::{
     About, ChangeError, Decision, Event, GrantRow, RequestRow, RequestState, Store, StoreError, Target,
 };
-use curfew_protocol::grant::{Grant, Text};
+use curfew_protocol::grant::{Grant, GrantError, LONGEST_GRANT, Text};
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::AccessRequest;
 use jiff::Timestamp;
@@ -21,6 +21,9 @@ pub(crate) enum NotFiled {
     /// It asks for nothing.
     #[error("a request is for some seconds, and for `login`, `sudo` or both")]
     Nothing,
+    /// No grant could come of it.
+    #[error("{0}")]
+    Invalid(String),
     /// The host has enough of them.
     #[error("too many requests of this host wait for a decision")]
     TooMany,
@@ -39,11 +42,19 @@ pub(crate) async fn file(
     if request.seconds == 0 || (request.login.is_none() && request.sudo.is_none()) {
         return Err(NotFiled::Nothing);
     }
+    let id = new_id();
+    // Whoever approves it: nobody decides about what can't be approved.
+    let grant = granted(&id, request, request.seconds, Act { admin: "an administrator", now });
+    let grant = grant.map_err(|error| NotFiled::Invalid(error.to_string()))?;
+    let length = serde_json::to_vec(&grant).map_or(usize::MAX, |text| text.len());
+    if length > LONGEST_GRANT {
+        let problem = format!("the grant that is asked for has {length} bytes, and {LONGEST_GRANT} is the most");
+        return Err(NotFiled::Invalid(problem));
+    }
     let mut tx = store.begin().await?;
     if tx.pending_requests(host).await? >= MOST_PENDING {
         return Err(NotFiled::TooMany);
     }
-    let id = new_id();
     tx.insert_request(&id, host, request, now).await?;
     let user = request.user.as_str();
     let about = About { host: Some(host.as_str()), user: Some(user), grant: None };
@@ -69,7 +80,10 @@ pub(crate) async fn approve(
         return Err(ChangeError::Conflict(problem.into()));
     };
     let seconds = seconds.unwrap_or(asked.seconds);
-    let grant = granted(id, &asked, seconds, act)?;
+    let grant = granted(id, &asked, seconds, act).map_err(|error| match error {
+        ChangeError::Invalid(problem) => ChangeError::Invalid(format!("request {id}: {problem}")),
+        error => error,
+    })?;
     let decision = Decision { state: RequestState::Approved, reason: None, grant: Some(grant.id.as_str()) };
     tx.decide(id, decision, act).await?;
     let about = About { host: Some(&row.host), user: Some(asked.user.as_str()), grant: Some(grant.id.as_str()) };
@@ -107,8 +121,15 @@ fn details_of(id: &str, request: &AccessRequest) -> Json {
 /// The grant that comes of a request.
 fn granted(id: &str, asked: &AccessRequest, seconds: u64, act: Act<'_>) -> Result<Grant, ChangeError> {
     let (begin, end) = grants::window(grants::whole(act.now), None, Some(seconds), act.now)?;
-    grants::checked(json!({
+    let document = json!({
         "id": new_id(), "user": asked.user, "not_before": begin, "not_after": end, "login": asked.login, "sudo": asked.sudo,
         "reason": asked.reason, "ticket": asked.ticket, "requested_by": asked.user, "approved_by": [act.admin], "request": id
-    }))
+    });
+    // The grant's id is nobody's yet: errors name the field alone.
+    grants::parsed(document).map_err(|error| {
+        ChangeError::Invalid(match error {
+            GrantError::Whole { problem, .. } => problem.to_string(),
+            error => error.to_string(),
+        })
+    })
 }

@@ -2,10 +2,11 @@
 
 use crate::http::error::{Refusal, refuse};
 use crate::http::listener::{ConnectionSlot, Who};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use curfew_protocol::host_api::ProblemKind;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The longest token, in bytes.
@@ -22,6 +23,11 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
         Some(token) if token.len() <= LONGEST => Ok(token),
         _ => refuse(ProblemKind::Unauthorized, "Authorization: Bearer with a token is expected"),
     }
+}
+
+/// Where a call comes from, as far as addresses are told apart.
+pub(crate) fn from(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<Arc<ConnectionSlot>>().map(|slot| slot.address())
 }
 
 /// Notes that the connection of a call is one of somebody with a credential.

@@ -33,6 +33,12 @@ impl Refusal {
         Self { kind, detail: detail.into(), full_disk: false }
     }
 
+    /// That what is left of the disk is not for hosts: `what` has to wait.
+    pub(crate) fn low_disk(what: &str) -> Self {
+        let detail = format!("the server's disk is nearly full, and keeps what is left for grants; {what} has to wait");
+        Self::new(ProblemKind::Unavailable, detail)
+    }
+
     /// That the disk is full: for an administrator, who may know where that is and who can do something.
     pub(crate) fn full_disk(folder: Option<&Path>) -> Self {
         let place = folder.map_or_else(|| "the one of its database".into(), |folder| folder.display().to_string());
@@ -91,6 +97,7 @@ impl From<ChangeError> for Refusal {
                 Self::new(ProblemKind::NotFound, error.to_string())
             }
             ChangeError::Conflict(problem) => Self::new(ProblemKind::Conflict, problem),
+            ChangeError::TooMany(problem) => Self::new(ProblemKind::TooMany, problem),
             ChangeError::Invalid(problem) => Self::new(ProblemKind::BadRequest, problem),
             ChangeError::Store(error) => error.into(),
         }

@@ -109,7 +109,10 @@ async fn connection(
         }
         let stream = WriteTimeout::new(Attentive { inner: stream, slot: slot.clone() });
         match timeout(HANDSHAKE, Box::pin(tls.accept(stream))).await {
-            Ok(Ok(stream)) => http(stream, app, slot, stop).await,
+            Ok(Ok(stream)) => {
+                slot.shook_hands();
+                http(stream, app, slot, stop).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }

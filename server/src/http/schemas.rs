@@ -93,7 +93,7 @@ pub(crate) struct AccessRequestDocument {
     #[schema(pattern = "^[A-Za-z0-9_.][A-Za-z0-9_.@+-]{0,255}$")]
     pub user: String,
     /// For how long, in seconds.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 316_224_000)]
     pub seconds: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<LoginDocument>,

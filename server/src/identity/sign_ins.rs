@@ -1,4 +1,4 @@
-//! Sign-ins of administrators that failed: counted in memory, and written to the log, so that whoever tries many fills no disk with it.
+//! Sign-ins of administrators, enrolments and calls of hosts that failed: counted in memory, and written to the log, so that whoever tries many fills no disk with it.
 //!
 //! | what | bound |
 //! |---|---|

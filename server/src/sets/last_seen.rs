@@ -4,6 +4,7 @@
 
 use crate::store::{Seen, Store};
 use curfew_protocol::grant_set::HostId;
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +25,11 @@ impl LastSeen {
     /// The newest version that a host said it applied, where that is not written down yet.
     pub(crate) fn applied(&self, host: &HostId) -> Option<(i64, i64)> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner).get(host).and_then(|seen| seen.applied)
+    }
+
+    /// When a host last called, where that is not written down yet.
+    pub(crate) fn seen_at(&self, host: &HostId) -> Option<Timestamp> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).get(host).map(|seen| seen.at)
     }
 
     /// Writes it down.

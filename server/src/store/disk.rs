@@ -1,4 +1,4 @@
-//! Room on the disk of an SQLite file: what is left below a reserve is for grants and administrators, and the hosts' audit waits.
+//! Room on the disk of an SQLite file: what is left below a reserve is for grants and administrators, and what hosts and strangers write waits.
 
 use crate::config::{self, Config};
 use std::path::{Path, PathBuf};
@@ -52,9 +52,9 @@ impl Disk {
         let low = free < self.reserve;
         if low != self.low.swap(low, Ordering::Relaxed) {
             if low {
-                tracing::error!(free, reserve = self.reserve, folder = %folder.display(), "the disk is nearly full: hosts' audit is not taken any more, grants are");
+                tracing::error!(free, reserve = self.reserve, folder = %folder.display(), "the disk is nearly full: hosts' audit, their requests and new hosts are not taken any more, grants are");
             } else {
-                tracing::info!(free, "there is room on the disk again: hosts' audit is taken");
+                tracing::info!(free, "there is room on the disk again: what hosts send is taken");
             }
         }
     }

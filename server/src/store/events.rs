@@ -47,6 +47,8 @@ events! {
     AuditLost "audit.lost"
     /// A host that shipped another series before has begun a new one: its spool was lost.
     AuditSeriesBegan "audit.series_began"
+    /// Enrolments failed for their token; the record says how many.
+    EnrolmentDenied "enrolment.denied"
     /// Every host takes the next set, whatever version it had.
     EpochRaised "epoch.raised"
     /// A grant was made.
@@ -57,6 +59,8 @@ events! {
     GrantsRevoked "grants.revoked"
     /// A host without a key was added.
     HostAdded "host.added"
+    /// Calls in a host's name failed, which its key did not sign; the record says how many.
+    HostDenied "host.denied"
     /// A token and a key became a host.
     HostEnrolled "host.enrolled"
     /// A host changed its key.
@@ -116,6 +120,14 @@ impl Tx<'_> {
         let record = details.to_string();
         self.run(sql, &values![seq, micros(act.now), event.name(), act.admin, host, user, grant, record]).await?;
         Ok(())
+    }
+
+    /// How often the log has this of a host today, by the endpoint's clock in UTC.
+    pub(super) async fn times_today(&mut self, host: &str, event: Event, act: Act<'_>) -> Result<i64, StoreError> {
+        // In words that lead to the index by host alone.
+        let sql = "SELECT COUNT(*) AS number FROM admin_log WHERE host = $1 AND time >= $2 AND event || '' = $3";
+        let row = self.one(sql, &values![host, act.start_of_day(), event.name()]).await?;
+        row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")
     }
 }
 

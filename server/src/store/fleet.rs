@@ -8,6 +8,7 @@
 mod by_labels;
 mod read;
 mod set_grant;
+mod shards;
 
 pub(super) use by_labels::{ByLabels, Known};
 pub(crate) use set_grant::SetGrants;

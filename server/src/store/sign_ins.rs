@@ -1,4 +1,4 @@
-//! Sign-ins of administrators that failed, as the log has them.
+//! Sign-ins of administrators, enrolments and calls of hosts that failed, as the log has them.
 
 use super::events::{About, Event};
 use super::{Store, StoreError};
@@ -24,6 +24,10 @@ pub(crate) enum Presented {
     Unknown,
     /// The revoked one of this name.
     Revoked(String),
+    /// An enrolment token that is not good: it is this.
+    Enrolment(&'static str),
+    /// A token of the host of this id that its key did not sign.
+    OfHost(String),
     /// Whatever came beside too many others.
     Others,
 }
@@ -44,6 +48,8 @@ impl Presented {
             Self::Nothing => ("none", None),
             Self::Unknown => ("unknown", None),
             Self::Revoked(name) => ("revoked", Some(name)),
+            Self::Enrolment(problem) => (problem, None),
+            Self::OfHost(_) => ("not signed by the host's key", None),
             Self::Others => ("several", None),
         }
     }
@@ -60,7 +66,12 @@ impl Store {
         for FailedSignIns { attempt, count, first, last } in failed {
             let (token, name) = attempt.presented.words();
             let details = json!({"from": attempt.from, "token": token, "name": name, "count": count, "first": first, "last": last});
-            tx.log(Act { admin: "", now }, Event::AdminDenied, About::default(), details).await?;
+            let (event, about) = match &attempt.presented {
+                Presented::Enrolment(_) => (Event::EnrolmentDenied, About::default()),
+                Presented::OfHost(host) => (Event::HostDenied, About::host(host)),
+                _ => (Event::AdminDenied, About::default()),
+            };
+            tx.log(Act { admin: "", now }, event, about, details).await?;
         }
         tx.commit().await
     }

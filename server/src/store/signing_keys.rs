@@ -162,6 +162,9 @@ fn usable(kid: &str, row: Option<&Row>) -> Result<(), ChangeError> {
             let problem = format!("key {kid} is retired; hosts don't take it. Add a new one: curfew-server key add");
             Err(ChangeError::Conflict(problem))
         }
+        Some(row) if row.text("state")? == KeyState::Active.name() => {
+            Err(ChangeError::Conflict(format!("key {kid} signs the sets already; nothing was changed")))
+        }
         Some(_) => Ok(()),
     }
 }

@@ -63,10 +63,15 @@ async fn what_is_no_request_is_refused(server: Server) {
         ("reason", json!("")),
         ("reason", json!("\u{1b}c")),
         ("colour", json!(1)),
+        ("seconds", json!(1_000_000_000)),
+        ("seconds", json!(1_u64 << 62)),
+        ("sudo", json!({"run_as": ["root"], "commands": vec!["/bin/true"; 65]})),
     ] {
         let mut bad = order();
         bad[field] = value;
-        assert_eq!(host.send(&server, &path, &bad).await.problem().kind, ProblemKind::BadRequest, "{field}");
+        let problem = host.send(&server, &path, &bad).await.problem();
+        assert_eq!(problem.kind, ProblemKind::BadRequest, "{field}");
+        assert!(problem.detail.contains(field) && !problem.detail.contains("grant "), "{problem:?}");
     }
     for _ in 0..100 {
         assert_eq!(host.send(&server, &path, &order()).await.status, 201);

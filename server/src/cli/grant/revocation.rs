@@ -49,8 +49,9 @@ pub(super) async fn run(
         )
     } else {
         format!(
-            "{missing} of {hosts} have not acknowledged; sessions may go on there. \
-             A host that is away ends them by itself when its set is too old"
+            "{missing} of {hosts} {} not acknowledged; sessions may go on there. What is open on a host that is away stays open \
+             until the grant's own end; to end it now, on the host itself, as root: curfew revoke {id}",
+            if state.hosts == 1 { "has" } else { "have" }
         )
     }))
 }

@@ -2,9 +2,9 @@
 
 use super::access_log::WhoCalls;
 use crate::actor::Act;
-use crate::http::bearer::{bearer, known};
+use crate::http::bearer::{bearer, from, known};
 use crate::http::error::{Refusal, refuse};
-use crate::http::listener::{ConnectionSlot, LocalAdministrator, Who};
+use crate::http::listener::{LocalAdministrator, Who};
 use crate::http::state::AppState;
 use crate::secret::Hash;
 use crate::store::{Attempt, Presented};
@@ -41,7 +41,7 @@ async fn signed_in(parts: &Parts, app: &AppState) -> Result<Admin, Refusal> {
     if let (Some(local), None) = (parts.extensions.get::<LocalAdministrator>(), parts.headers.get(AUTHORIZATION)) {
         return Ok(Admin(local.0.to_string()));
     }
-    let from = parts.extensions.get::<Arc<ConnectionSlot>>().map(|slot| slot.address());
+    let from = from(&parts.extensions);
     let failed = |presented| app.sign_ins.failed(Attempt { from, presented }, Timestamp::now());
     let token = bearer(&parts.headers).inspect_err(|_| failed(Presented::Nothing))?;
     let known_token = match Hash::of(token) {

@@ -6,7 +6,7 @@ use super::authenticate::Admin;
 use crate::http::body::{self, Named};
 use crate::http::error::{Refusal, refuse};
 use crate::http::state::AppState;
-use crate::store::KeyRow;
+use crate::store::{KeyRow, KeyState};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -79,8 +79,13 @@ fn entry(app: &AppState, row: KeyRow) -> KeyEntry {
 }
 
 async fn all(app: &AppState) -> Result<KeyList, Refusal> {
-    let keys = app.store.signing_keys().await?.into_iter().map(|row| entry(app, row)).collect();
-    let lagging = app.store.hosts_without_newest_key(NAMED).await?;
+    let rows = app.store.signing_keys().await?;
+    let newest = rows.iter().max_by_key(|row| row.announced_at);
+    // Of a key that is retired nobody has to hear, where there is no other one to change to.
+    let moot = newest.is_some_and(|row| row.state == KeyState::Retired)
+        && rows.iter().all(|row| row.state != KeyState::Announced);
+    let lagging = if moot { Vec::new() } else { app.store.hosts_without_newest_key(NAMED).await? };
+    let keys = rows.into_iter().map(|row| entry(app, row)).collect();
     Ok(KeyList { keys, without_newest: lagging.into_iter().map(|(_, name)| name).collect() })
 }
 
@@ -145,7 +150,7 @@ pub(super) async fn use_key(
     if !force && !lagging.is_empty() {
         let names: Vec<_> = lagging.into_iter().map(|(_, name)| name).collect();
         let problem = format!(
-            "hosts have not applied a set that names the newest key, and would refuse what it signs: {}; wait for them, remove them, or use force; hosts that fetch files never say so: export, wait until they have fetched, and use force",
+            "hosts have not applied a set that names the newest key, and would refuse what it signs: {}; wait for them, remove them, or use --force; hosts that fetch files never say so: export, wait until they have fetched, and use --force",
             names.join(", ")
         );
         return refuse(ProblemKind::Conflict, problem);

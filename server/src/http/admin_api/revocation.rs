@@ -78,6 +78,9 @@ pub(super) async fn show(
     waiting.retain(|host| !app.last_seen.applied(&host.id).is_some_and(|applied| host.is_done_by(applied)));
     let acknowledged = revocation.hosts.saturating_sub(waiting.len());
     waiting.truncate(NAMED);
+    for host in &mut waiting {
+        host.seen_at = host.seen_at.max(app.last_seen.seen_at(&host.id));
+    }
     let waiting = waiting.into_iter().map(Into::into).collect();
     Ok(Json(RevocationState { grant: id, hosts: revocation.hosts, acknowledged, waiting }))
 }

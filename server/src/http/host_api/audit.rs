@@ -35,7 +35,7 @@ const LONGEST: usize = 256;
         (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The batch is too long", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many calls, or too much audit or too many new series for one day", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away, or its disk is nearly full", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn audit(
@@ -44,10 +44,7 @@ pub(super) async fn audit(
     body: Body,
 ) -> Result<Json<AuditStored>, Refusal> {
     if app.disk.is_low() {
-        return refuse(
-            ProblemKind::Unavailable,
-            "the server's disk is nearly full, and keeps what is left for grants; the audit has to wait",
-        );
+        return Err(Refusal::low_disk("the audit"));
     }
     let Some(_slot) = app.uploads.take(&caller.host, Upload::Audit) else {
         return refuse(ProblemKind::TooMany, "this host ships its audit already");

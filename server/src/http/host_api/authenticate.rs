@@ -1,17 +1,18 @@
 //! Who calls: the host's token, checked against the key that the host has now.
 
-use crate::http::bearer::{bearer, known};
+use crate::http::bearer::{bearer, from, known};
 use crate::http::body::Named;
 use crate::http::error::{Refusal, refuse};
 use crate::http::listener::Who;
 use crate::http::state::AppState;
 use crate::identity::replay::Refused;
-use crate::store::{Seen, Standing};
+use crate::store::{Attempt, Presented, Seen, Standing};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::{HostToken, ProblemKind, TokenError};
 use jiff::Timestamp;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A call whose token is the host's and was spent for it, before the server holds anything of its body.
@@ -60,7 +61,12 @@ impl FromRequestParts<Arc<AppState>> for CallerOrRemoved {
         let Some(key) = key else { return Err(removed(&host)) };
         let now = Timestamp::now();
         let token = HostToken::verify_head(text, key, &app.config.origins, now);
-        let token = token.map_err(|error| refusal(&error))?;
+        let token = token.map_err(|error| {
+            if let TokenError::Jws(_) = error {
+                not_by_its_key(app, &host, from(&parts.extensions), now);
+            }
+            refusal(&error)
+        })?;
         spend(app, &token, now)?;
         known(parts, Who::Host)?;
         Ok(Self(Caller { host, standing, token }))
@@ -77,6 +83,11 @@ fn spend(app: &AppState, token: &HostToken, now: Timestamp) -> Result<(), Refusa
     })?;
     app.last_seen.note(&token.iss, Seen { at: now, applied: None });
     Ok(())
+}
+
+/// Counts a call in a host's name that its key did not sign.
+pub(super) fn not_by_its_key(app: &AppState, host: &HostId, from: Option<IpAddr>, now: Timestamp) {
+    app.sign_ins.failed(Attempt { from, presented: Presented::OfHost(host.to_string()) }, now);
 }
 
 /// What a host hears that is not there any more.

@@ -1,12 +1,14 @@
 //! `POST /v1/hosts/{host}/key`: a host changes its key, by the word of both.
 
+use super::authenticate::not_by_its_key;
+use crate::http::bearer::from;
 use crate::http::body::{self, Named};
 use crate::http::error::{Refusal, refuse};
 use crate::http::schemas::ProblemDocument;
 use crate::http::state::AppState;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::{KeyChange, ProblemKind, TOKEN_LIFETIME_S};
 use jiff::Timestamp;
@@ -31,12 +33,14 @@ const LONGEST: usize = 8 * 1024;
         (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "Another host has the key, or the old one changed meanwhile", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The host has changed its key as often as it may today", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away, or its disk is nearly full", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn change(
     State(app): State<Arc<AppState>>,
     Named(host): Named,
+    extensions: Extensions,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let Ok(host) = host.parse::<HostId>() else {
@@ -53,8 +57,10 @@ pub(super) async fn change(
         return Ok(StatusCode::NO_CONTENT);
     }
     let now = Timestamp::now();
-    let (change, new) =
-        KeyChange::verify(text, &old).map_err(|error| Refusal::new(ProblemKind::Unauthorized, error.to_string()))?;
+    let (change, new) = KeyChange::verify(text, &old).map_err(|error| {
+        not_by_its_key(&app, &host, from(&extensions), now);
+        Refusal::new(ProblemKind::Unauthorized, error.to_string())
+    })?;
     if change.iss != host {
         return refuse(ProblemKind::Forbidden, format!("it is of host {}, and the path is of {host}", change.iss));
     }
@@ -64,6 +70,9 @@ pub(super) async fn change(
     if (now.as_second().saturating_sub(change.iat)).abs() > TOKEN_LIFETIME_S {
         let problem = format!("it was signed at {}, and the endpoint's clock says {}", change.iat, now.as_second());
         return refuse(ProblemKind::Clock, problem);
+    }
+    if app.disk.is_low() {
+        return Err(Refusal::low_disk("the change of its key"));
     }
     if app.store.change_key(&host, &old, &new, now).await? {
         tracing::info!(%host, kid = new.kid(), "a host changed its key");

@@ -31,7 +31,7 @@ use std::sync::Arc;
         (status = 404, description = "The path names no host", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests of the host wait", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away, or its disk is nearly full", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn request(
@@ -39,6 +39,9 @@ pub(super) async fn request(
     caller: Caller,
     body: Body,
 ) -> Result<(StatusCode, Json<RequestMade>), Refusal> {
+    if app.disk.is_low() {
+        return Err(Refusal::low_disk("the request"));
+    }
     let Some(_slot) = app.uploads.take(&caller.host, Upload::Request) else {
         return refuse(ProblemKind::TooMany, "this host sends several requests already");
     };
@@ -52,7 +55,7 @@ pub(super) async fn request(
 impl From<NotFiled> for Refusal {
     fn from(error: NotFiled) -> Self {
         match error {
-            NotFiled::Nothing => Self::new(ProblemKind::BadRequest, error.to_string()),
+            NotFiled::Nothing | NotFiled::Invalid(_) => Self::new(ProblemKind::BadRequest, error.to_string()),
             NotFiled::TooMany => Self::new(ProblemKind::TooMany, error.to_string()),
             NotFiled::Store(error) => error.into(),
         }

@@ -6,23 +6,25 @@
 //! | hosts | the others, but for those that are kept |
 //! | administrators | as hosts, and [`KEPT`] |
 //!
-//! Where strangers are too many, the one goes that has been silent for longest: first of the address itself, then of the address that has most.
+//! Where strangers are too many, the one goes that has shown least, first of the address itself, then of the address that has most: see
+//! [`stranger`]. So whoever speaks at once gets through a flood.
+
+mod stranger;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use stranger::Stranger;
 
 /// The slots that are kept for administrators, at most an eighth of all.
 const KEPT: usize = 32;
 
-/// A stranger that has said nothing for this long may be sent away for another one.
-const SILENT: Duration = Duration::from_secs(1);
+/// How long after a line of the log that an address has reached its limit the next one of it comes.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// So may one that has been here for this long, whatever it said.
-const OLD: Duration = Duration::from_secs(5);
+/// The most addresses of which that is told in this time.
+const TOLD_OF: usize = 16;
 
 /// Every connection's slot.
 #[derive(Debug)]
@@ -40,14 +42,8 @@ struct Taken {
     known: usize,
     strangers: usize,
     by_address: HashMap<IpAddr, Vec<Arc<Stranger>>>,
-}
-
-#[derive(Debug)]
-struct Stranger {
-    came: Duration,
-    /// When it last said something, in milliseconds.
-    heard: AtomicU64,
-    leave: Notify,
+    /// When it was told that an address has reached its limit.
+    told: HashMap<IpAddr, Duration>,
 }
 
 /// A connection's slot. Dropped, it is free.
@@ -76,20 +72,21 @@ impl ConnectionSlots {
         Arc::new(Self { hosts, administrators, strangers, of_one_address, since: Instant::now(), taken })
     }
 
-    /// A slot for a new connection from `address`, perhaps another stranger's; none if all of those have just come.
+    /// A slot for a new connection from `address`, perhaps another stranger's; none if all of those are on their way to show a credential.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Arc<ConnectionSlot>> {
         let address = source(address);
         let now = self.since.elapsed();
         let mut taken = self.lock();
         let of_it = taken.by_address.get(&address).map_or(0, Vec::len);
         if of_it >= self.of_one_address {
+            taken.tell(address, of_it, now);
             taken.send_one_away(address, now)?;
         } else if taken.strangers >= self.strangers {
             let most = taken.by_address.iter().max_by_key(|(_, strangers)| strangers.len());
             let most = most.map(|(address, _)| *address)?;
             taken.send_one_away(most, now)?;
         }
-        let stranger = Arc::new(Stranger { came: now, heard: AtomicU64::new(millis(now)), leave: Notify::new() });
+        let stranger = Stranger::new(now);
         taken.by_address.entry(address).or_default().push(stranger.clone());
         taken.strangers += 1;
         drop(taken);
@@ -102,13 +99,18 @@ impl ConnectionSlots {
 }
 
 impl Taken {
-    /// Sends a stranger of this address away, if there is one that had its time.
+    /// Says in the log that an address has reached its limit: once a minute, and of some addresses at most.
+    fn tell(&mut self, address: IpAddr, connections: usize, now: Duration) {
+        self.told.retain(|_, at| now.saturating_sub(*at) < TOLD_EVERY);
+        if self.told.len() < TOLD_OF && !self.told.contains_key(&address) {
+            self.told.insert(address, now);
+            tracing::warn!(%address, connections, "an address has as many connections without a credential as max_unknown_per_address lets it have; for each new one, the one goes that has shown least");
+        }
+    }
+
+    /// Sends the stranger of this address away that has shown least, if there is one that may go.
     fn send_one_away(&mut self, address: IpAddr, now: Duration) -> Option<()> {
-        let strangers = self.by_address.get(&address)?;
-        let silence = |it: &Stranger| now.saturating_sub(Duration::from_millis(it.heard.load(Ordering::Relaxed)));
-        let age = |it: &Stranger| now.saturating_sub(it.came);
-        let silent = strangers.iter().filter(|it| silence(it) >= SILENT).max_by_key(|it| silence(it));
-        let leaves = silent.or_else(|| strangers.iter().filter(|it| age(it) >= OLD).max_by_key(|it| age(it)))?.clone();
+        let leaves = stranger::least(self.by_address.get(&address)?, now)?.clone();
         leaves.leave.notify_one();
         self.remove(address, &leaves);
         Some(())
@@ -131,7 +133,12 @@ impl Taken {
 impl ConnectionSlot {
     /// The connection said something.
     pub(super) fn heard(&self) {
-        self.stranger.heard.store(millis(self.slots.since.elapsed()), Ordering::Relaxed);
+        self.stranger.heard(self.slots.since.elapsed());
+    }
+
+    /// Its TLS handshake is done.
+    pub(super) fn shook_hands(&self) {
+        self.stranger.shook_hands();
     }
 
     /// Where the connection comes from, as far as addresses are told apart.
@@ -182,10 +189,6 @@ fn source(address: IpAddr) -> IpAddr {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -197,7 +200,13 @@ mod tests {
 
     /// As if it had said nothing for long.
     fn silence(slot: &ConnectionSlot) {
-        slot.stranger.heard.store(0, Ordering::Relaxed);
+        slot.stranger.heard(Duration::ZERO);
+    }
+
+    /// As if it had done its handshake, and spoken just now.
+    fn shakes(slot: &ConnectionSlot) {
+        slot.heard();
+        slot.shook_hands();
     }
 
     fn slots(most: usize, of_one_address: usize) -> Arc<ConnectionSlots> {
@@ -210,7 +219,8 @@ mod tests {
     async fn one_address_has_few_places_and_the_silent_one_goes_first() {
         let slots = slots(1000, 3);
         let bad: Vec<_> = (0..3).map(|_| slots.take(address("192.0.2.1")).unwrap()).collect();
-        // All have just come.
+        bad.iter().for_each(|slot| shakes(slot));
+        // All are on their way.
         assert!(slots.take(address("::ffff:192.0.2.1")).is_none());
         let other = slots.take(address("192.0.2.2")).unwrap();
         silence(&bad[1]);
@@ -223,11 +233,41 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_shown_more_stays_in_a_flood_of_those_that_say_nothing() {
+        let slots = slots(1000, 3);
+        let new = || slots.take(address("192.0.2.1"));
+        let [shaken, spoken, silent] = [(); 3].map(|()| new().unwrap());
+        shakes(&shaken);
+        spoken.heard();
+        let mut flood: Vec<_> = (0..100).map(|_| new().unwrap()).collect();
+        assert!(!silent.is_known_as(Who::Host));
+        // Where all have spoken, one goes that has not done its handshake.
+        flood.last().unwrap().heard();
+        flood.push(new().unwrap());
+        let left = slots.lock().by_address[&address("192.0.2.1")].len();
+        assert_eq!(left, 3);
+        assert!(shaken.is_known_as(Who::Host));
+    }
+
+    #[test]
+    fn that_an_address_is_at_its_limit_is_told_of_few_and_seldom() {
+        let slots = slots(1000, 1);
+        let all: Vec<_> = (0..200).map(|n| slots.take(IpAddr::from([192, 0, 2, n / 2])).unwrap()).collect();
+        let mut taken = slots.lock();
+        assert_eq!(taken.told.len(), TOLD_OF);
+        taken.tell(address("192.0.2.250"), 1, Duration::from_secs(100));
+        assert_eq!(taken.told.len(), 1);
+        drop(taken);
+        drop(all);
+    }
+
+    #[test]
     fn of_many_strangers_one_of_those_goes_that_are_most() {
         let slots = slots(16, 3);
         let bad: Vec<_> = (0..3).map(|_| slots.take(address("192.0.2.1")).unwrap()).collect();
         let good = slots.take(address("192.0.2.2")).unwrap();
         silence(&good);
+        bad.iter().for_each(|slot| shakes(slot));
         assert!(slots.take(address("192.0.2.3")).is_none());
         silence(&bad[0]);
         let new = slots.take(address("192.0.2.3")).unwrap();

@@ -1,9 +1,8 @@
 //! New series: a host that has shipped another one before has lost its spool. So the log has each; and that no host fills it, there are only so many a day.
 
-use super::super::StoreError;
 use super::super::db::{Tx, values};
 use super::super::events::{About, Event};
-use super::{Batch, NotStored, usage};
+use super::{Batch, NotStored};
 use crate::actor::Act;
 use serde_json::json;
 
@@ -17,10 +16,7 @@ pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> R
     if tx.one(sql, &values![host, batch.series]).await?.is_none() {
         return Ok(());
     }
-    // In words that lead to the index by host alone.
-    let sql = "SELECT COUNT(*) AS number FROM admin_log WHERE host = $1 AND time >= $2 AND event || '' = $3";
-    let row = tx.one(sql, &values![host, usage::start_of_today(act), Event::AuditSeriesBegan.name()]).await?;
-    let today = row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")?;
+    let today = tx.times_today(host, Event::AuditSeriesBegan, act).await?;
     if today >= MOST_A_DAY {
         return Err(NotStored::Series);
     }

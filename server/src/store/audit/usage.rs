@@ -7,9 +7,6 @@ use super::{Batch, NotStored};
 use crate::actor::Act;
 use serde_json::json;
 
-/// A day, in seconds.
-const DAY_S: i64 = 24 * 60 * 60;
-
 /// What a record takes beside its own bytes, and what a new series takes.
 pub(super) const ROW: usize = 200;
 
@@ -23,7 +20,7 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
                RETURNING bytes, told";
     let host = batch.host.as_str();
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let row = tx.one(sql, &values![host, today(act), bytes]).await?;
+    let row = tx.one(sql, &values![host, act.day(), bytes]).await?;
     let row = row.ok_or_else(|| StoreError::Corrupt("a host's usage".into()))?;
     let (used, told) = (row.int("bytes")?, row.int("told")?);
     if used > batch.most_a_day {
@@ -43,15 +40,6 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
     Ok(())
 }
 
-/// When today began, as the tables have it.
-pub(super) fn start_of_today(act: Act<'_>) -> i64 {
-    today(act) * DAY_S * 1_000_000
-}
-
-fn today(act: Act<'_>) -> i64 {
-    act.now.as_second().div_euclid(DAY_S)
-}
-
 impl Store {
     /// Says in the log, once a day, that a host may write no more.
     pub(super) async fn tell_too_much(&self, batch: &Batch<'_>, act: Act<'_>) -> Result<(), StoreError> {
@@ -61,7 +49,7 @@ impl Store {
                    ON CONFLICT (host) DO UPDATE SET told = 2, day = excluded.day,
                        bytes = CASE WHEN audit_usage.day = excluded.day THEN audit_usage.bytes ELSE 0 END
                    WHERE audit_usage.day <> excluded.day OR audit_usage.told < 2 RETURNING host";
-        if tx.one(sql, &values![host, today(act)]).await?.is_some() {
+        if tx.one(sql, &values![host, act.day()]).await?.is_some() {
             let details = json!({"most_a_day": batch.most_a_day});
             tx.log(act, Event::AuditLimitReached, About::host(host), details).await?;
             tracing::error!(

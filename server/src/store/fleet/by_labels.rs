@@ -5,9 +5,9 @@ use super::super::StoreError;
 use super::super::columns::{decode_labels, maybe_from_micros, micros};
 use super::super::db::{Db, Row, Tx, Value, values};
 use super::set_grant::{Load, SetGrant, since};
+use super::shards::Shards;
 use crate::labels::Labels;
-use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const CHANGED: &str = "SELECT value FROM counters WHERE name = 'label_grants'";
@@ -18,17 +18,28 @@ pub(in crate::store) struct ByLabels {
     known: RwLock<Arc<Known>>,
 }
 
-/// The grants by labels at one moment.
+/// How often grants that are in no set any more are forgotten.
+const FORGET: SignedDuration = SignedDuration::from_mins(10);
+
+/// The grants by labels at one moment. What a change of one of them costs does not grow with them.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Known {
     /// How often they had changed by then, at least.
     changed: i64,
-    grants: HashMap<String, (Arc<Labels>, Arc<SetGrant>)>,
-    /// Each selector once, under the one of its terms that fewest selectors have: a host meets a selector by that term alone.
-    by_term: HashMap<(String, String), Vec<Selector>>,
+    grants: Shards<String, (Labels, Arc<SetGrant>)>,
+    /// The term that each selector is found by.
+    selectors: Shards<Labels, Term>,
+    /// Each selector once, under the one of its terms that fewest selectors had: a host meets a selector by that term alone.
+    by_term: Shards<Term, Vec<Selector>>,
+    /// How many selectors have a term.
+    uses: Shards<Term, usize>,
     /// All of them.
     load: Load,
+    forgot: Timestamp,
 }
+
+/// A label's name and value.
+type Term = (String, String);
 
 #[derive(Clone, Debug)]
 struct Selector {
@@ -38,7 +49,15 @@ struct Selector {
 
 impl Default for Known {
     fn default() -> Self {
-        Self { changed: -1, grants: HashMap::new(), by_term: HashMap::new(), load: Load::default() }
+        Self {
+            changed: -1,
+            grants: Shards::default(),
+            selectors: Shards::default(),
+            by_term: Shards::default(),
+            uses: Shards::default(),
+            load: Load::default(),
+            forgot: Timestamp::MIN,
+        }
     }
 }
 
@@ -73,7 +92,7 @@ impl ByLabels {
     }
 
     fn learn(&self, before: &Known, changed: i64, rows: &[Row]) -> Result<Arc<Known>, StoreError> {
-        let learnt = Arc::new(before.with(changed, rows)?);
+        let learnt = Arc::new(before.with(changed, rows, Timestamp::now())?);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if learnt.changed > known.changed {
             *known = learnt.clone();
@@ -116,42 +135,80 @@ impl Known {
         (sql, values![self.changed, micros(since(Timestamp::now()))])
     }
 
-    fn with(&self, changed: i64, rows: &[Row]) -> Result<Self, StoreError> {
-        let mut grants = self.grants.clone();
+    fn with(&self, changed: i64, rows: &[Row], now: Timestamp) -> Result<Self, StoreError> {
+        let mut known = Self { changed, ..self.clone() };
         for row in rows {
             let id = row.text("id")?;
+            known.remove(&id);
             let selector = row.maybe_text("selector")?;
-            match (maybe_from_micros(row.maybe_int("revoked_at")?)?, selector) {
-                (None, Some(selector)) => {
-                    grants.insert(id, (Arc::new(decode_labels(&selector)?), Arc::new(SetGrant::read(row)?)));
-                }
-                _ => drop(grants.remove(&id)),
+            if let (None, Some(selector)) = (maybe_from_micros(row.maybe_int("revoked_at")?)?, selector) {
+                known.add(decode_labels(&selector)?, Arc::new(SetGrant::read(row)?));
             }
         }
-        let since = since(Timestamp::now());
-        grants.retain(|_, (_, grant)| grant.not_after > since);
-        Ok(Self::new(changed, grants))
+        known.forget(now);
+        Ok(known)
     }
 
-    fn new(changed: i64, grants: HashMap<String, (Arc<Labels>, Arc<SetGrant>)>) -> Self {
-        let mut selectors: BTreeMap<&Labels, Vec<Arc<SetGrant>>> = BTreeMap::new();
-        for (labels, grant) in grants.values() {
-            selectors.entry(labels.as_ref()).or_default().push(grant.clone());
+    fn add(&mut self, labels: Labels, grant: Arc<SetGrant>) {
+        self.load = self.load.with(grant.load());
+        self.grants.insert(grant.id().to_owned(), (labels.clone(), grant.clone()));
+        let found_by = self.selectors.get(&labels).cloned();
+        let is_new = found_by.is_none();
+        // One that names no label is for nobody.
+        let Some(term) = found_by.or_else(|| self.rarest(&labels)) else { return };
+        if is_new {
+            labels.iter().for_each(|(name, value)| self.use_term((name.to_owned(), value.to_owned()), 1));
+            self.selectors.insert(labels.clone(), term.clone());
         }
-        let mut terms: HashMap<(&str, &str), usize> = HashMap::new();
-        for term in selectors.keys().flat_map(|labels| labels.iter()) {
-            *terms.entry(term).or_default() += 1;
+        let mut selectors = self.by_term.remove(&term).unwrap_or_default();
+        match selectors.iter_mut().find(|selector| selector.labels == labels) {
+            Some(selector) => selector.grants.push(grant),
+            None => selectors.push(Selector { labels, grants: vec![grant] }),
         }
-        let mut by_term: HashMap<_, Vec<_>> = HashMap::new();
-        for (labels, grants) in &selectors {
-            let rarest = labels.iter().min_by_key(|term| terms.get(term).copied().unwrap_or_default());
-            // One that names no label is for nobody.
-            let Some((name, value)) = rarest else { continue };
-            let selector = Selector { labels: (*labels).clone(), grants: grants.clone() };
-            by_term.entry((name.to_owned(), value.to_owned())).or_default().push(selector);
+        self.by_term.insert(term, selectors);
+    }
+
+    fn remove(&mut self, id: &str) {
+        let Some((labels, grant)) = self.grants.remove(id) else { return };
+        self.load = self.load.without(grant.load());
+        let Some(term) = self.selectors.get(&labels).cloned() else { return };
+        let mut selectors = self.by_term.remove(&term).unwrap_or_default();
+        for selector in selectors.iter_mut().filter(|selector| selector.labels == labels) {
+            selector.grants.retain(|other| other.id() != id);
         }
-        let load = grants.values().map(|(_, grant)| grant.load()).sum();
-        Self { changed, by_term, load, grants }
+        if selectors.iter().any(|selector| selector.labels == labels && selector.grants.is_empty()) {
+            selectors.retain(|selector| selector.labels != labels);
+            self.selectors.remove(&labels);
+            labels.iter().for_each(|(name, value)| self.use_term((name.to_owned(), value.to_owned()), -1));
+        }
+        if !selectors.is_empty() {
+            self.by_term.insert(term, selectors);
+        }
+    }
+
+    /// The term of `labels` that fewest selectors have.
+    fn rarest(&self, labels: &Labels) -> Option<Term> {
+        let terms = labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        terms.min_by_key(|term| self.uses.get(term).copied().unwrap_or_default())
+    }
+
+    fn use_term(&mut self, term: Term, more: isize) {
+        match self.uses.remove(&term).unwrap_or_default().saturating_add_signed(more) {
+            0 => {}
+            uses => drop(self.uses.insert(term, uses)),
+        }
+    }
+
+    /// Forgets what is in no set any more, from time to time.
+    fn forget(&mut self, now: Timestamp) {
+        if now.duration_since(self.forgot) < FORGET {
+            return;
+        }
+        self.forgot = now;
+        let since = since(now);
+        let gone: Vec<_> =
+            self.grants.iter().filter(|(_, (_, grant))| grant.is_gone(since)).map(|(id, _)| id.clone()).collect();
+        gone.iter().for_each(|id| self.remove(id));
     }
 }
 
@@ -159,20 +216,23 @@ impl Known {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn labels(text: &str) -> Labels {
         text.parse().unwrap()
     }
 
+    fn grant(id: &str) -> Arc<SetGrant> {
+        let document = crate::store::columns::raw("{}".into()).unwrap();
+        Arc::new(SetGrant { id: id.into(), not_after: Timestamp::MAX, created_at: 0, document })
+    }
+
     fn known(selectors: &[&str]) -> Known {
-        let grant = |id: &str| SetGrant {
-            id: id.into(),
-            not_after: Timestamp::MAX,
-            created_at: 0,
-            document: crate::store::columns::raw("{}".into()).unwrap(),
-        };
-        let grants = selectors.iter().map(|it| ((*it).to_owned(), (Arc::new(labels(it)), Arc::new(grant(it)))));
-        Known::new(0, grants.collect())
+        let mut known = Known::default();
+        selectors.iter().for_each(|it| known.add(labels(it), grant(it)));
+        known
     }
 
     #[test]
@@ -195,7 +255,51 @@ mod tests {
     fn those_that_are_not_for_a_host_are_not_looked_at() {
         let selectors: Vec<_> = (0..1000).map(|n| format!("env=prod,role=r{n}")).collect();
         let known = known(&selectors.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(!known.by_term.contains_key(&("env".into(), "prod".into())), "every host would go through all of them");
+        let under_env = known.by_term.get(&("env".into(), "prod".into())).map_or(0, Vec::len);
+        assert!(under_env <= 1, "every host would go through {under_env} of them");
         assert_eq!(known.of(&labels("env=prod,role=r7")).count(), 1);
+    }
+    #[test]
+    fn what_is_left_of_the_last_grant_is_nothing() {
+        let mut known = known(&["env=prod", "env=prod,role=web"]);
+        known.add(labels("env=prod"), grant("second"));
+        for id in ["env=prod", "second", "env=prod,role=web", "unknown"] {
+            known.remove(id);
+        }
+        let left = [
+            known.grants.iter().count(),
+            known.selectors.iter().count(),
+            known.by_term.iter().count(),
+            known.uses.iter().count(),
+        ];
+        assert_eq!((left, known.load), ([0; 4], Load::default()));
+    }
+
+    proptest! {
+        /// However grants came and went, a host has what a look at each of them says.
+        #[test]
+        fn it_is_the_same_as_a_look_at_each(changes in vec((0..24_u8, 0..3_u8, 0..3_u8, 0..3_u8, any::<bool>()), 0..60)) {
+            let selector = |a, b, c| {
+                let terms = [("a", a), ("b", b), ("c", c)].into_iter().filter(|(_, value)| *value > 0);
+                labels(&terms.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(","))
+            };
+            let (mut known, mut each) = (Known::default(), BTreeMap::new());
+            for (id, a, b, c, goes) in changes {
+                let id = id.to_string();
+                known.remove(&id);
+                each.remove(&id);
+                if !goes {
+                    known.add(selector(a, b, c), grant(&id));
+                    each.insert(id, selector(a, b, c));
+                }
+            }
+            for (a, b, c) in [(1, 1, 1), (1, 2, 0), (2, 2, 2), (0, 0, 1), (0, 0, 0)] {
+                let host = selector(a, b, c);
+                let found: BTreeSet<_> = known.of(&host).map(|grant| grant.id.clone()).collect();
+                let expected = each.iter().filter(|(_, selector)| !selector.is_empty() && selector.are_all_in(&host));
+                prop_assert_eq!(found, expected.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>());
+            }
+            prop_assert_eq!(known.load.grants, each.len());
+        }
     }
 }

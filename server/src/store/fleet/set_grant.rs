@@ -76,6 +76,10 @@ impl Load {
         Self { grants: self.grants.saturating_add(other.grants), bytes: self.bytes.saturating_add(other.bytes) }
     }
 
+    pub(super) fn without(self, other: Self) -> Self {
+        Self { grants: self.grants.saturating_sub(other.grants), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+
     /// Whether it is more of anything.
     pub(in crate::store) fn exceeds(self, other: Self) -> bool {
         self.grants > other.grants || self.bytes > other.bytes

@@ -16,6 +16,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::str::FromStr;
 
+/// How often a host may change its key a day, by the endpoint's clock in UTC: each change is a row of the log, and no host fills the disk with them.
+const MOST_KEYS_A_DAY: i64 = 10;
+
 impl Store {
     /// A host without a key, served from static files.
     pub(crate) async fn add_host(&self, name: &HostName, labels: &Labels, act: Act<'_>) -> Result<Host, ChangeError> {
@@ -73,12 +76,27 @@ impl Store {
             }
             return Err(ChangeError::Conflict("another host has this key; make a new one".into()));
         }
+        let act = Act { admin: "", now };
+        let today = tx.times_today(id.as_str(), Event::HostKeyChanged, act).await?;
+        if today >= MOST_KEYS_A_DAY {
+            return Err(ChangeError::TooMany(format!(
+                "the host has changed its key {MOST_KEYS_A_DAY} times today (UTC), the most that it may; the one that it has stays good"
+            )));
+        }
         let sql = "UPDATE hosts SET key_x = $3, changed = $4 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
         let stamp = tx.stamp().await?;
         let changed = tx.run(sql, &values![id.as_str(), old_x, new_x, stamp]).await? == 1;
-        let kids = json!({"old": old.kid(), "new": new.kid()});
         if changed {
-            tx.log(Act { admin: "", now }, Event::HostKeyChanged, About::host(id.as_str()), kids).await?;
+            let mut details = json!({"old": old.kid(), "new": new.kid()});
+            if today + 1 == MOST_KEYS_A_DAY {
+                details = json!({"old": old.kid(), "new": new.kid(), "most_a_day": MOST_KEYS_A_DAY});
+                tracing::error!(
+                    host = id.as_str(),
+                    most = MOST_KEYS_A_DAY,
+                    "a host has changed its key as often as it may today"
+                );
+            }
+            tx.log(act, Event::HostKeyChanged, About::host(id.as_str()), details).await?;
         }
         tx.commit().await?;
         Ok(changed)
