@@ -21,6 +21,7 @@ mod keys;
 mod labels;
 mod listener;
 mod owner;
+pub mod policy;
 mod refusal;
 mod replay;
 mod router;
