@@ -16,7 +16,7 @@ mod status;
 mod why;
 
 use crate::human;
-use crate::request::client;
+use crate::ipc::client;
 use clap::{Parser, Subcommand};
 use curfew_protocol::display;
 use curfew_protocol::exempt;

@@ -5,7 +5,7 @@
 //!
 //! - **The wall clock** opens windows and closes them: what it calls over is shut at once.
 //! - **CLOCK_BOOTTIME**, which nobody can set and which counts suspend. When a grant is first seen in a boot, and when its window opens,
-//!   its end on this clock is fixed (`grant::ends`), and it is over for good when either clock has come to it.
+//!   its end on this clock is fixed (`grant::boot_ends`), and it is over for good when either clock has come to it.
 //! - **The floor**: the latest time that is known to have passed. It is kept on disk (the mark), and CLOCK_BOOTTIME carries it on. While the
 //!   wall clock stands more than half a minute behind it, the clock is *unproven*: nothing new opens, and what is live stays live until
 //!   its end on CLOCK_BOOTTIME. A grant whose end lies before the floor is over for good.
@@ -260,6 +260,12 @@ pub enum Keep {
 
 fn write_mark(path: &Path, known: Timestamp) -> io::Result<()> {
     durable::write(path, &serde_json::to_vec(&Mark { known })?)
+}
+
+/// CLOCK_MONOTONIC in microseconds: the clock by which logind says when a session opened.
+pub fn monotonic_us() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! A file that can't be used never opens a door: the agent goes on with the last one that could be, and says so.
 
 pub mod edit;
+pub mod exempt_list;
+pub mod service;
 
 use crate::durable;
 use curfew_protocol::host_api::LONGEST_WAIT_S;

@@ -15,18 +15,26 @@
 //! | audit | records | makes them durable, tells what was counted, lets go of what is too much, copies them to journald |
 //! | signals | SIGHUP, SIGTERM | reloads, stops |
 
-use crate::agent::{Agent, StartError};
+pub mod parts;
+mod state_lock;
+pub mod sweep;
+
+use self::parts::{Parts, StartError};
+use self::state_lock::Ownership;
 use crate::clock::alarm::{Alarm, Alarmed};
 use crate::clock::{self, Keep};
-use crate::endpoint::{ship, sync};
-use crate::enforce::processes::ProcessId;
+use crate::descriptors;
+use crate::endpoint::{poll, ship};
+use crate::enforce::adoption::{self, Adoption};
+use crate::enforce::deadline;
 use crate::enforce::reconcile::reconcile;
-use crate::enforce::{accounts, adoption};
+use crate::enforce::status::EnforcementStatus;
 use crate::enforce::{sudo_view, sudo_watch};
-use crate::owner::Ownership;
-use crate::request::pam_socket::PamSocket;
-use crate::request::{server, watch};
-use crate::{deadline, descriptors};
+use crate::grant::resolver;
+use crate::host::processes::ProcessId;
+use crate::ipc::pam_socket::PamSocket;
+use crate::ipc::public_socket;
+use crate::sessions::watch;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{AGENT_SOCKET, PAM_SOCKET};
 use sd_notify::NotifyState;
@@ -79,28 +87,28 @@ pub fn run(sockets: Sockets) -> Result<(), DaemonError> {
     let _owner = Ownership::take(SWEEPS_TURN).map_err(system("another agent or a sweep is at work"))?;
     let runtime = event_loop().map_err(system("no event loop"))?;
     let done = LocalSet::new().block_on(&runtime, async move {
-        let agent = Rc::new(Agent::open()?);
-        agent.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, agent.mode().name()));
+        let parts = Rc::new(Parts::open()?);
+        parts.audit.write(Entry::new(Event::AgentStarted).with(Field::Mode, parts.settings.mode().name()));
         let alarm = Alarm::new().map_err(system("no timer"))?;
         let reload = signal(SIGHUP).map_err(system("SIGHUP"))?;
         let stop = [signal(SIGTERM).map_err(system("SIGTERM"))?, signal(SIGINT).map_err(system("SIGINT"))?];
         let pam = PamSocket::new(sockets.pam).map_err(system("PAM's socket"))?;
-        let desk = server::start(sockets.agent).map_err(system("the public socket"))?;
-        tokio::task::spawn_local(pam.serve(Rc::clone(&agent)));
-        let people = tokio::task::spawn_local(desk.serve(Rc::clone(&agent)));
+        let desk = public_socket::start(sockets.agent).map_err(system("the public socket"))?;
+        tokio::task::spawn_local(pam.serve(Rc::clone(&parts.pam), Rc::clone(&parts.methods)));
+        let people = tokio::task::spawn_local(desk.serve(Rc::clone(&parts.methods)));
         for task in Task::ALL {
-            tokio::task::spawn_local(task.run(Rc::clone(&agent)));
+            tokio::task::spawn_local(task.run(Rc::clone(&parts)));
         }
-        tokio::task::spawn_local(reload_on(reload, Rc::clone(&agent)));
-        adoption::adopt_unknown(&agent).await;
-        resume_watching(&agent);
+        tokio::task::spawn_local(reload_on(reload, Rc::clone(&parts.enforcer.status)));
+        adoption::adopt_unknown(&parts.enforcer.adoption).await;
+        resume_watching(&parts);
         let stopped = tokio::select! {
-            () = enforce_until(stop, &agent, &alarm) => Ok(()),
+            () = enforce_until(stop, &parts, &alarm) => Ok(()),
             _ = people => Err(system("the public socket")(io::Error::other("its thread has ended"))),
         };
-        agent.keep_the_time(Keep::Now);
-        agent.audit.write(Entry::new(Event::AgentStopped));
-        agent.audit.finish();
+        parts.ledger.persist_clock(Keep::Now);
+        parts.audit.write(Entry::new(Event::AgentStopped));
+        parts.audit.finish();
         stopped
     });
     // What hangs on a dead file server is not waited for.
@@ -180,42 +188,42 @@ impl Task {
         Self::Ship,
     ];
 
-    async fn run(self, agent: Rc<Agent>) {
+    async fn run(self, parts: Rc<Parts>) {
         match self {
-            Self::Sync => agent.audit.sync_when_written().await,
-            Self::Count => agent.audit.tell_counts().await,
-            Self::Drop => agent.audit.drop_what_is_too_much().await,
-            Self::Copy => agent.audit.copy_to_journal().await,
-            Self::Logind => follow_logind(&agent).await,
-            Self::Adopt => adoption::adopt_when_opened(&agent).await,
-            Self::Deadline => deadline::keep_armed(&agent).await,
-            Self::Sudo => sudo_watch::follow(&agent).await,
-            Self::SudoView => sudo_view::follow(&agent).await,
-            Self::Accounts => accounts::watch(&agent).await,
-            Self::Endpoint => sync::follow(&agent).await,
-            Self::Ship => ship::follow(&agent).await,
+            Self::Sync => parts.audit.sync_when_written().await,
+            Self::Count => parts.audit.tell_counts().await,
+            Self::Drop => parts.audit.drop_what_is_too_much().await,
+            Self::Copy => parts.audit.copy_to_journal().await,
+            Self::Logind => follow_logind(&parts.enforcer.adoption).await,
+            Self::Adopt => adoption::adopt_when_opened(&parts.enforcer.adoption).await,
+            Self::Deadline => deadline::keep_armed(&parts.enforcer.status.deadline).await,
+            Self::Sudo => sudo_watch::follow(&parts.ledger, &parts.trigger).await,
+            Self::SudoView => sudo_view::follow(&parts.enforcer.status.sudo_view).await,
+            Self::Accounts => resolver::watch(&parts.enforcer.resolver).await,
+            Self::Endpoint => poll::follow(&parts.follower).await,
+            Self::Ship => ship::follow(&parts.follower).await,
         }
     }
 }
 
 /// The enforcing loop. The watchdog is fed here and nowhere else: an agent that does not enforce is restarted.
-async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) {
+async fn enforce_until(stop: [UnixStream; 2], parts: &Parts, alarm: &Alarm) {
     let [mut term, mut interrupt] = stop;
     let mut ready = false;
     loop {
         // The regular look is the alarm's, too: one wake instead of the several that a timer of the event loop takes.
         let regular = clock::now() + LONGEST_PAUSE;
-        agent.endpoint.redial_after_a_jump();
-        let next = reconcile(agent).map_or(regular, |next| next.min(regular));
-        agent.next_look.set(Some(next));
+        parts.follower.endpoint.redial_after_a_jump();
+        let next = reconcile(&parts.enforcer).map_or(regular, |next| next.min(regular));
+        parts.trigger.note_next_look(next);
         let alarmed = alarm.set(next);
         if matches!(alarmed, Ok(Alarmed::Stepped)) {
-            agent.changed.notify_one();
+            parts.trigger.pull();
         }
         if let Err(error) = &alarmed {
             tracing::error!("the alarm could not be set; the agent looks every {LONGEST_PAUSE:?}: {error}");
         }
-        agent.looked.notify_waiters();
+        parts.trigger.note_looked();
         let state: &[NotifyState<'_>] =
             if ready { &[NotifyState::Watchdog] } else { &[NotifyState::Ready, NotifyState::Watchdog] };
         if let Err(error) = sd_notify::notify(state) {
@@ -227,7 +235,7 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
             rung = alarm.ring() => if let Err(error) = rung {
                 tracing::error!("the alarm failed: {error}");
             },
-            () = agent.changed.notified() => {}
+            () = parts.trigger.pulled() => {}
             () = tokio::time::sleep(LONGEST_PAUSE), if alarmed.is_err() => {}
             _ = term.read(&mut a) => return,
             _ = interrupt.read(&mut b) => return,
@@ -235,32 +243,33 @@ async fn enforce_until(stop: [UnixStream; 2], agent: &Rc<Agent>, alarm: &Alarm) 
     }
 }
 
-async fn reload_on(mut signal: UnixStream, agent: Rc<Agent>) {
+async fn reload_on(mut signal: UnixStream, status: Rc<EnforcementStatus>) {
     let mut byte = [0; 64];
     while let Ok(1..) = signal.read(&mut byte).await {
         // What is wrong with the file is in the log and in `curfew status`.
-        if agent.reload().is_ok() {
+        if status.reload().is_ok() {
             tracing::info!("the configuration was read again");
         }
     }
 }
 
 /// Watches again over what was open when the last agent ended.
-fn resume_watching(agent: &Rc<Agent>) {
-    let leaders: Vec<ProcessId> = agent.sessions.borrow().sessions().iter().map(|session| session.leader).collect();
-    leaders.into_iter().for_each(|leader| watch::login(agent, leader));
-    let runs = agent.sessions.borrow().elevations().iter().filter(|run| !run.gone).map(|run| run.root).collect();
+fn resume_watching(parts: &Parts) {
+    let sessions = &parts.watch.sessions;
+    let leaders: Vec<ProcessId> = sessions.borrow().sessions().iter().map(|session| session.leader).collect();
+    leaders.into_iter().for_each(|leader| watch::login(&parts.watch, leader));
+    let runs = sessions.borrow().elevations().iter().filter(|run| !run.gone).map(|run| run.root).collect();
     let runs: Vec<ProcessId> = runs;
-    runs.into_iter().for_each(|root| watch::run(agent, root));
-    agent.openings.all();
+    runs.into_iter().for_each(|root| watch::run(&parts.watch, root));
+    parts.enforcer.adoption.openings.all();
 }
 
 /// Wakes the agent when logind opens a session; comes back when the bus was away.
-async fn follow_logind(agent: &Rc<Agent>) {
+async fn follow_logind(adoption: &Adoption) {
     let mut pause = SHORTEST_DEAFNESS;
     loop {
         let begun = Instant::now();
-        if let Err(error) = agent.logind.watch(|id| agent.openings.session(id)).await {
+        if let Err(error) = adoption.logind.watch(|id| adoption.openings.session(id)).await {
             tracing::debug!("logind can't be followed now: {error}");
         }
         if begun.elapsed() > LONGEST_DEAFNESS {

@@ -26,9 +26,9 @@ mod standing;
 mod sudo;
 mod units;
 
+use crate::config::exempt_list::{self, Void};
 use crate::config::{self, Config};
-use crate::enforce::exempt_list::{self, Void};
-use crate::request::messages::{ShownClock, Status};
+use crate::ipc::messages::{ShownClock, Status};
 use curfew_protocol::exempt;
 use serde::Serialize;
 use std::path::Path;

@@ -6,7 +6,8 @@
 //! | `tls`, `client` | one HTTPS exchange, bounded in bytes and time, and the tokens that go with it |
 //! | `failure` | what can go wrong on the way, in words that end with the next step |
 //! | `health`, `backoff` | when a failure is worth a word, and how long to wait after it: pure |
-//! | `sync` | the loop: poll, apply, wait |
+//! | `follower` | what following takes |
+//! | `poll` | the loop: poll, apply, wait |
 //! | `apply` | one set: verified, stored, put in force, audited |
 //! | `ship` | the loop that brings the audit there |
 //! | `enroll`, `rotate` | joining, leaving, a new key |
@@ -18,19 +19,18 @@ pub mod backoff;
 pub mod client;
 pub mod enroll;
 pub mod failure;
+pub mod follower;
 pub mod health;
 pub mod identity;
+pub mod poll;
 pub mod rotate;
 pub mod ship;
-pub mod sync;
 pub mod tls;
 
 use crate::audit::keeper;
-use crate::grant::endpoint::Trust;
-use crate::request::messages::ShownSet;
+use crate::grant::signed_set::Trust;
 use health::Health;
 use identity::{Identity, IdentityError};
-use jiff::Timestamp;
 use ship::Shipping;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -187,27 +187,5 @@ impl Endpoint {
         if self.ahead.replace(Some(ahead)).is_some_and(jumped) {
             self.woken.notify_one();
         }
-    }
-
-    /// What `curfew status` shows of it.
-    pub fn show(&self, facts: Option<&crate::grant::endpoint::SetFacts>, now: Timestamp) -> Option<ShownSet> {
-        let identity = self.identity()?;
-        let health = self.health.borrow();
-        let failing = health.failing();
-        Some(ShownSet {
-            endpoint: identity.url.clone(),
-            host: identity.host.to_string(),
-            epoch: facts.map(|facts| facts.mark.epoch),
-            version: facts.map(|facts| facts.mark.ver),
-            issued: facts.map(|facts| facts.issued),
-            age_s: facts.map(|facts| now.duration_since(facts.issued).as_secs().max(0)),
-            fresh_until: facts.map(|facts| facts.fresh_until),
-            opens_until: facts.map(|facts| facts.opens_until),
-            state: if failing.is_some() { "failing" } else { "following" }.into(),
-            problem: failing.map(|failing| failing.problem.clone()).or_else(|| health.latest().map(str::to_owned)),
-            since: failing.map(|failing| failing.since),
-            audit_stored_to: self.shipping.borrow().stored_to,
-            audit_problem: self.shipping.borrow().problem.clone(),
-        })
     }
 }

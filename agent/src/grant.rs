@@ -1,17 +1,29 @@
 //! The grants that this host holds, and where they come from.
 //!
-//! `held` is all of them in one list, `local` the file of the ones that root made here, `endpoint` the set that the central endpoint signed,
-//! `announced` what the audit has heard of them, `access` what it hears that they give, `ends` when they end on the clock that nobody can set. A decision sees only [`HeldGrant`]s.
+//! `ledger` is their one owner. `held` is all of them in one list, `stores` that list and the stores behind it, `local`
+//! the file of the ones that root made here, `signed_set` the set that the central endpoint signed, `account` whose
+//! they are, `lifecycle` what the audit has heard of them, `access` what it hears that they give, `boot_ends` when they
+//! end on the clock that nobody can set, `sudo_command` what a run of sudo asks for, and `decision` the pure heart: a
+//! request, the grants and a time in, a verdict out. A decision sees only [`HeldGrant`]s.
 
 mod access;
-pub mod announced;
+pub mod account;
+pub mod boot_ends;
 pub mod cut_off;
-pub mod endpoint;
-pub mod ends;
+pub mod decision;
 pub mod held;
+pub mod ledger;
+pub mod lifecycle;
 pub mod local;
+pub mod resolver;
+mod rules_in_place;
+pub mod settle;
+pub mod signed_set;
+pub mod stores;
+pub mod sudo_command;
+pub mod sudo_rules;
 
-use crate::account::Holder;
+use self::account::Holder;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::grant::{Grant, Text};
 use jiff::{SignedDuration, Timestamp};
@@ -176,8 +188,8 @@ impl HeldGrant {
         Self { content: Some(content), ..Self::new(grant, Source::Endpoint) }
     }
 
-    /// The name under which its story is kept: another content of the same id has another story.
-    pub fn story(&self) -> String {
+    /// Tells what is kept about it from what is kept about another content of the same id.
+    pub fn revision_key(&self) -> String {
         self.content.map_or_else(|| self.grant.id.to_string(), |content| format!("{}@{content}", self.grant.id))
     }
 
@@ -289,7 +301,7 @@ mod tests {
         let mut held = HeldGrant::new(grant.unwrap(), Source::Local);
         let (within, after) = ("2026-11-21T20:10:00Z".parse().unwrap(), "2026-11-21T20:30:00Z".parse().unwrap());
         assert!(held.covers(within) && !held.covers(after));
-        let account = crate::account::Account { name: "alice".into(), owner: "alice".into(), uid: 1001 };
+        let account = crate::grant::account::Account { name: "alice".into(), owner: "alice".into(), uid: 1001 };
         held.holder = Holder::Gone { account, now: Some(1051) };
         assert!(!held.covers(within));
     }

@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use curfew::config::{self, Config};
-use curfew::daemon::{self, Sockets};
-use curfew::{log, sweep};
+use curfew::daemon::{self, Sockets, sweep};
+use curfew::log;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, ask, encoded, is_root};
 use crate::audit::{self, query::Query};
 use crate::human;
-use crate::request::messages::AuditPage;
+use crate::ipc::messages::AuditPage;
 use clap::{Args, ValueEnum};
 use curfew_protocol::audit::{Event, Field, Record};
 use curfew_protocol::human_time::parse_past;

@@ -2,7 +2,7 @@
 
 use super::{CliError, Outcome, ask, order, print};
 use crate::human;
-use crate::request::messages::{AcceptClock, ShownClock};
+use crate::ipc::messages::{AcceptClock, ShownClock};
 use clap::Args;
 use curfew_protocol::grant::Text;
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! `curfew confirm`: a login that began after `curfew enable` says that one can log in.
 
 use super::{CliError, Outcome, ask, failed, note, only_root, order, print};
-use crate::request::messages::Status;
-use crate::wiring::turn::Turn;
+use crate::ipc::messages::Status;
+use crate::wiring::lock::Turn;
 use crate::wiring::unconfirmed::Unconfirmed;
 use clap::Args;
 use serde_json::{Value, json};

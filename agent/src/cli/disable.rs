@@ -1,9 +1,9 @@
 //! `curfew disable`: unwires PAM and sudo, to the byte. It needs neither the agent nor a configuration that can be read.
 
 use super::{CliError, Outcome, ask, failed, note, only_root, print};
-use crate::wiring;
 use crate::wiring::cause::{Cause, Deed};
-use crate::wiring::turn::Turn;
+use crate::wiring::lock::Turn;
+use crate::wiring::service_file;
 use crate::wiring::unconfirmed::Unconfirmed;
 use clap::Args;
 use curfew_protocol::grant::Text;
@@ -55,13 +55,13 @@ impl Disable {
         } else {
             let reason = self.reason.as_ref().map(|reason| reason.as_str().to_owned());
             noted = Some(Cause::own(Deed::Disabled, reason).note_for_now());
-            wiring::unwire_everything()
+            service_file::unwire_everything()
         };
         if problems.is_empty() {
             problems.extend(Unconfirmed::end().err().map(|error| error.to_string()));
         }
         if !self.unconfirmed {
-            problems.extend(wiring::unmarked_rules().unwrap_or_default());
+            problems.extend(service_file::unmarked_rules().unwrap_or_default());
         }
         // The wiring is off whether or not the agent hears of it. PID 1 tells it in the other case: the agent may wait for this to end.
         if !self.unconfirmed

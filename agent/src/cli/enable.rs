@@ -1,21 +1,22 @@
 //! `curfew enable`: looks at the host, wires PAM and sudo, tries the wiring, and goes back by itself unless a new login confirms.
 
+mod lockout;
 mod plan;
-mod way_in;
 
+use self::lockout::{exempt_users, nobody_left, whose_shell};
 use self::plan::Plan;
-use self::way_in::{exempt_users, nobody_left, whose_shell};
 use super::{CliError, Outcome, ask, doctor, failed, note, only_root, order, print};
-use crate::access_paths::{self, opened};
 use crate::clock;
 use crate::config::{self, Config, Mode, parse_duration};
 use crate::doctor::{Check, Finding, Occasion};
-use crate::request::messages::{self, Status};
-use crate::wiring;
+use crate::ipc::messages::{self, Status};
+use crate::wiring::access_paths;
+use crate::wiring::access_paths::opened;
 use crate::wiring::cause::{Cause, Deed};
+use crate::wiring::lock::Turn;
 use crate::wiring::rehearsal::{self, Rehearsed};
+use crate::wiring::replace_file;
 use crate::wiring::replacement::{self, Replacement};
-use crate::wiring::turn::Turn;
 use crate::wiring::unconfirmed::{Unconfirmed, UnconfirmedError};
 use clap::Args;
 use jiff::Timestamp;
@@ -84,7 +85,7 @@ impl Enable {
             let fails = plan.done.checks.iter().any(|check| check.result == Finding::Fail);
             return Ok(if fails { Outcome::No } else { Outcome::Yes });
         }
-        wiring::remove_leftovers().map_err(failed)?;
+        replace_file::remove_leftovers().map_err(failed)?;
         // An agent that does not answer would lock everybody out but the exempt.
         let status: Status = ask("Status", json!({}))?;
         let exempt = exempt_users();

@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, order_patiently, print};
 use crate::endpoint::identity::Place;
 use crate::endpoint::tls;
-use crate::request::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
+use crate::ipc::messages::{EnrollOrder, Joined, ShownSet, StaticOrder};
 use clap::Args;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::jws::PublicKey;

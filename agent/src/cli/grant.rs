@@ -2,7 +2,7 @@
 
 use super::{CliError, Outcome, note, order, print};
 use crate::human;
-use crate::request::messages::{GrantOrder, Granted, LONGEST_GRANT};
+use crate::ipc::messages::{GrantOrder, Granted, LONGEST_GRANT};
 use clap::Args;
 use curfew_protocol::grant::{Command, LoginAccess, LoginName, Network, SudoAccess, Text};
 use curfew_protocol::human_time::{parse_duration, typed_duration};

@@ -1,7 +1,7 @@
 //! `curfew rehearse`: one PAM transaction in a process of its own, for `curfew enable`.
 
 use super::{CliError, Outcome, failed, only_root};
-use crate::wiring::Kind;
+use crate::wiring::kind::Kind;
 use crate::wiring::rehearsal::{Asked, transact};
 use clap::Args;
 

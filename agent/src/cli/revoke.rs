@@ -1,7 +1,7 @@
 //! `curfew revoke`: ends a grant now, whatever the endpoint says of it.
 
 use super::{CliError, Outcome, note, order, print};
-use crate::request::messages;
+use crate::ipc::messages;
 use clap::Args;
 use curfew_protocol::grant::Text;
 

@@ -4,7 +4,7 @@ use super::{CliError, Outcome, ask, print};
 use crate::clock;
 use crate::grant::State;
 use crate::human;
-use crate::request::messages::{ShownGrant, ShownSession, ShownSet, Status as Answer};
+use crate::ipc::messages::{ShownGrant, ShownSession, ShownSet, Status as Answer};
 use clap::Args;
 use curfew_protocol::grant::Text;
 use jiff::{SignedDuration, Timestamp};

@@ -3,7 +3,7 @@
 use super::{CliError, Outcome, ask, misused, print};
 use crate::clock;
 use crate::human;
-use crate::request::messages::{WhyAnswer, WhyQuestion, address};
+use crate::ipc::messages::{WhyAnswer, WhyQuestion, address};
 use clap::Args;
 use curfew_protocol::human_time::parse_coming;
 use jiff::Timestamp;

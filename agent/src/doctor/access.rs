@@ -1,7 +1,7 @@
 //! What lets people log in or become root beside the services that are judged, from `access_paths`: told by kind, with what to do.
 
 use super::{Check, Host, Occasion};
-use crate::access_paths::{self, AccessPath, Kind, Standing};
+use crate::wiring::access_paths::{self, AccessPath, Kind, Standing};
 
 /// At most so many of what is covered are told.
 const MOST_TOLD: usize = 10;

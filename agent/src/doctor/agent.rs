@@ -3,7 +3,7 @@
 use super::{Check, Host};
 use crate::clock;
 use crate::human;
-use crate::request::messages::ShownSet;
+use crate::ipc::messages::ShownSet;
 use crate::wiring::unconfirmed::{self, Unconfirmed};
 use jiff::Timestamp;
 use nix::unistd::User;
@@ -168,7 +168,7 @@ fn confirmation() -> Option<Check> {
 mod tests {
     use super::super::Finding;
     use super::*;
-    use crate::enforce::exempt_list::Void;
+    use crate::config::exempt_list::Void;
 
     fn host(exempt: Result<Vec<String>, Void>) -> Host {
         let none = || Err("the agent is away".to_owned());

@@ -1,7 +1,7 @@
 //! SELinux and AppArmor: whether what they deny holds us up. A denial that nobody sees looks like an agent that does not answer.
 
 use super::Check;
-use crate::program::{self, Said};
+use crate::host::program::{self, Said};
 use std::fs;
 
 const JOURNALCTL: &str = "/usr/bin/journalctl";

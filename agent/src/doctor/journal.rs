@@ -2,7 +2,7 @@
 //! `/var/lib/curfew/audit`, whatever journald does.
 
 use super::Check;
-use crate::program::{self, Said};
+use crate::host::program::{self, Said};
 use std::path::Path;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";

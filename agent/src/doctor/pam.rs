@@ -1,7 +1,10 @@
 //! The wiring of each service: there, asked first, and with the right argument.
 
 use super::{Check, Finding, Host};
-use crate::wiring::{self, Kind, session_order, stack};
+use crate::wiring;
+use crate::wiring::kind::Kind;
+use crate::wiring::service_file;
+use crate::wiring::{session_order, stack};
 use std::fs;
 use std::path::Path;
 
@@ -9,7 +12,7 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
     let config = host.config();
     let services: Vec<(String, Kind)> = wiring::services(&config).collect();
     let read = |service: &str| {
-        wiring::service_file(service).map(|path| {
+        service_file::service_file(service).map(|path| {
             (path.display().to_string(), String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned())
         })
     };
@@ -24,7 +27,7 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
         .collect();
     let missing: Vec<&str> = services
         .iter()
-        .filter(|(service, _)| wiring::service_file(service).is_none())
+        .filter(|(service, _)| service_file::service_file(service).is_none())
         .map(|(it, _)| it.as_str())
         .collect();
     if checks.iter().all(|check| check.result == Finding::Pass) {
@@ -88,7 +91,7 @@ fn without_a_file(services: &[(String, Kind)]) -> Vec<Check> {
     let programs = [("sshd", "/usr/sbin/sshd"), ("login", "/bin/login"), ("sudo", "/usr/bin/sudo"), ("su", "/bin/su")];
     let judged = |name: &str| services.iter().any(|(service, _)| service == name);
     let lacking = programs.into_iter().filter(|(service, program)| {
-        judged(service) && Path::new(program).exists() && wiring::service_file(service).is_none()
+        judged(service) && Path::new(program).exists() && service_file::service_file(service).is_none()
     });
     let check = |(service, program): (&str, &str)| {
         let detail = format!("{program} is there and {}/{service} is not: PAM asks others than us", wiring::PAM_FOLDER);
@@ -104,9 +107,9 @@ fn wrong((path, problem): (&String, String)) -> Check {
 
 /// Copies of what the distribution has changed since.
 fn outdated(services: &[(String, Kind)]) -> Option<Check> {
-    let files = services.iter().filter_map(|(service, _)| wiring::service_file(service));
+    let files = services.iter().filter_map(|(service, _)| service_file::service_file(service));
     let outdated: Vec<String> =
-        files.filter(|path| wiring::is_outdated(path)).map(|path| path.display().to_string()).collect();
+        files.filter(|path| service_file::is_outdated(path)).map(|path| path.display().to_string()).collect();
     (!outdated.is_empty()).then(|| {
         let detail =
             format!("{} is a copy, and the file in {} has changed since", outdated.join(" "), wiring::VENDOR_FOLDER);
@@ -116,7 +119,7 @@ fn outdated(services: &[(String, Kind)]) -> Option<Check> {
 
 /// Services that are wired, and that the configuration does not name: the agent refuses them.
 fn stray(services: &[(String, Kind)]) -> Option<Check> {
-    let files = wiring::service_files().ok()?;
+    let files = service_file::service_files().ok()?;
     let named =
         |path: &Path| path.file_name().is_some_and(|name| services.iter().any(|(service, _)| name == service.as_str()));
     let stray: Vec<String> = files

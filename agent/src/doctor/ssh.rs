@@ -2,7 +2,7 @@
 //! its own penalties shut out people whom Curfew denied.
 
 use super::{Check, Host};
-use crate::program::{self, Said};
+use crate::host::program::{self, Said};
 use std::path::Path;
 
 const SSHD: &str = "/usr/sbin/sshd";

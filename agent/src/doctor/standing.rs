@@ -2,8 +2,8 @@
 //! are the host's, and an auditor asks for them.
 
 use super::{Check, Host};
-use crate::enforce::host_sudoers::{self, Line};
-use crate::enforce::sudo_flavour::HostSudo;
+use crate::host::sudo::HostSudo;
+use crate::host::sudoers::{self, Line};
 use nix::unistd::Group;
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +29,7 @@ fn rules(host: &Host) -> Check {
             "see the sudo check",
         );
     };
-    let lines = host_sudoers::read(&host_sudoers::main_file(flavour)).lines;
+    let lines = sudoers::read(&sudoers::main_file(flavour)).lines;
     let found: Vec<String> = lines
         .iter()
         .filter(|line| !line.path.starts_with("/run/curfew") && is_passwordless(&line.text, |user| host.exempts(user)))

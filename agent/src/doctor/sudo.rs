@@ -1,15 +1,15 @@
 //! sudo: which one it is, whether it reads our rules, and whether it asks PAM about the account.
 
 use super::{Check, Host, Occasion};
-use crate::enforce::host_sudoers::{self, Line, SUDO_CONF, Sudoers};
-use crate::enforce::sudo_flavour::{Flavour, HostSudo, SUDO};
+use crate::host::sudo::{Flavour, HostSudo, SUDO};
+use crate::host::sudoers::{self, Line, SUDO_CONF, Sudoers};
 use crate::wiring::{SUDOERS_INCLUDE, SUDOERS_LINE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A policy that is another's than sudoers': what a grant writes is nothing to it.
 fn policy(conf: &str, flavour: Flavour) -> Option<Check> {
-    let plugin = host_sudoers::plugin_of_others(conf).filter(|_| flavour == Flavour::Classic)?;
+    let plugin = sudoers::plugin_of_others(conf).filter(|_| flavour == Flavour::Classic)?;
     let detail = format!("sudo has a plugin of others ({SUDO_CONF}: {plugin}), which may decide without sudoers");
     Some(Check::warn("sudo_plugin", detail, "see that a granted command works: curfew grant, then sudo as that person"))
 }
@@ -28,8 +28,8 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
         Err(problem) => Check::fail("sudo", problem, "install the distribution's sudo again"),
     }];
     checks.extend(policy(&fs::read_to_string(SUDO_CONF).unwrap_or_default(), flavour));
-    let main = host_sudoers::main_file(flavour);
-    let Sudoers { lines, folders, unread, .. } = host_sudoers::read(&main);
+    let main = sudoers::main_file(flavour);
+    let Sudoers { lines, folders, unread, .. } = sudoers::read(&main);
     checks.push(included(&main, &folders, occasion));
     checks.push(account(&lines, flavour));
     checks.push(session(&lines, flavour));

@@ -1,7 +1,7 @@
 //! What systemd has to start, and in which order: a login that comes before our socket finds nobody to ask.
 
 use super::Check;
-use crate::program::{self, Said};
+use crate::host::program::{self, Said};
 use std::collections::BTreeSet;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";

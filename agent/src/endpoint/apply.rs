@@ -4,14 +4,15 @@
 
 use super::client::Link;
 use super::failure::Failure;
+use super::follower::Follower;
 use super::identity::Identity;
-use crate::agent::Agent;
 use crate::clock;
-use crate::enforce::reconcile::settle;
-use crate::enforce::sudoers;
-use crate::grant::endpoint::{NewSet, SetFacts, Taken, Whose, store, store_spare};
+use crate::grant::lifecycle::refusal;
+use crate::grant::settle::settle;
+use crate::grant::signed_set::files::{store, store_spare};
+use crate::grant::signed_set::{NewSet, SetFacts, Taken, Whose};
 use curfew_protocol::audit::{Entry, Event, Field};
-use curfew_protocol::grant_set::{GrantSet, Mark, RefusedGrant, SetError};
+use curfew_protocol::grant_set::{GrantSet, Mark, SetError};
 use curfew_protocol::jws::PublicKey;
 use std::rc::Rc;
 
@@ -24,11 +25,13 @@ const LONGEST_AT_ONCE: usize = 32 * 1024;
 ///
 /// [`Failure::Refused`] and [`Failure::Unstored`]; the last good set stays in force, less what a set that can't be stored, or whose
 /// times are wrong by this host's clock, has no more.
-pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool, Failure> {
-    let _alone = agent.endpoint.at_work.lock().await;
+pub async fn apply(follower: &Rc<Follower>, link: &Link, text: String) -> Result<bool, Failure> {
+    let _alone = follower.endpoint.at_work.lock().await;
     // It may have left, or enrolled elsewhere, meanwhile.
-    let Some(identity) = agent.endpoint.identity().filter(|identity| link.serves(identity)) else { return Ok(false) };
-    let had = agent.grants.borrow().endpoint().mark();
+    let Some(identity) = follower.endpoint.identity().filter(|identity| link.serves(identity)) else {
+        return Ok(false);
+    };
+    let had = follower.ledger.grants().endpoint().mark();
     let (keys, host, now) = (identity.keys.clone(), identity.host.clone(), clock::now());
     let short = text.len() <= LONGEST_AT_ONCE;
     let verify = move || {
@@ -43,32 +46,32 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
     };
     if let Some(untimely) = untimely {
         // Whoever sets this host's clock must not keep a revocation from it.
-        if agent.grants.borrow_mut().withdraw_untimely(&set, clock::now()) {
-            agent.look_now().await;
+        if follower.ledger.grants_mut().withdraw_untimely(&set, clock::now()) {
+            follower.trigger.look_now().await;
         }
         return Err(untimely.into());
     }
-    time_is_proven(agent, &set.facts, had);
+    time_is_proven(follower, &set.facts, had);
     // At once, but for people who get something by the same set: what that covers must not end in between.
-    let withdrawn = agent.grants.borrow_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());
+    let withdrawn = follower.ledger.grants_mut().withdraw(&set, Whose::WhoGainsNothing, clock::now());
     if withdrawn {
-        agent.look_now().await;
+        follower.trigger.look_now().await;
     }
-    let is_new = withdrawn || agent.grants.borrow().says_something_new(&set);
-    let pinned = pin(agent, &identity, &set);
-    if !is_new && pinned.is_ok() && agent.grants.borrow().endpoint().stored_is_fresh(clock::now()) {
+    let is_new = withdrawn || follower.ledger.grants().says_something_new(&set);
+    let pinned = pin(follower, &identity, &set);
+    if !is_new && pinned.is_ok() && follower.ledger.grants().endpoint().stored_is_fresh(clock::now()) {
         // A fleet that writes what it has, every minute, is heavy on its disks: once a lifetime is enough.
-        return Ok(hold(agent, &set, true));
+        return Ok(hold(follower, &set, true));
     }
     let kept = match pinned {
-        Ok(()) => keep(agent, text, &set, is_new).await,
+        Ok(()) => keep(follower, text, &set, is_new).await,
         Err(problem) => Err(problem),
     };
     // From here on nothing waits: what the set has no more goes in one with what it brings.
-    agent.grants.borrow_mut().withdraw(&set, Whose::Everybody, clock::now());
+    follower.ledger.grants_mut().withdraw(&set, Whose::Everybody, clock::now());
     match kept {
         Err(problem) if is_new => {
-            hold(agent, &set, false);
+            hold(follower, &set, false);
             Err(Failure::Unstored(problem))
         }
         kept => {
@@ -76,32 +79,32 @@ pub async fn apply(agent: &Rc<Agent>, link: &Link, text: String) -> Result<bool,
                 // It says what the stored one says.
                 tracing::warn!("the endpoint's set was signed anew and could not be stored: {problem}");
             }
-            Ok(hold(agent, &set, true))
+            Ok(hold(follower, &set, true))
         }
     }
 }
 
 /// A set that is newer than all before proves that the time at which it was signed has passed.
-fn time_is_proven(agent: &Agent, set: &SetFacts, had: Mark) {
+fn time_is_proven(follower: &Follower, set: &SetFacts, had: Mark) {
     if set.mark > had {
-        agent.clock.prove(set.issued);
+        follower.ledger.clock.prove(set.issued);
         tracing::debug!(issued = %set.issued, "a newer set was verified");
     }
 }
 
 /// Pins the keys that the set names instead of those before, where they are others: before the set, which may be the last that the old ones signed.
-fn pin(agent: &Agent, identity: &Identity, set: &NewSet) -> Result<(), String> {
+fn pin(follower: &Follower, identity: &Identity, set: &NewSet) -> Result<(), String> {
     let Some(pinned) = identity.pinning(&set.keys) else { return Ok(()) };
-    agent.endpoint.become_known_as(pinned).map_err(|error| error.to_string())?;
+    follower.endpoint.become_known_as(pinned).map_err(|error| error.to_string())?;
     let kids: Vec<String> = set.keys.iter().map(PublicKey::kid).collect();
     tracing::info!(keys = %kids.join(", "), "the endpoint signs with other keys from now on");
     Ok(())
 }
 
 /// Makes the set durable; in memory where the disk takes nothing.
-async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result<(), String> {
-    agent.grants.borrow_mut().prepare(set, clock::now());
-    let places = agent.grants.borrow().endpoint().places().clone();
+async fn keep(follower: &Follower, text: String, set: &NewSet, is_new: bool) -> Result<(), String> {
+    follower.ledger.grants_mut().prepare(set, clock::now());
+    let places = follower.ledger.grants().endpoint().places().clone();
     let mark = is_new.then_some(set.facts.mark);
     let keep = move || {
         store(&places, &text, mark).map_err(|error| {
@@ -113,46 +116,38 @@ async fn keep(agent: &Agent, text: String, set: &NewSet, is_new: bool) -> Result
         })
     };
     tokio::task::spawn_blocking(keep).await.map_err(|error| error.to_string())??;
-    agent.grants.borrow_mut().note_stored(set);
+    follower.ledger.grants_mut().note_stored(set);
     Ok(())
 }
 
 /// Puts the set in force, as far as it is stored, and audits what came of it before anything else can happen.
-fn hold(agent: &Rc<Agent>, set: &NewSet, stored: bool) -> bool {
+fn hold(follower: &Rc<Follower>, set: &NewSet, stored: bool) -> bool {
     let now = clock::now();
-    let Taken { received, changed, refused, new_version } = agent.grants.borrow_mut().take(set, stored, now);
+    let Taken { received, changed, refused, new_version } = follower.ledger.grants_mut().take(set, stored, now);
     for (before, after) in &changed {
         if (&before.grant.user, &before.grant.sudo) != (&after.grant.user, &after.grant.sudo) {
-            sudoers::withdraw(agent, before.grant.id.as_str(), "the grant has another content");
+            follower.ledger.sudo_rules.note_outdated(before.grant.id.as_str());
         }
     }
-    received.iter().for_each(|held| agent.audit.write(held.entry(Event::GrantReceived)));
-    refused.iter().for_each(|refused| agent.audit.write(refusal(refused)));
+    received.iter().for_each(|held| follower.audit.write(held.entry(Event::GrantReceived)));
+    refused.iter().for_each(|refused| follower.audit.write(refusal(refused)));
     if new_version {
         let new = received.iter().chain(changed.iter().map(|(_, after)| after));
         let new = new.filter(|held| held.grant.sudo.is_some()).map(|held| held.grant.id.to_string());
-        agent.work_on(tell_applied(Rc::clone(agent), new.collect(), set.facts.mark.ver));
+        follower.trigger.spawn_tracked(tell_applied(Rc::clone(follower), new.collect(), set.facts.mark.ver));
     }
-    agent.changed.notify_one();
+    follower.trigger.pull();
     new_version
 }
 
 /// Tells that a set is applied when what it grants works and what it took is gone, or cannot be waited for. Nothing else waits for that.
-async fn tell_applied(agent: Rc<Agent>, new: Vec<String>, version: u64) {
-    let _in_order = agent.endpoint.telling.lock().await;
-    let failed = settle(&agent, &new).await;
+async fn tell_applied(follower: Rc<Follower>, new: Vec<String>, version: u64) {
+    let _in_order = follower.endpoint.telling.lock().await;
+    let failed = settle(&follower.ledger, &new).await;
     let entry = Entry::new(Event::SetApplied).with(Field::Source, "endpoint").with(Field::SetVersion, version);
     let reason = failed.first().map(|(id, why)| match failed.len() {
         1 => format!("no sudo yet by grant {id}: {why}"),
         several => format!("no sudo yet by {several} grants, such as {id}: {why}"),
     });
-    agent.audit.write(entry.with(Field::Reason, reason));
-}
-
-/// A record of an entry of a set that is no grant here.
-pub fn refusal(refused: &RefusedGrant) -> Entry {
-    Entry::new(Event::GrantRefused)
-        .with(Field::Grant, refused.id.as_ref().map(|id| id.to_string()))
-        .with(Field::Source, "endpoint")
-        .with(Field::Reason, refused.problem.as_str())
+    follower.audit.write(entry.with(Field::Reason, reason));
 }

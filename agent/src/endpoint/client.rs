@@ -336,7 +336,7 @@ pub fn patience(wait: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod stand_in;
+mod test_server;
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,11 @@
 
 use super::client::{Ask, Client};
 use super::failure::Failure;
+use super::follower::Follower;
 use super::identity::{Coming, Identity, IdentityError, Place};
 use super::tls;
-use crate::agent::Agent;
 use crate::clock;
-use crate::grant::endpoint::forget;
+use crate::grant::signed_set::files::forget;
 use curfew_protocol::grant_set::{HostId, MEDIA_TYPE};
 use curfew_protocol::host_api::{ENROLL, Enrolled, Enrolment, ProblemKind};
 use curfew_protocol::jws::PublicKey;
@@ -67,15 +67,15 @@ fn next_step(failure: &Failure) -> &'static str {
 ///
 /// [`EnrollError`]; the host is who it was before.
 pub async fn enroll(
-    agent: &Agent,
+    follower: &Follower,
     place: Place,
     token: &str,
     name: &str,
     replace: bool,
 ) -> Result<Identity, EnrollError> {
-    let _alone = agent.endpoint.at_work.lock().await;
-    may_join(agent, replace)?;
-    let folder = agent.endpoint.folder();
+    let _alone = follower.endpoint.at_work.lock().await;
+    may_join(follower, replace)?;
+    let folder = follower.endpoint.folder();
     let client = Client::new(&place)?;
     let key = Coming::Enrolment.load_or_make(folder)?;
     let enrolment = Enrolment { token: token.into(), name: name.into(), aud: place.origin.clone() };
@@ -86,7 +86,7 @@ pub async fn enroll(
         return Err(EnrollError::NoKeys);
     }
     let identity = Identity::new(&place, host, Some(&key.public()), keys);
-    become_one_of(agent, identity.clone())?;
+    become_one_of(follower, identity.clone())?;
     Coming::Enrolment.arrive(folder)?;
     Ok(identity)
 }
@@ -97,21 +97,21 @@ pub async fn enroll(
 ///
 /// [`EnrollError`]; the host is who it was before.
 pub async fn enroll_static(
-    agent: &Agent,
+    follower: &Follower,
     place: Place,
     host: HostId,
     keys: Vec<PublicKey>,
     replace: bool,
 ) -> Result<Identity, EnrollError> {
-    let _alone = agent.endpoint.at_work.lock().await;
-    may_join(agent, replace)?;
+    let _alone = follower.endpoint.at_work.lock().await;
+    may_join(follower, replace)?;
     if keys.is_empty() {
         return Err(EnrollError::NoKeys);
     }
     tls::config(place.ca.as_deref())?;
     let identity = Identity::new(&place, host, None, keys);
-    become_one_of(agent, identity.clone())?;
-    Identity::forget_key(agent.endpoint.folder())?;
+    become_one_of(follower, identity.clone())?;
+    Identity::forget_key(follower.endpoint.folder())?;
     Ok(identity)
 }
 
@@ -120,20 +120,20 @@ pub async fn enroll_static(
 /// # Errors
 ///
 /// That there is none, or what of it stays.
-pub async fn leave(agent: &Agent) -> Result<(), EnrollError> {
-    let _alone = agent.endpoint.at_work.lock().await;
-    if agent.endpoint.identity().is_none() && agent.endpoint.problem().is_none() {
+pub async fn leave(follower: &Follower) -> Result<(), EnrollError> {
+    let _alone = follower.endpoint.at_work.lock().await;
+    if follower.endpoint.identity().is_none() && follower.endpoint.problem().is_none() {
         return Err(EnrollError::NoEndpoint);
     }
-    end_grants(agent);
-    agent.endpoint.forget()?;
-    forget(agent.grants.borrow().endpoint().places())?;
-    agent.endpoint.begin_anew();
+    end_grants(follower);
+    follower.endpoint.forget()?;
+    forget(follower.ledger.grants().endpoint().places())?;
+    follower.endpoint.begin_anew();
     Ok(())
 }
 
-fn may_join(agent: &Agent, replace: bool) -> Result<(), EnrollError> {
-    match agent.endpoint.identity() {
+fn may_join(follower: &Follower, replace: bool) -> Result<(), EnrollError> {
+    match follower.endpoint.identity() {
         Some(identity) if !replace => {
             Err(EnrollError::Already { host: identity.host.clone(), url: identity.url.clone() })
         }
@@ -142,17 +142,17 @@ fn may_join(agent: &Agent, replace: bool) -> Result<(), EnrollError> {
 }
 
 /// Becomes a host of another endpoint. Its history is another one, so that nothing of the one before may stay.
-fn become_one_of(agent: &Agent, identity: Identity) -> Result<(), EnrollError> {
-    end_grants(agent);
-    let kept = forget(agent.grants.borrow().endpoint().places()).map_err(EnrollError::from);
-    let become_known = || agent.endpoint.become_known_as(identity).map_err(EnrollError::from);
+fn become_one_of(follower: &Follower, identity: Identity) -> Result<(), EnrollError> {
+    end_grants(follower);
+    let kept = forget(follower.ledger.grants().endpoint().places()).map_err(EnrollError::from);
+    let become_known = || follower.endpoint.become_known_as(identity).map_err(EnrollError::from);
     // Whoever the host is now: it needs that endpoint's set, whole.
     let done = kept.and_then(|()| become_known());
-    agent.endpoint.begin_anew();
+    follower.endpoint.begin_anew();
     done
 }
 
-fn end_grants(agent: &Agent) {
-    agent.grants.borrow_mut().leave_endpoint(clock::now());
-    agent.changed.notify_one();
+fn end_grants(follower: &Follower) {
+    follower.ledger.grants_mut().leave_endpoint(clock::now());
+    follower.trigger.pull();
 }

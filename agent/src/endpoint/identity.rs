@@ -4,7 +4,7 @@
 //! the place of the old one after that, now or at the next start, so that no crash leaves a host without the key that its endpoint knows.
 
 use crate::durable;
-use crate::grant::endpoint::Trust;
+use crate::grant::signed_set::Trust;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::jws::{KeyError, PublicKey, SigningKey};
 use serde::{Deserialize, Serialize};

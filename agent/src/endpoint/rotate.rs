@@ -3,8 +3,8 @@
 use super::client::{Ask, Client};
 use super::enroll::EnrollError;
 use super::failure::Failure;
+use super::follower::Follower;
 use super::identity::{Coming, Identity};
-use crate::agent::Agent;
 use crate::clock;
 use curfew_protocol::grant_set::MEDIA_TYPE;
 use curfew_protocol::host_api::{KeyChange, ProblemKind, key_path};
@@ -16,23 +16,23 @@ use std::rc::Rc;
 /// # Errors
 ///
 /// [`EnrollError`]. Where the endpoint's answer was lost, the change goes on by itself.
-pub async fn rotate(agent: &Agent) -> Result<String, EnrollError> {
-    let _alone = agent.endpoint.at_work.lock().await;
-    let identity = agent.endpoint.identity().filter(|identity| !identity.is_static());
+pub async fn rotate(follower: &Follower) -> Result<String, EnrollError> {
+    let _alone = follower.endpoint.at_work.lock().await;
+    let identity = follower.endpoint.identity().filter(|identity| !identity.is_static());
     let identity = identity.ok_or(EnrollError::NoEndpoint)?;
-    change(agent, &identity).await
+    change(follower, &identity).await
 }
 
 /// Goes on with a change whose answer was lost. Returns whether the key is another one now.
-pub async fn resume(agent: &Agent) -> bool {
-    let _alone = agent.endpoint.at_work.lock().await;
-    let Some(identity) = agent.endpoint.identity().filter(|identity| !identity.is_static()) else { return false };
+pub async fn resume(follower: &Follower) -> bool {
+    let _alone = follower.endpoint.at_work.lock().await;
+    let Some(identity) = follower.endpoint.identity().filter(|identity| !identity.is_static()) else { return false };
     // The key may be in its place but for a rename, which this does.
-    if identity.signing_key(agent.endpoint.folder()).is_err() {
+    if identity.signing_key(follower.endpoint.folder()).is_err() {
         return false;
     }
-    match Coming::Rotation.load(agent.endpoint.folder()) {
-        Ok(Some(_)) => match change(agent, &identity).await {
+    match Coming::Rotation.load(follower.endpoint.folder()) {
+        Ok(Some(_)) => match change(follower, &identity).await {
             Ok(_) => true,
             Err(error) => {
                 tracing::warn!("the change of this host's key goes on later: {error}");
@@ -47,8 +47,8 @@ pub async fn resume(agent: &Agent) -> bool {
     }
 }
 
-async fn change(agent: &Agent, identity: &Rc<Identity>) -> Result<String, EnrollError> {
-    let folder = agent.endpoint.folder();
+async fn change(follower: &Follower, identity: &Rc<Identity>) -> Result<String, EnrollError> {
+    let folder = follower.endpoint.folder();
     let old = identity.signing_key(folder)?;
     let client = Client::new(&identity.place())?;
     let new = Coming::Rotation.load_or_make(folder)?;
@@ -67,9 +67,9 @@ async fn change(agent: &Agent, identity: &Rc<Identity>) -> Result<String, Enroll
     };
     // Nobody signs a no: the new key is kept whatever is said, for it may be the one that the endpoint knows.
     answer?;
-    let known = agent.endpoint.identity().unwrap_or_else(|| Rc::clone(identity));
-    agent.endpoint.become_known_as(known.with_key(&new.public()))?;
+    let known = follower.endpoint.identity().unwrap_or_else(|| Rc::clone(identity));
+    follower.endpoint.become_known_as(known.with_key(&new.public()))?;
     Coming::Rotation.arrive(folder)?;
-    agent.endpoint.begin_anew();
+    follower.endpoint.begin_anew();
     Ok(new.public().kid())
 }

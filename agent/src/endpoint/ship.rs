@@ -6,8 +6,8 @@
 use super::backoff::{Backoff, random};
 use super::client::{Ask, Link};
 use super::failure::Failure;
+use super::follower::Follower;
 use super::identity::Identity;
-use crate::agent::Agent;
 use curfew_protocol::host_api::{AuditBatch, AuditStored, ProblemKind, audit_path};
 use reqwest::header::{CONNECTION, HeaderValue};
 use std::cell::RefCell;
@@ -27,28 +27,28 @@ pub struct Shipping {
 }
 
 /// Ships for as long as the agent runs, wherever it belongs. Never returns.
-pub async fn follow(agent: &Rc<Agent>) {
+pub async fn follow(follower: &Rc<Follower>) {
     tokio::time::sleep(LONGEST_SPLAY.mul_f64(random())).await;
     loop {
-        agent.audit.ships(agent.endpoint.ships(None));
+        follower.audit.ships(follower.endpoint.ships(None));
         // A static endpoint hands out files and takes none.
-        match agent.endpoint.identity().filter(|identity| !identity.is_static()) {
+        match follower.endpoint.identity().filter(|identity| !identity.is_static()) {
             Some(identity) => tokio::select! {
-                () = ship_as(agent, identity) => {}
-                () = agent.endpoint.moved() => {}
+                () = ship_as(follower, identity) => {}
+                () = follower.endpoint.moved() => {}
             },
-            None => agent.endpoint.moved().await,
+            None => follower.endpoint.moved().await,
         }
-        *agent.endpoint.shipping.borrow_mut() = Shipping::default();
+        *follower.endpoint.shipping.borrow_mut() = Shipping::default();
     }
 }
 
 /// Ships as this host.
-async fn ship_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
+async fn ship_as(follower: &Rc<Follower>, identity: Rc<Identity>) {
     let mut backoff = Backoff::default();
     loop {
-        let Err(failure) = ship(agent, &identity, &agent.endpoint.shipping, &mut backoff).await;
-        let before = agent.endpoint.shipping.borrow_mut().problem.replace(failure.to_string());
+        let Err(failure) = ship(follower, &identity, &follower.endpoint.shipping, &mut backoff).await;
+        let before = follower.endpoint.shipping.borrow_mut().problem.replace(failure.to_string());
         if before.is_none() {
             tracing::warn!("the audit can't be shipped to the endpoint; it waits in the spool: {failure}");
         }
@@ -58,29 +58,29 @@ async fn ship_as(agent: &Rc<Agent>, identity: Rc<Identity>) {
 
 /// Ships until something fails.
 async fn ship(
-    agent: &Agent,
+    follower: &Follower,
     identity: &Rc<Identity>,
     shipping: &RefCell<Shipping>,
     backoff: &mut Backoff,
 ) -> Result<std::convert::Infallible, Failure> {
-    let link = Link::open(agent.endpoint.folder(), Rc::clone(identity))?;
+    let link = Link::open(follower.endpoint.folder(), Rc::clone(identity))?;
     let own = |error: std::io::Error| Failure::Broken(format!("the spool can't be read: {error}"));
-    let mut stored_to = send(&link, &agent.audit.empty_shipment().map_err(own)?).await?;
-    if agent.audit.last_seq().is_some_and(|last| stored_to > last) {
+    let mut stored_to = send(&link, &follower.audit.empty_shipment().map_err(own)?).await?;
+    if follower.audit.last_seq().is_some_and(|last| stored_to > last) {
         // As after a snapshot of this host was restored: the numbers mean something else from here on.
         tracing::error!("the endpoint has {stored_to} records of this spool, which has fewer: it gets another name");
-        agent.audit.begin_series().map_err(own)?;
-        stored_to = send(&link, &agent.audit.empty_shipment().map_err(own)?).await?;
-        if agent.audit.last_seq().is_some_and(|last| stored_to > last) {
+        follower.audit.begin_series().map_err(own)?;
+        stored_to = send(&link, &follower.audit.empty_shipment().map_err(own)?).await?;
+        if follower.audit.last_seq().is_some_and(|last| stored_to > last) {
             return Err(Failure::Broken(format!("it claims to have {stored_to} records, more than there are")));
         }
     }
     loop {
-        agent.audit.ships(agent.endpoint.ships(Some(stored_to)));
+        follower.audit.ships(follower.endpoint.ships(Some(stored_to)));
         if shipping.replace(Shipping { stored_to: Some(stored_to), problem: None }).problem.is_some() {
             tracing::info!("the audit is shipped to the endpoint again");
         }
-        let batch = agent.audit.next_shipment(stored_to).await.map_err(own)?;
+        let batch = follower.audit.next_shipment(stored_to).await.map_err(own)?;
         let answer = match send(&link, &batch).await {
             Err(Failure::Problem { problem, .. })
                 if problem.kind == ProblemKind::TooLarge && batch.records.len() == 1 =>
@@ -94,7 +94,7 @@ async fn ship(
             answer => answer?,
         };
         // It may have some of an earlier connection, which it stored while this one began.
-        if answer > last_of(&batch) && agent.audit.last_seq().is_none_or(|last| answer > last) {
+        if answer > last_of(&batch) && follower.audit.last_seq().is_none_or(|last| answer > last) {
             return Err(Failure::Broken(format!("it claims to have {answer} records, more than there are")));
         }
         if answer <= stored_to && answer != last_of(&batch) {

@@ -3,15 +3,22 @@
 //! logind tells of its sessions. Where it knows nothing (it was away when they opened, or is not there), the kernel does: whoever logged in
 //! carries an audit session (loginuid(5) is its owner), and the program that let them in stands at its head.
 
-use super::hung_up::HungUp;
-use super::logind::LogindSession;
-use super::processes::Process;
-use super::scope::Scope;
-use super::sessions::{Session, Told};
-use super::since::monotonic_us;
-use super::table::Table;
-use crate::agent::Agent;
-use crate::request::{peer, watch};
+use super::status::EnforcementStatus;
+use crate::audit::Audit;
+use crate::clock::monotonic_us;
+use crate::config::exempt_list;
+use crate::grant::ledger::Ledger;
+use crate::host::cgroup::Scope;
+use crate::host::logind::{Logind, LogindSession};
+use crate::host::process_table::Table;
+use crate::host::processes::Process;
+use crate::host::users;
+use crate::sessions::hung_up::HungUp;
+use crate::sessions::session::{Session, Told};
+use crate::sessions::table::Sessions;
+use crate::sessions::watch::{self, Watch};
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use curfew_protocol::audit::{Event, Field};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
@@ -63,21 +70,52 @@ impl Openings {
     }
 }
 
+/// Who adopts logins.
+pub struct Adoption {
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
+    audit: Rc<Audit>,
+    trigger: Rc<Trigger>,
+    sessions: Rc<RefCell<Sessions>>,
+    watch: Rc<Watch>,
+    status: Rc<EnforcementStatus>,
+    /// logind.
+    pub logind: Rc<Logind>,
+    /// Sessions of logind's that may be unknown.
+    pub openings: Openings,
+}
+
+impl Adoption {
+    /// Has what is adopted watched over by `watch`.
+    pub fn new(
+        settings: Rc<Settings>,
+        ledger: Rc<Ledger>,
+        audit: Rc<Audit>,
+        trigger: Rc<Trigger>,
+        watch: Rc<Watch>,
+        status: Rc<EnforcementStatus>,
+        logind: Rc<Logind>,
+    ) -> Self {
+        let (sessions, openings) = (Rc::clone(&watch.sessions), Openings::default());
+        Self { settings, ledger, audit, trigger, sessions, watch, status, logind, openings }
+    }
+}
+
 /// Adopts what logind knows and the hook missed. A session that the hook told of costs logind no question. Never returns.
-pub async fn adopt_when_opened(agent: &Rc<Agent>) {
-    let openings = &agent.openings;
+pub async fn adopt_when_opened(adoption: &Rc<Adoption>) {
+    let openings = &adoption.openings;
     loop {
         openings.told.notified().await;
         tokio::time::sleep(HOOKS_TURN).await;
         let (ids, all) = (openings.ids.take(), openings.all.take());
-        if !all && ids.iter().all(|id| agent.sessions.borrow().knows_id(id)) {
+        if !all && ids.iter().all(|id| adoption.sessions.borrow().knows_id(id)) {
             continue;
         }
-        match agent.logind.sessions().await {
+        match adoption.logind.sessions().await {
             Ok(sessions) => {
                 let (young, old): (Vec<_>, Vec<_>) = sessions.into_iter().partition(is_young);
-                old.into_iter().for_each(|session| adopt_from_logind(agent, session));
-                if young.iter().any(|session| !agent.sessions.borrow().knows(session)) {
+                old.into_iter().for_each(|session| adopt_from_logind(adoption, session));
+                if young.iter().any(|session| !adoption.sessions.borrow().knows(session)) {
                     openings.all();
                 }
             }
@@ -94,8 +132,11 @@ fn is_young(session: &LogindSession) -> bool {
     monotonic_us().saturating_sub(session.opened_us) < u64::try_from(HOOKS_TURN.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
-    if !is_judged(agent, &found.service) || agent.is_exempt(&found.user) || agent.sessions.borrow().knows(&found) {
+fn adopt_from_logind(adoption: &Rc<Adoption>, found: LogindSession) {
+    if !is_judged(adoption, &found.service)
+        || exempt_list::is_exempt(&found.user)
+        || adoption.sessions.borrow().knows(&found)
+    {
         return;
     }
     let Ok(Some(leader)) = Process::read(found.leader) else { return };
@@ -109,25 +150,25 @@ fn adopt_from_logind(agent: &Rc<Agent>, found: LogindSession) {
         uid: Some(found.uid),
         logind_id: Some(found.id),
         opened_us: found.opened_us,
-        ..headed_by(&leader, agent.grants.borrow().name_with(found.uid, &found.user))
+        ..headed_by(&leader, adoption.ledger.grants().name_with(found.uid, &found.user))
     };
-    adopt(agent, session, "found by logind");
+    adopt(adoption, session, "found by logind");
 }
 
 /// Adopts the logins that the agent does not know though the kernel does: at a start, since the last agent may have been unable to keep what
 /// it knew. logind is asked first, since it remembers where they came from; else any live login grant of the person covers them.
-pub async fn adopt_unknown(agent: &Rc<Agent>) {
-    if unknown_heads(agent).is_empty() {
+pub async fn adopt_unknown(adoption: &Rc<Adoption>) {
+    if unknown_heads(adoption).is_empty() {
         return;
     }
-    match agent.logind.sessions().await {
-        Ok(sessions) => sessions.into_iter().for_each(|session| adopt_from_logind(agent, session)),
+    match adoption.logind.sessions().await {
+        Ok(sessions) => sessions.into_iter().for_each(|session| adopt_from_logind(adoption, session)),
         Err(error) => tracing::warn!("logind lists no sessions now: {error}"),
     }
     let mut adoptions = JoinSet::new();
-    for (head, service) in unknown_heads(agent) {
+    for (head, service) in unknown_heads(adoption) {
         let Some(uid) = head.login_uid else { continue };
-        adoptions.spawn_local(adopt_head(Rc::clone(agent), head, uid, service));
+        adoptions.spawn_local(adopt_head(Rc::clone(adoption), head, uid, service));
     }
     // Whoever can't be looked up so fast is adopted later: the end of the others does not wait.
     let all = async { while adoptions.join_next().await.is_some() {} };
@@ -140,18 +181,18 @@ pub async fn adopt_unknown(agent: &Rc<Agent>) {
 }
 
 /// Adopts a login as soon as it is known whose it is, if it lasts until then.
-async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static str) {
+async fn adopt_head(adoption: Rc<Adoption>, head: Process, uid: u32, service: &'static str) {
     let user = loop {
-        match peer::user_name(uid).await {
+        match users::user_name(uid).await {
             Some(user) => break user,
             None if head.id.lives() => tokio::time::sleep(LOOKED_UP_AGAIN_AFTER).await,
             None => return,
         }
     };
     let known = head.audit_session.is_some_and(|audit_session| {
-        agent.sessions.borrow().sessions().iter().any(|session| session.audit_session == Some(audit_session))
+        adoption.sessions.borrow().sessions().iter().any(|session| session.audit_session == Some(audit_session))
     });
-    if known || !head.id.lives() || agent.is_exempt(&user) {
+    if known || !head.id.lives() || exempt_list::is_exempt(&user) {
         return;
     }
     let session = Session {
@@ -159,16 +200,16 @@ async fn adopt_head(agent: Rc<Agent>, head: Process, uid: u32, service: &'static
         uid: Some(uid),
         logind_id: Scope::of_process(head.id.pid).map(|(id, _)| id),
         opened_us: started_us(&head),
-        background: agent.config.borrow().background_services.iter().any(|name| name == service),
+        background: adoption.settings.config().background_services.iter().any(|name| name == service),
         from_unknown: true,
         struck: false,
-        ..headed_by(&head, agent.grants.borrow().name_with(uid, &user))
+        ..headed_by(&head, adoption.ledger.grants().name_with(uid, &user))
     };
-    adopt(&agent, session, "found by the kernel's audit session");
+    adopt(&adoption, session, "found by the kernel's audit session");
 }
 
 /// The heads of audit sessions that are judged and not known.
-fn unknown_heads(agent: &Agent) -> Vec<(Process, &'static str)> {
+fn unknown_heads(adoption: &Adoption) -> Vec<(Process, &'static str)> {
     let table = match Table::read() {
         Ok(table) => table,
         Err(error) => {
@@ -176,10 +217,10 @@ fn unknown_heads(agent: &Agent) -> Vec<(Process, &'static str)> {
             return Vec::new();
         }
     };
-    let sessions = agent.sessions.borrow();
+    let sessions = adoption.sessions.borrow();
     let known: HashSet<u32> = sessions.sessions().iter().filter_map(|session| session.audit_session).collect();
     let unknown = |head: &Process| head.audit_session.is_some_and(|session| !known.contains(&session));
-    heads(&table).into_iter().filter(|(head, service)| unknown(head) && is_judged(agent, service)).collect()
+    heads(&table).into_iter().filter(|(head, service)| unknown(head) && is_judged(adoption, service)).collect()
 }
 
 /// The processes that stand at the head of an audit session and let somebody in: root's, such as sshd's own.
@@ -208,10 +249,10 @@ fn started_us(process: &Process) -> u64 {
     since_boot.saturating_sub(suspended)
 }
 
-fn is_judged(agent: &Agent, service: &str) -> bool {
-    let config = agent.config.borrow();
+fn is_judged(adoption: &Adoption, service: &str) -> bool {
+    let config = adoption.settings.config();
     let lists = |list: &[String]| list.iter().any(|name| name == service);
-    agent.in_force.borrow().holds() && (lists(&config.login_services) || lists(&config.background_services))
+    adoption.status.holds() && (lists(&config.login_services) || lists(&config.background_services))
 }
 
 fn headed_by(leader: &Process, user: String) -> Session {
@@ -238,14 +279,14 @@ fn headed_by(leader: &Process, user: String) -> Session {
     }
 }
 
-fn adopt(agent: &Rc<Agent>, session: Session, found: &str) {
-    let left_alone = !agent.governs(&session.service, session.opened_us);
+fn adopt(adoption: &Rc<Adoption>, session: Session, found: &str) {
+    let left_alone = !adoption.status.governs(&session.service, session.opened_us);
     let entry = session.entry(Event::SessionOpened);
     let leader = session.leader;
-    if agent.sessions.borrow_mut().add_session(session) {
+    if adoption.sessions.borrow_mut().add_session(session) {
         let reason = if left_alone { "it was open before Curfew was in force and is left to end" } else { found };
-        agent.audit.write(entry.with(Field::Reason, reason));
-        watch::login(agent, leader);
-        agent.changed.notify_one();
+        adoption.audit.write(entry.with(Field::Reason, reason));
+        watch::login(&adoption.watch, leader);
+        adoption.trigger.pull();
     }
 }

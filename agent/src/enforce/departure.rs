@@ -1,18 +1,28 @@
 //! Departure: a person whose last login grant has ended leaves nothing running behind.
 //!
-//! Their sessions are ended by `over`. What is left then is their own service manager, with user units and lingering, and whatever
-//! still carries their login uid outside of any session. Their lingering ends with their last grant of any kind, so that nothing
-//! of theirs comes back at the next boot.
+//! Their sessions are ended by `terminate`. What is left then is their own service manager, with user units and
+//! lingering, and whatever still carries their login uid outside of any session. Their lingering ends with their last
+//! grant of any kind, so that nothing of theirs comes back at the next boot.
 
-use super::ending::{self, Ending, Target};
-use super::scope::{Scope, user_manager};
-use crate::agent::Agent;
+use super::kill::target::Target;
+use super::kill::{self, Ending};
+use super::status::EnforcementStatus;
 use crate::clock;
-use crate::deadline;
+use crate::config::exempt_list;
+use crate::grant::decision::ReasonCode;
+use crate::grant::ledger::Ledger;
+use crate::grant::resolver::{self, Resolver};
 use crate::grant::{HeldGrant, State};
-use crate::request::decision::ReasonCode;
+use crate::host::cgroup::{Scope, user_manager};
+use crate::host::logind::Logind;
+use crate::host::systemd;
+use crate::sessions::table::Sessions;
+use crate::settings::Settings;
+use crate::trigger::Trigger;
 use curfew_protocol::audit::{Entry, Event, Field};
 use jiff::Timestamp;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,29 +37,58 @@ const GATHERED: Duration = Duration::from_millis(1);
 /// How long after the user database did not answer it is asked again.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
+/// The people of whom something ended.
+pub struct Departures {
+    settings: Rc<Settings>,
+    ledger: Rc<Ledger>,
+    resolver: Rc<Resolver>,
+    trigger: Rc<Trigger>,
+    sessions: Rc<RefCell<Sessions>>,
+    status: Rc<EnforcementStatus>,
+    logind: Rc<Logind>,
+    /// Those who are being looked at.
+    cleanup_running: RefCell<HashSet<String>>,
+}
+
+impl Departures {
+    /// Of the ledger's people.
+    pub fn new(
+        settings: Rc<Settings>,
+        ledger: Rc<Ledger>,
+        resolver: Rc<Resolver>,
+        trigger: Rc<Trigger>,
+        sessions: Rc<RefCell<Sessions>>,
+        status: Rc<EnforcementStatus>,
+        logind: Rc<Logind>,
+    ) -> Self {
+        let cleanup_running = RefCell::default();
+        Self { settings, ledger, resolver, trigger, sessions, status, logind, cleanup_running }
+    }
+}
+
 /// Looks at the people of whom something ended since the last look, in tasks of their own. Who is being looked at has to wait for the next.
-pub fn start(agent: &Rc<Agent>) {
-    if !agent.in_force.borrow().holds() {
+pub fn start(departures: &Rc<Departures>) {
+    if !departures.status.holds() {
         return;
     }
-    let mut seen_off = agent.seen_off.borrow_mut();
-    let mut departing = agent.departing.borrow_mut();
-    let people: Vec<String> = departing.iter().filter(|user| !seen_off.contains(*user)).cloned().collect();
+    let mut cleanup_running = departures.cleanup_running.borrow_mut();
+    let mut departing = departures.ledger.departing.borrow_mut();
+    let people: Vec<String> = departing.iter().filter(|user| !cleanup_running.contains(*user)).cloned().collect();
     if !people.is_empty() {
-        departing.retain(|user| seen_off.contains(user));
-        seen_off.extend(people.iter().cloned());
-        agent.work_on(see_off(Rc::clone(agent), people));
+        departing.retain(|user| cleanup_running.contains(user));
+        cleanup_running.extend(people.iter().cloned());
+        departures.trigger.spawn_tracked(see_off(Rc::clone(departures), people));
     }
 }
 
 /// Ends what is left of those who have departed, and audits what that was. Those who can be told at once are struck together, by one look at the
 /// processes; nobody waits for somebody else's lookup, nor for what follows.
-async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
+async fn see_off(departures: Rc<Departures>, people: Vec<String>) {
     let mut lookups = JoinSet::new();
     for user in people {
-        let agent = Rc::clone(&agent);
+        let departures = Rc::clone(&departures);
         lookups.spawn_local(async move {
-            let ending = ending_of(&agent, &user).await;
+            let ending = ending_of(&departures, &user).await;
             (user, ending)
         });
     }
@@ -63,48 +102,48 @@ async fn see_off(agent: Rc<Agent>, people: Vec<String>) {
             match ending {
                 Ok(ending) => {
                     // A grant may have come meanwhile.
-                    endings.extend(ending.filter(|ending| has_departed(&agent, ending)));
+                    endings.extend(ending.filter(|ending| has_departed(&departures, ending)));
                     people.push(user);
                 }
                 Err(problem) => {
-                    tokio::task::spawn_local(look_up_again(Rc::clone(&agent), user, problem));
+                    tokio::task::spawn_local(look_up_again(Rc::clone(&departures), user, problem));
                 }
             }
         }
         if !endings.is_empty() {
-            ending::strike_groups(&mut endings);
+            kill::strike_groups(&mut endings);
         }
-        agent.work_on(follow_up(Rc::clone(&agent), people, endings));
+        departures.trigger.spawn_tracked(follow_up(Rc::clone(&departures), people, endings));
     }
 }
 
 /// Follows the kills up, and ends the lingering of those who have departed.
-async fn follow_up(agent: Rc<Agent>, people: Vec<String>, mut endings: Vec<Ending>) {
+async fn follow_up(departures: Rc<Departures>, people: Vec<String>, mut endings: Vec<Ending>) {
     if !endings.is_empty() {
-        ending::follow_up(&mut endings).await;
+        kill::follow_up(&mut endings).await;
         for ending in endings.into_iter().filter(Ending::killed_any) {
-            let doorman = Rc::clone(&agent);
-            agent.work_on(async move { report(&doorman, &ending).await });
+            let own = Rc::clone(&departures);
+            departures.trigger.spawn_tracked(async move { report(&own, &ending).await });
         }
     }
     for user in people {
-        let doorman = Rc::clone(&agent);
-        agent.work_on(async move {
-            end_lingering(&doorman, &user).await;
-            doorman.seen_off.borrow_mut().remove(&user);
+        let own = Rc::clone(&departures);
+        departures.trigger.spawn_tracked(async move {
+            end_lingering(&own, &user).await;
+            own.cleanup_running.borrow_mut().remove(&user);
         });
     }
 }
 
 /// Has somebody looked at again, of whom the user database does not tell who they are.
-async fn look_up_again(agent: Rc<Agent>, user: String, problem: String) {
+async fn look_up_again(departures: Rc<Departures>, user: String, problem: String) {
     tracing::error!(user, "what is left of a person can't be told, since they can't be looked up: {problem}");
     // Without logind's mark nothing of theirs comes back at the next boot; that needs no number.
-    end_lingering(&agent, &user).await;
+    end_lingering(&departures, &user).await;
     tokio::time::sleep(TRIED_AGAIN_AFTER).await;
-    agent.departing.borrow_mut().insert(user.clone());
-    agent.seen_off.borrow_mut().remove(&user);
-    agent.changed.notify_one();
+    departures.ledger.departing.borrow_mut().insert(user.clone());
+    departures.cleanup_running.borrow_mut().remove(&user);
+    departures.trigger.pull();
 }
 
 /// What is to be ended of `user`; none where they have a grant or are not there.
@@ -112,12 +151,12 @@ async fn look_up_again(agent: Rc<Agent>, user: String, problem: String) {
 /// # Errors
 ///
 /// What the user database says, or that it took too long.
-async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> {
-    let Some(last) = last_end(agent, user, clock::now()) else { return Ok(None) };
+async fn ending_of(departures: &Departures, user: &str) -> Result<Option<Ending>, String> {
+    let Some(last) = last_end(departures, user, clock::now()) else { return Ok(None) };
     // The one that they had by that grant, whoever has it now, and whatever their name stood for in others.
-    let uid = if last.uid.is_some() { last.uid } else { agent.user_id(user).await? };
+    let uid = if last.uid.is_some() { last.uid } else { resolver::uid(&departures.resolver, user).await? };
     Ok(uid.map(|uid| {
-        let sessions = agent.sessions.borrow();
+        let sessions = departures.sessions.borrow();
         let of_units = sessions.sessions().iter().filter(|session| session.of_unit);
         let spared = of_units.filter_map(|session| session.audit_session).collect();
         Ending::new(Target::Person { user: user.to_owned(), uid, spared })
@@ -125,9 +164,9 @@ async fn ending_of(agent: &Agent, user: &str) -> Result<Option<Ending>, String> 
 }
 
 /// Whether nothing of theirs may go on. Root's own things are everybody's, whoever else has that number.
-fn has_departed(agent: &Agent, ending: &Ending) -> bool {
+fn has_departed(departures: &Departures, ending: &Ending) -> bool {
     let Target::Person { user, uid, .. } = ending.target() else { return false };
-    last_end(agent, user, clock::now()).is_some() && *uid != 0 && !goes_on(agent, user, *uid)
+    last_end(departures, user, clock::now()).is_some() && *uid != 0 && !goes_on(departures, user, *uid)
 }
 
 /// The end of a person's last login grant.
@@ -139,10 +178,10 @@ struct LastEnd {
 }
 
 /// How the person's last login grant ended; none where they have one by any name of theirs, never had, or are exempt.
-fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
-    let grants = agent.grants.borrow();
+fn last_end(departures: &Departures, user: &str, now: Timestamp) -> Option<LastEnd> {
+    let grants = departures.ledger.grants();
     let logins = || grants.of(user).iter().filter(|held| held.grant.login.is_some());
-    if logins().any(|held| held.covers(now)) || agent.is_exempt(user) {
+    if logins().any(|held| held.covers(now)) || exempt_list::is_exempt(user) {
         return None;
     }
     let own = || logins().filter(|held| held.is_of(user));
@@ -159,13 +198,13 @@ fn last_end(agent: &Agent, user: &str, now: Timestamp) -> Option<LastEnd> {
 }
 
 /// Whether a session of theirs, or of whoever shares their user id, goes on: one that Curfew leaves alone, or one of a service that is not its to judge.
-fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
+fn goes_on(departures: &Departures, user: &str, uid: u32) -> bool {
     let shared = {
-        let (grants, now) = (agent.grants.borrow(), clock::now());
+        let (grants, now) = (departures.ledger.grants(), clock::now());
         let others = grants.held().iter().filter(|held| held.uid() == Some(uid) && held.grant.login.is_some());
         others.into_iter().any(|held| held.covers(now)) || !grants.accounts().exempt_with(uid).is_empty()
     };
-    let sessions = agent.sessions.borrow();
+    let sessions = departures.sessions.borrow();
     let own = || sessions.sessions().iter().filter(|session| session.user == user || session.uid == Some(uid));
     // Another name of the same user id: what runs under that can't be told apart.
     if shared {
@@ -173,7 +212,7 @@ fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
     }
     // A unit that root set up for their user id is no login of theirs.
     let mut logins = own().filter(|session| !session.of_unit);
-    if logins.any(|session| session.exempt || !agent.governs(&session.service, session.opened_us)) {
+    if logins.any(|session| session.exempt || !departures.status.governs(&session.service, session.opened_us)) {
         return true;
     }
     let known = |id: &String| own().any(|session| session.logind_id.as_ref() == Some(id));
@@ -186,10 +225,10 @@ fn goes_on(agent: &Agent, user: &str, uid: u32) -> bool {
     }
 }
 
-async fn report(agent: &Agent, ending: &Ending) {
+async fn report(departures: &Departures, ending: &Ending) {
     let Target::Person { user, uid, .. } = ending.target() else { return };
     let now = clock::now();
-    let Some(LastEnd { ended, reason, .. }) = last_end(agent, user, now) else { return };
+    let Some(LastEnd { ended, reason, .. }) = last_end(departures, user, now) else { return };
     let ended = ended.min(now);
     let manager = user_manager(*uid);
     let entry = Entry::new(Event::SessionTerminated)
@@ -197,21 +236,21 @@ async fn report(agent: &Agent, ending: &Ending) {
         .with(Field::Service, manager.as_str())
         .with(Field::ReasonCode, reason.name());
     let last = {
-        let grants = agent.grants.borrow();
+        let grants = departures.ledger.grants();
         let last = grants.of(user).iter().filter(|held| held.grant.login.is_some()).max_by_key(|held| held.end());
         last.map(|held| held.grant.id.to_string())
     };
-    agent.write_under(last.as_deref(), ending.report(entry, ended));
-    if let Err(error) = deadline::reset_failed(&manager).await {
+    departures.ledger.write_under(last.as_deref(), ending.report(entry, ended));
+    if let Err(error) = systemd::reset_failed(&manager).await {
         tracing::debug!(unit = %manager, "PID 1 keeps its mark of failure: {error}");
     }
 }
 
 /// Ends the lingering of somebody who has no grant of any kind any more.
-async fn end_lingering(agent: &Agent, user: &str) {
+async fn end_lingering(departures: &Departures, user: &str) {
     let now = clock::now();
     let (departed, account) = {
-        let grants = agent.grants.borrow();
+        let grants = departures.ledger.grants();
         let own = grants.of(user);
         let ended = |held: &HeldGrant| held.is_of(user) && (held.state(now) == State::Ended || held.holder.is_gone());
         let departed = own.iter().any(ended) && !own.iter().any(|held| held.covers(now));
@@ -220,13 +259,13 @@ async fn end_lingering(agent: &Agent, user: &str) {
     // logind knows people by the name that the user database writes.
     let name = account.as_ref().map_or(user, |account| account.name.as_str());
     let mark = Path::new(LINGERING).join(name);
-    if !departed || !agent.config.borrow().end_lingering || !mark.exists() || agent.is_exempt(user) {
+    if !departed || !departures.settings.config().end_lingering || !mark.exists() || exempt_list::is_exempt(user) {
         return;
     }
     // It is told the user id, and whoever is the first with it is who ends to linger.
-    let is_first = agent.grants.borrow().accounts().is_owner(name);
+    let is_first = departures.ledger.grants().accounts().is_owner(name);
     let ended = match account.filter(|_| is_first) {
-        Some(account) => agent.logind.end_lingering(account.uid).await.map_err(|error| error.to_string()),
+        Some(account) => departures.logind.end_lingering(account.uid).await.map_err(|error| error.to_string()),
         None => Err("logind knows them by no user id of their own".into()),
     };
     // Without logind, its mark is what counts: it reads it when it starts.

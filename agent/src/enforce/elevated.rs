@@ -1,12 +1,13 @@
 //! What of a run of sudo or su is found at its end: what it started, wherever that went, and what of rights beyond the person's it left in any
 //! of their logins; and what is spared: the logins themselves, other runs, and what the host's own programs do for the person.
 
-use super::credentials::{Credentials, Plain};
-use super::ending::Covered;
-use super::processes::{Process, ProcessId};
-use super::run::Elevation;
-use super::scope::{self, Place, Scope};
-use super::table::Table;
+use crate::host::cgroup::path::Place;
+use crate::host::cgroup::{self, Scope};
+use crate::host::credentials::Credentials;
+use crate::host::plain::Plain;
+use crate::host::process_table::Table;
+use crate::host::processes::{Process, ProcessId};
+use crate::sessions::run::Elevation;
 use std::collections::HashSet;
 use std::io;
 
@@ -151,7 +152,7 @@ impl Look<'_> {
     /// units are, but in its audit session, what began that is older.
     fn is_of_pid_1(&self, process: &Process) -> bool {
         match Place::of_process(process.id.pid) {
-            Some(Place::Session(id)) => scope::leader_of(&id) == Some(process.id.pid),
+            Some(Place::Session(id)) => cgroup::leader_of(&id) == Some(process.id.pid),
             Some(Place::System) | None => {
                 let mut session = self.table.iter().filter(|it| it.audit_session == process.audit_session);
                 session.all(|it| it.id.start >= process.id.start)
@@ -169,11 +170,30 @@ fn is_own_of_another_login(process: &Process, invoker: Option<u32>) -> bool {
     })
 }
 
+/// A run of sudo or su that another one's end spares, with what it started.
+#[derive(Clone)]
+pub struct Covered {
+    /// Its first process.
+    pub root: ProcessId,
+    /// Its control group.
+    pub group: Option<Scope>,
+    /// The kernel's audit session that it runs in.
+    pub audit_session: Option<u32>,
+}
+
+impl Covered {
+    /// What is spared of `run`.
+    pub fn of(run: &Elevation) -> Self {
+        Self { root: run.root, group: run.group.clone(), audit_session: run.audit_session }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::enforce::sudo_command::SudoCommand;
+    use crate::grant::sudo_command::SudoCommand;
+    use crate::sessions::claim::Claim;
 
     /// In these tables, a process started when its number says.
     fn id(pid: i32) -> ProcessId {
@@ -190,10 +210,14 @@ mod tests {
 
     fn elevation(root: i32) -> Elevation {
         Elevation {
-            user: "alice".into(),
-            service: "sudo".into(),
-            run_as: Some("root".into()),
-            command: SudoCommand::Anything,
+            claim: Claim {
+                user: "alice".into(),
+                service: "sudo".into(),
+                run_as: Some("root".into()),
+                command: SudoCommand::Anything,
+                pinned: Vec::new(),
+                grant: None,
+            },
             typed: None,
             root: id(root),
             uid: Some(1001),
@@ -202,13 +226,11 @@ mod tests {
             login_uid: Some(1001),
             group: None,
             gids: Vec::new(),
-            grant: None,
             opened_us: 0,
             opened_at: 0,
             hung_up_for: None,
-            hung_up: crate::enforce::hung_up::HungUp::default(),
+            hung_up: crate::sessions::hung_up::HungUp::default(),
             told_end: None,
-            pinned: Vec::new(),
             within: Vec::new(),
             actor: None,
             gone: false,
@@ -302,7 +324,8 @@ mod tests {
         // bob came by su, and ran sudo; alice, who logged in, has a job of her own in the background.
         let mut table = table();
         table.push(process(40, 1, 1001, 5));
-        let bobs = Elevation { user: "bob".into(), uid: Some(1002), ..elevation(17) };
+        let claim = Claim { user: "bob".into(), ..elevation(17).claim };
+        let bobs = Elevation { claim, uid: Some(1002), ..elevation(17) };
         assert_eq!(doomed_of(table, &bobs, &[id(13)]), [17, 18]);
     }
 

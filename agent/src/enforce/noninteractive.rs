@@ -7,12 +7,15 @@
 pub mod host;
 
 use self::host::Host;
-use super::sudo_flavour::{Flavour, Identity};
 use super::sudoers;
-use crate::agent::Agent;
 use crate::clock;
 use crate::grant::HeldGrant;
-use crate::wiring::{self, Kind, stack};
+use crate::grant::ledger::Ledger;
+use crate::host::sudo::{Flavour, HostSudo, Identity};
+use crate::trigger::Trigger;
+use crate::wiring;
+use crate::wiring::kind::Kind;
+use crate::wiring::stack;
 use curfew_protocol::exempt;
 use jiff::Timestamp;
 use std::cell::RefCell;
@@ -32,11 +35,21 @@ const HEAD: &str = "# Curfew: no grant, for classic sudo. Whoever would be denie
 const MOST_PEOPLE: usize = 200;
 
 /// What sudo is told, and what the host says itself.
-#[derive(Debug, Default)]
 pub struct Noninteractive {
+    ledger: Rc<Ledger>,
+    trigger: Rc<Trigger>,
+    /// Which sudo the host runs.
+    sudo: Rc<HostSudo>,
     told: RefCell<Told>,
     /// What is known of the host's own settings.
     pub host: Host,
+}
+
+impl Noninteractive {
+    /// Has `sudo` ask.
+    pub fn new(ledger: Rc<Ledger>, sudo: Rc<HostSudo>, trigger: Rc<Trigger>) -> Self {
+        Self { ledger, trigger, sudo, told: RefCell::default(), host: Host::default() }
+    }
 }
 
 /// What was done last.
@@ -74,9 +87,9 @@ fn asks(text: &str, uid: Option<u32>) -> bool {
 }
 
 /// Has it be there, as it should be, or not.
-pub fn keep(agent: &Rc<Agent>, now: Timestamp) {
-    let Some(text) = wanted(agent, now) else {
-        let mut told = agent.noninteractive.told.borrow_mut();
+pub fn keep(noninteractive: &Rc<Noninteractive>, now: Timestamp) {
+    let Some(text) = wanted(noninteractive, now) else {
+        let mut told = noninteractive.told.borrow_mut();
         if told.is_there || told.done.is_none() {
             remove();
             // Nothing is to be taken away until it is there again.
@@ -84,26 +97,26 @@ pub fn keep(agent: &Rc<Agent>, now: Timestamp) {
         }
         return;
     };
-    host::follow(agent);
-    if agent.noninteractive.host.is_silent().is_none() {
+    host::follow(noninteractive);
+    if noninteractive.host.is_silent().is_none() {
         return;
     }
-    let todo = (text, agent.sudo.identity());
+    let todo = (text, noninteractive.sudo.identity());
     {
-        let mut told = agent.noninteractive.told.borrow_mut();
+        let mut told = noninteractive.told.borrow_mut();
         let is_done = told.done.as_ref() == Some(&todo) && (!told.is_there || path().exists());
         if is_done || told.is_at_work {
             return;
         }
         told.is_at_work = true;
     }
-    agent.work_on(put(Rc::clone(agent), todo));
+    noninteractive.trigger.spawn_tracked(put(Rc::clone(noninteractive), todo));
 }
 
-async fn put(agent: Rc<Agent>, todo: (String, Option<Identity>)) {
-    let checked = sudoers::check_text(&agent.sudo, path(), &todo.0, Flavour::Classic).await;
-    let is_wanted = wanted(&agent, clock::now()).as_ref() == Some(&todo.0);
-    let mut told = agent.noninteractive.told.borrow_mut();
+async fn put(noninteractive: Rc<Noninteractive>, todo: (String, Option<Identity>)) {
+    let checked = sudoers::check_text(&noninteractive.sudo, path(), &todo.0, Flavour::Classic).await;
+    let is_wanted = wanted(&noninteractive, clock::now()).as_ref() == Some(&todo.0);
+    let mut told = noninteractive.told.borrow_mut();
     told.is_at_work = false;
     if !is_wanted {
         return;
@@ -121,15 +134,18 @@ async fn put(agent: Rc<Agent>, todo: (String, Option<Identity>)) {
 }
 
 /// What it is to say; none where it is not to be there.
-fn wanted(agent: &Agent, now: Timestamp) -> Option<String> {
-    if !agent.in_force.borrow().holds() || agent.sudo.flavour() != Ok(Flavour::Classic) || !denies_first() {
+fn wanted(noninteractive: &Noninteractive, now: Timestamp) -> Option<String> {
+    if !noninteractive.ledger.sudo_rules.are_in_force()
+        || noninteractive.sudo.flavour() != Ok(Flavour::Classic)
+        || !denies_first()
+    {
         return None;
     }
     let exempt = exempt::names(Path::new(exempt::EXEMPT_LIST)).ok()?;
-    if agent.noninteractive.host.is_silent() == Some(true) {
+    if noninteractive.host.is_silent() == Some(true) {
         return text(&exempt, &BTreeSet::new());
     }
-    let grants = agent.grants.borrow();
+    let grants = noninteractive.ledger.grants();
     let live = |held: &&HeldGrant| held.grant.sudo.is_some() && held.covers(now);
     let uids: BTreeSet<u32> = grants.held().iter().filter(live).filter_map(HeldGrant::uid).collect();
     text(&exempt, &uids)
@@ -162,7 +178,7 @@ fn text(exempt: &[String], uids: &BTreeSet<u32>) -> Option<String> {
 }
 
 fn path() -> PathBuf {
-    Path::new(sudoers::FOLDER).join(NAME)
+    Path::new(wiring::DROP_IN_FOLDER).join(NAME)
 }
 
 #[cfg(test)]

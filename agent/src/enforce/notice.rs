@@ -1,17 +1,19 @@
 //! Notice of the end: warnings on people's terminals, and shortly before it the last words, with HUP and TERM for their programs.
 
-use super::ending::Target;
-use super::hung_up::HungUp;
-use super::last_words::{self, Access};
-use super::outer;
-use super::processes::{Process, ProcessId};
-use super::run::Elevation;
-use super::sessions::{Session, Standing};
-use super::table::{Table, Wanted};
-use super::terminals::Said;
-use crate::agent::Agent;
-use crate::request::decision::{Elevation as Scoped, Request};
-use crate::{apart, human};
+use super::kill::target::Target;
+use super::terminations::Terminations;
+use crate::grant::decision::{Elevation as Scoped, Request};
+use crate::host::apart;
+use crate::host::process_table::{Table, Wanted};
+use crate::host::processes::{Process, ProcessId};
+use crate::host::terminals::Said;
+use crate::human;
+use crate::sessions::hung_up::HungUp;
+use crate::sessions::last_words::{self, Access};
+use crate::sessions::outlook::outlook;
+use crate::sessions::run::Elevation;
+use crate::sessions::session::Session;
+use crate::sessions::standing::Standing;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -28,13 +30,14 @@ impl Next {
 }
 
 /// Gives notice to everybody who is to have it at `now`, and notes in `next` when there is more to give.
-pub fn give(agent: &Rc<Agent>, now: Timestamp, next: &mut Next) {
-    let mut round = Round { agent, now, next, wanted: Wanted::default(), notices: Vec::new() };
-    let sessions: Vec<Session> = agent.sessions.borrow().sessions().to_vec();
-    let governed = |it: &&Session| !it.closed && !it.is_left_alone() && agent.governs(&it.service, it.opened_us);
+pub fn give(terminations: &Rc<Terminations>, now: Timestamp, next: &mut Next) {
+    let mut round = Round { terminations, now, next, wanted: Wanted::default(), notices: Vec::new() };
+    let sessions: Vec<Session> = terminations.sessions.borrow().sessions().to_vec();
+    let governed =
+        |it: &&Session| !it.closed && !it.is_left_alone() && terminations.status.governs(&it.service, it.opened_us);
     sessions.iter().filter(governed).for_each(|session| round.session(session));
-    let elevations: Vec<Elevation> = agent.sessions.borrow().elevations().to_vec();
-    let governed = |it: &&Elevation| !it.gone && agent.governs(&it.service, it.opened_us);
+    let elevations: Vec<Elevation> = terminations.sessions.borrow().elevations().to_vec();
+    let governed = |it: &&Elevation| !it.gone && terminations.status.governs(&it.claim.service, it.opened_us);
     elevations.iter().filter(governed).for_each(|elevation| round.elevation(elevation));
     round.give();
 }
@@ -51,7 +54,7 @@ struct Given {
 
 /// One round of notices.
 struct Round<'a> {
-    agent: &'a Rc<Agent>,
+    terminations: &'a Rc<Terminations>,
     now: Timestamp,
     next: &'a mut Next,
     /// Whom to look for: one look serves all.
@@ -61,14 +64,14 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn session(&mut self, session: &Session) {
-        let login = session.standing(self.agent.grants.borrow().of(&session.user), self.now);
+        let login = session.standing(self.terminations.ledger.grants().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &login {
             self.warn(session, Access::Login, grant, *until);
             self.last_words_of_session(session, grant, *until);
             self.hang_up_session(session, *until);
         }
         let elevation = Request::Elevation { user: &session.user, scope: Scoped::default() };
-        let sudo = Standing::of(&elevation, self.agent.grants.borrow().of(&session.user), self.now);
+        let sudo = Standing::of(&elevation, self.terminations.ledger.grants().of(&session.user), self.now);
         if let Standing::Covered { grant, until } = &sudo {
             // Where both end together, one warning says it all.
             let said = matches!(&login, Standing::Covered { until: login_end, .. } if login_end <= until);
@@ -79,19 +82,28 @@ impl Round<'_> {
     }
 
     fn elevation(&mut self, elevation: &Elevation) {
-        let standing = outer::outlook(self.agent, elevation, self.now).standing;
+        let standing = outlook(
+            &self.terminations.ledger,
+            &|service, at| self.terminations.status.governs(service, at),
+            elevation,
+            self.now,
+        )
+        .standing;
         let Standing::Covered { until, grant } = standing else { return };
         self.last_words_of_run(elevation, &grant, until);
         if self.hang_up_is_due(elevation.hung_up_for, until) {
-            let (root, group, agent) = (elevation.root, elevation.group.clone(), Rc::clone(self.agent));
+            let (root, group, terminations) = (elevation.root, elevation.group.clone(), Rc::clone(self.terminations));
             let groups = group.iter().cloned().collect();
             self.tell(Wanted { groups, trees: vec![root], ..Wanted::default() }, move |table, given| {
                 let mut started = table.tree(root);
                 started.extend(group.and_then(|group| table.in_group(&group).ok()).into_iter().flatten());
                 let hung_up = HungUp::send(table.iter().filter(|it| started.contains(&it.id)), &mut given.hung_up);
-                agent.sessions.borrow_mut().update_elevation(root, |elevation| elevation.hung_up.extend(hung_up));
+                terminations
+                    .sessions
+                    .borrow_mut()
+                    .update_elevation(root, |elevation| elevation.hung_up.extend(hung_up));
             });
-            let mut sessions = self.agent.sessions.borrow_mut();
+            let mut sessions = self.terminations.sessions.borrow_mut();
             sessions.update_elevation(elevation.root, |elevation| elevation.hung_up_for = Some(until));
         }
     }
@@ -101,12 +113,12 @@ impl Round<'_> {
         if !self.last_words_are_due(session.told.end, until) {
             return;
         }
-        let words = last_words::ahead(Access::Login, &self.agent.host, grant, until, self.now);
+        let words = last_words::ahead(Access::Login, &self.terminations.settings.host, grant, until, self.now);
         let target = Target::Session(session.clone());
         self.tell(wanted_of(session), move |table, given| {
             given.said.say(&target.find(table).unwrap_or_default(), &words);
         });
-        let mut sessions = self.agent.sessions.borrow_mut();
+        let mut sessions = self.terminations.sessions.borrow_mut();
         sessions.update_session(session.leader, |session| session.told.end = Some(until));
     }
 
@@ -115,7 +127,7 @@ impl Round<'_> {
         if self.ends_with_login(run, until) || !self.last_words_are_due(run.told_end, until) {
             return;
         }
-        let words = last_words::ahead(Access::Sudo, &self.agent.host, grant, until, self.now);
+        let words = last_words::ahead(Access::Sudo, &self.terminations.settings.host, grant, until, self.now);
         let root = run.root;
         self.tell(Wanted { trees: vec![root], ..Wanted::default() }, move |table, given| {
             let (mut line, tree) = (table.ancestors(root), table.tree(root));
@@ -123,13 +135,13 @@ impl Round<'_> {
             let line: Vec<Process> = table.iter().filter(|process| line.contains(&process.id)).cloned().collect();
             given.said.say(&line, &words);
         });
-        let mut sessions = self.agent.sessions.borrow_mut();
+        let mut sessions = self.terminations.sessions.borrow_mut();
         sessions.update_elevation(root, |run| run.told_end = Some(until));
     }
 
     /// Whether the login that a run is in ends at `until`, or before.
     fn ends_with_login(&self, run: &Elevation, until: Timestamp) -> bool {
-        let (sessions, grants) = (self.agent.sessions.borrow(), self.agent.grants.borrow());
+        let (sessions, grants) = (self.terminations.sessions.borrow(), self.terminations.ledger.grants());
         let same = |session: &&Session| session.audit_session.is_some() && session.audit_session == run.audit_session;
         let ends = |session: &Session| match session.standing(grants.of(&session.user), self.now) {
             Standing::Covered { until: end, .. } => end <= until,
@@ -139,7 +151,7 @@ impl Round<'_> {
     }
 
     fn last_words_are_due(&mut self, told: Option<Timestamp>, until: Timestamp) -> bool {
-        let at = until - self.agent.config.borrow().grace.max(last_words::AHEAD);
+        let at = until - self.terminations.settings.config().grace.max(last_words::AHEAD);
         self.is_due_once(told, at, until)
     }
 
@@ -150,7 +162,7 @@ impl Round<'_> {
         };
         // Nothing was said of another end.
         let told = told.filter(|(end, _)| *end == until).map(|(_, before)| before);
-        let warn_before = self.agent.config.borrow().warn_before.clone();
+        let warn_before = self.terminations.settings.config().warn_before.clone();
         let due = warn_before.into_iter().filter(|&before| told.is_none_or(|told| before < told));
         let (passed, coming): (Vec<Duration>, Vec<Duration>) = due.partition(|&before| until - before <= self.now);
         if let Some(&soonest) = coming.iter().max() {
@@ -161,7 +173,7 @@ impl Round<'_> {
         self.tell(wanted_of(session), move |table, given| {
             given.said.say(&target.find(table).unwrap_or_default(), &warning);
         });
-        self.agent.sessions.borrow_mut().update_session(session.leader, |session| match access {
+        self.terminations.sessions.borrow_mut().update_session(session.leader, |session| match access {
             Access::Login => session.told.login = Some((until, shortest)),
             Access::Sudo => session.told.sudo = Some((until, shortest)),
         });
@@ -174,7 +186,7 @@ impl Round<'_> {
         };
         // A warning comes a moment late: half a second more makes the minute whole again.
         let left = human::left(self.now, until + Duration::from_millis(500));
-        let (host, end) = (&self.agent.host, human::time(until));
+        let (host, end) = (&self.terminations.settings.host, human::time(until));
         format!("Curfew: your {what} {host} ends in {left}, at {end} (grant {grant}). Save your work.")
     }
 
@@ -183,19 +195,20 @@ impl Round<'_> {
         if !self.hang_up_is_due(session.hung_up_for, until) {
             return;
         }
-        let (leader, target, agent) = (session.leader, Target::Session(session.clone()), Rc::clone(self.agent));
+        let (leader, target, terminations) =
+            (session.leader, Target::Session(session.clone()), Rc::clone(self.terminations));
         self.tell(wanted_of(session), move |table, given| {
             let found = target.find(table).unwrap_or_default();
             let name = found.iter().find(|process| process.id == leader).map(|leader| leader.name.clone());
             let hung_up = HungUp::send(found.iter().filter(|it| Some(&it.name) != name.as_ref()), &mut given.hung_up);
-            agent.sessions.borrow_mut().update_session(leader, |session| session.hung_up.extend(hung_up));
+            terminations.sessions.borrow_mut().update_session(leader, |session| session.hung_up.extend(hung_up));
         });
-        let mut sessions = self.agent.sessions.borrow_mut();
+        let mut sessions = self.terminations.sessions.borrow_mut();
         sessions.update_session(session.leader, |session| session.hung_up_for = Some(until));
     }
 
     fn hang_up_is_due(&mut self, done_for: Option<Timestamp>, until: Timestamp) -> bool {
-        let at = until - self.agent.config.borrow().grace;
+        let at = until - self.terminations.settings.config().grace;
         self.is_due_once(done_for, at, until)
     }
 
@@ -217,11 +230,11 @@ impl Round<'_> {
 
     /// Looks for those who are to have notice, and gives it, while everything else goes on.
     fn give(self) {
-        let Self { agent, wanted, notices, .. } = self;
+        let Self { terminations, wanted, notices, .. } = self;
         if notices.is_empty() {
             return;
         }
-        agent.work_on(async move {
+        terminations.trigger.spawn_tracked(async move {
             match apart::run(move || Table::look(&wanted)).await.flatten() {
                 Ok(table) => {
                     let mut given = Given::default();

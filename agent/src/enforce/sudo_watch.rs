@@ -1,16 +1,16 @@
-//! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, rules for another sudo go at once.
+//! Watches over the files that make a host's sudo (inotify(7)): when one of them is exchanged, the enforcing loop looks
+//! at once, and rules for another sudo go.
 
-use super::sudo_flavour::SUDO;
-use super::sudoers;
-use crate::agent::Agent;
 use crate::descriptors;
+use crate::grant::ledger::Ledger;
+use crate::host::sudo::SUDO;
+use crate::trigger::Trigger;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Where sudo, visudo and the links to them are, and our drop-ins' folder.
@@ -19,17 +19,17 @@ const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/etc/alternatives", "/run/
 /// How long after a failure the watch begins anew. Each look of the enforcing loop compares, too.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Removes and writes rules anew whenever sudo changes, for as long as the agent runs.
-pub async fn follow(agent: &Rc<Agent>) {
+/// Has rules removed and written anew whenever sudo changes, for as long as the agent runs.
+pub async fn follow(ledger: &Ledger, trigger: &Trigger) {
     loop {
-        if let Err(error) = watch(agent).await {
+        if let Err(error) = watch(ledger, trigger).await {
             tracing::error!("a change of sudo is not seen at once: {error}");
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
+async fn watch(ledger: &Ledger, trigger: &Trigger) -> io::Result<()> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let readable = descriptors::wait_on(inotify.as_fd().try_clone_to_owned()?)?;
     loop {
@@ -38,7 +38,6 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
         let folders = FOLDERS.iter().map(Path::new).chain(target.as_deref().and_then(Path::parent));
         folders.into_iter().try_for_each(|folder| add(&inotify, folder))?;
         let target = target.as_deref().and_then(Path::file_name);
-        sudoers::fit_to_sudo(agent);
         loop {
             let mut guard = readable.readable().await?;
             let concerns_us = read(&inotify, target)?;
@@ -47,9 +46,8 @@ async fn watch(agent: &Rc<Agent>) -> io::Result<()> {
                 break;
             }
         }
-        sudoers::fit_to_sudo(agent);
-        sudoers::try_again(agent);
-        agent.changed.notify_one();
+        ledger.sudo_rules.try_again();
+        trigger.pull();
     }
 }
 

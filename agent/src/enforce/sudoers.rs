@@ -1,32 +1,23 @@
-//! The drop-ins in `/run/curfew/sudoers.d`: one a live sudo grant, and nothing else but the file of `noninteractive` (sudoers(5)).
+//! The rules of a grant, as sudoers(5) has them.
 //!
 //! A grant is hostile input to a sudoers file. Its values can't hold what sudoers would take for more (see
 //! `curfew_protocol::grant`), users are written by number, and the host's own visudo(8) has to accept the file before it counts.
-//!
-//! Rules are written for the sudo that the host runs (see `sudo_flavour`), and [`fit_to_sudo`] takes them away when it is another.
 
-use super::noninteractive;
-use super::sudo_flavour::{Flavour, HostSudo};
-use crate::account::Holder;
-use crate::agent::Agent;
-use crate::grant::held::Grants;
-use crate::grant::{Content, HeldGrant, State};
-use crate::program;
-use curfew_protocol::audit::{Entry, Event, Field};
+use crate::grant::{Content, HeldGrant};
+use crate::host::program;
+use crate::host::sudo::{Flavour, HostSudo};
+use crate::wiring::DROP_IN_FOLDER;
 use curfew_protocol::grant::LoginName;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::sync::Semaphore;
 
-/// Where the drop-ins are.
-pub const FOLDER: &str = "/run/curfew/sudoers.d";
-
 /// The first line of a drop-in tells for which sudo it is.
 const FOR_CLASSIC: &str = ", for classic sudo. ";
+
 const FOR_RS: &str = ", for sudo-rs. ";
 
 /// The second line tells which content of the grant it is for, where a grant can have several.
@@ -76,155 +67,6 @@ pub enum SudoersError {
     Visudo(String),
 }
 
-/// The grants whose drop-in should be there now: rules are for the account that the user's name stands for, and for none that it may stand for.
-pub fn wanted(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
-    give_sudo(grants, now).filter(|held| matches!(held.holder, Holder::Is(_)))
-}
-
-/// The grants whose drop-in is to be written, where it is not there: those, and the ones of whose account it is said that it can't be found.
-pub fn to_write(grants: &Grants, now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
-    give_sudo(grants.held(), now).filter(|held| match held.holder {
-        Holder::Is(_) => true,
-        Holder::Unknown => grants.accounts().problem(held.grant.user.as_str()).is_some(),
-        Holder::InDoubt { .. } | Holder::Gone { .. } => false,
-    })
-}
-
-fn give_sudo(grants: &[HeldGrant], now: Timestamp) -> impl Iterator<Item = &HeldGrant> {
-    grants.iter().filter(move |held| held.grant.sudo.is_some() && held.state(now) == State::Live)
-}
-
-/// The user id that the rules of a grant are for.
-///
-/// # Errors
-///
-/// [`SudoersError::User`] says why it is not known.
-pub fn uid_of(grants: &Grants, held: &HeldGrant) -> Result<u32, SudoersError> {
-    held.uid().ok_or_else(|| {
-        let user = held.grant.user.to_string();
-        let problem = grants.accounts().problem(&user).unwrap_or_else(|| "it was not looked up yet".into());
-        SudoersError::User { user, problem }
-    })
-}
-
-/// Removes every drop-in but those of `wanted`, and returns the names of those that went.
-pub fn remove_unwanted(folder: &Path, wanted: &HashSet<&str>) -> Vec<String> {
-    remove(folder, |name| !wanted.contains(name))
-}
-
-fn remove(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    // A name with a dot is one that is being written; sudo skips it.
-    let drop_ins = names.filter(|name| !name.contains('.') && !noninteractive::is_ours(name));
-    let unwanted: Vec<String> = drop_ins.filter(|name| unwanted(name)).collect();
-    unwanted
-        .into_iter()
-        .filter(|name| match fs::remove_file(folder.join(name)) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(grant = %name, "a sudo drop-in could not be removed: {error}");
-                false
-            }
-        })
-        .collect()
-}
-
-/// Removes what an agent that was killed left half written.
-pub fn remove_leftovers(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with('.')
-            && let Err(error) = fs::remove_file(entry.path())
-        {
-            tracing::error!(path = %entry.path().display(), "a leftover could not be removed: {error}");
-        }
-    }
-}
-
-/// Makes the drop-ins' folder where it is gone: without it, sudo-rs complains at everybody's sudo.
-///
-/// # Errors
-///
-/// What mkdir(2) says.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir(folder)?;
-    // Whatever the umask says.
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
-}
-
-/// Compares the drop-ins with the sudo that the host runs now, and removes at once those that are for another. What is missing then
-/// is written by the enforcing loop. Looks into the files only when something changed.
-pub fn fit_to_sudo(agent: &Agent) {
-    let folder = Path::new(FOLDER);
-    if let Err(error) = make_folder(folder) {
-        tracing::error!("{FOLDER} is gone and could not be made: {error}");
-    }
-    let flavour = agent.sudo.flavour().ok();
-    if agent.fitted.replace(Some(flavour)) == Some(flavour) {
-        return;
-    }
-    if flavour != Some(Flavour::Classic) {
-        noninteractive::remove();
-    }
-    for id in remove(folder, |name| flavour.is_none() || flavour_of(&folder.join(name)) != flavour) {
-        agent.rules.borrow_mut().note_removed(&id);
-        let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent.write_under(Some(&id), entry.with(Field::Reason, "it was not for the sudo that the host runs now"));
-    }
-    fit_to_contents(agent, folder);
-    try_again(agent);
-}
-
-/// Learns what the drop-ins were written for, and removes those of grants that say something else by now: an agent was killed in between.
-fn fit_to_contents(agent: &Agent, folder: &Path) {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|it| it.file_name().into_string().ok());
-    let names: Vec<String> = names.filter(|name| !noninteractive::is_ours(name)).collect();
-    for name in &names {
-        uid_in(&folder.join(name)).into_iter().for_each(|uid| agent.rules.borrow_mut().note_written(name, uid));
-    }
-    let contents = names.into_iter().map(|name| (content_of(&folder.join(&name)), name));
-    *agent.written.borrow_mut() = contents.map(|(content, name)| (name, content)).collect();
-    let grants = agent.grants.borrow();
-    let is_other = |name: &str, written: Option<Content>| {
-        let held = grants.find(name);
-        held.and_then(|held| held.content) != written || held.and_then(HeldGrant::uid) != uid_in(&folder.join(name))
-    };
-    let other: Vec<String> = {
-        let written = agent.written.borrow();
-        written.iter().filter(|(name, written)| is_other(name, **written)).map(|(name, _)| name.clone()).collect()
-    };
-    drop(grants);
-    other.iter().for_each(|id| withdraw(agent, id, "the grant has another content"));
-}
-
-/// Whether the drop-in of a grant is there, and was written for what the grant says now.
-pub fn is_current(agent: &Agent, held: &HeldGrant) -> bool {
-    let id = held.grant.id.as_str();
-    agent.written.borrow().get(id) == Some(&held.content) && is_in_place(id)
-}
-
-/// Whether the grant has a drop-in, whatever it was written for.
-pub fn is_in_place(id: &str) -> bool {
-    Path::new(FOLDER).join(id).exists()
-}
-
-/// Removes the drop-in of a grant that gives other sudo, or none, from now on.
-pub fn withdraw(agent: &Agent, id: &str, why: &str) {
-    for id in remove(Path::new(FOLDER), |name| name == id) {
-        agent.rules.borrow_mut().note_removed(&id);
-        let entry = Entry::new(Event::SudoersRemoved).with(Field::Grant, id.as_str());
-        agent.write_under(Some(&id), entry.with(Field::Reason, why));
-    }
-}
-
-/// Has the drop-ins that could not be written tried again at the next look.
-pub fn try_again(agent: &Agent) {
-    agent.unwritable.borrow_mut().values_mut().for_each(|failed| failed.again_at = Timestamp::UNIX_EPOCH);
-}
-
 fn head(path: &Path) -> Option<String> {
     let mut head = Vec::new();
     fs::File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
@@ -232,18 +74,18 @@ fn head(path: &Path) -> Option<String> {
 }
 
 /// The content that a drop-in was written for.
-fn content_of(path: &Path) -> Option<Content> {
+pub(super) fn content_of(path: &Path) -> Option<Content> {
     head(path)?.lines().nth(1)?.strip_prefix(CONTENT)?.parse().ok()
 }
 
 /// The user id that a drop-in was written for.
-fn uid_in(path: &Path) -> Option<u32> {
+pub(super) fn uid_in(path: &Path) -> Option<u32> {
     let head = head(path)?;
     head.lines().find_map(|line| line.strip_prefix('#')?.split_once(" ALL=")?.0.parse().ok())
 }
 
 /// The sudo that a drop-in was written for.
-fn flavour_of(path: &Path) -> Option<Flavour> {
+pub(super) fn flavour_of(path: &Path) -> Option<Flavour> {
     let head = head(path)?;
     let line = head.lines().next()?;
     match (line.contains(FOR_CLASSIC), line.contains(FOR_RS)) {
@@ -277,7 +119,7 @@ pub async fn check(
 /// As [`check`].
 pub async fn check_text(sudo: &HostSudo, path: PathBuf, text: &str, flavour: Flavour) -> Result<Checked, SudoersError> {
     let file = |source| SudoersError::File { path: path.clone(), source };
-    let folder = path.parent().unwrap_or(Path::new(FOLDER));
+    let folder = path.parent().unwrap_or(Path::new(DROP_IN_FOLDER));
     let mut new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder).map_err(file)?;
     new.as_file().set_permissions(fs::Permissions::from_mode(0o440)).map_err(file)?;
     new.write_all(text.as_bytes()).map_err(file)?;
@@ -451,15 +293,6 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_made_again_for_root_and_its_group() {
-        let above = tempfile::tempdir().unwrap();
-        let folder = above.path().join("sudoers.d");
-        make_folder(&folder).unwrap();
-        make_folder(&folder).unwrap();
-        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o750);
-    }
-
-    #[test]
     fn a_run_as_name_is_never_an_alias() {
         let held = held(json!({"run_as": ["ADMINS", "a@b.example"], "commands": ["ALL"]}));
         let rules = rules(&held, 1, false, Flavour::Classic).unwrap();
@@ -470,17 +303,5 @@ mod tests {
     fn part_of_a_second_is_never_rounded_up_past_the_end() {
         assert_eq!(last_second("2026-11-21T20:30:00Z".parse().unwrap()), "20261121202959Z");
         assert_eq!(last_second("2026-11-21T20:30:00.5Z".parse().unwrap()), "20261121203000Z");
-    }
-
-    #[test]
-    fn only_wanted_drop_ins_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["live", "ended", "planted", ".tmp.new"] {
-            fs::write(folder.path().join(name), "").unwrap();
-        }
-        let mut gone = remove_unwanted(folder.path(), &HashSet::from(["live"]));
-        gone.sort();
-        assert_eq!(gone, ["ended", "planted"]);
-        assert!(folder.path().join("live").exists());
     }
 }

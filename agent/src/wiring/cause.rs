@@ -3,10 +3,10 @@
 
 use crate::clock;
 use crate::durable;
-use crate::enforce::processes::{self, Process, ProcessId};
-use crate::enforce::sessions::{self, Sessions};
-use crate::request::person;
-use crate::user_database;
+use crate::host::processes::{self, Process, ProcessId};
+use crate::host::users;
+use crate::sessions::person;
+use crate::sessions::table::{self, Sessions};
 use curfew_protocol::audit::{Entry, Field};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -74,7 +74,7 @@ impl Cause {
     /// What the calling process does for the person behind it: as the agent has noted it, or else whoever logged in, or root.
     pub fn own(deed: Deed, reason: Option<String>) -> Self {
         let process = Process::read(own_pid()).ok().flatten();
-        let known = process.and_then(|process| person::known(&Sessions::open(Path::new(sessions::FOLDER)), &process));
+        let known = process.and_then(|process| person::known(&Sessions::open(Path::new(table::FOLDER)), &process));
         let person = known.or_else(|| processes::login_uid(own_pid()).map(name_of));
         Self { actor: Some(person.unwrap_or_else(|| "root".into())), ..Self::of_nobody(deed, reason) }
     }
@@ -130,7 +130,7 @@ fn own_pid() -> i32 {
 
 /// The name of the user `uid`, or the number: a directory that hangs holds up no change.
 fn name_of(uid: u32) -> String {
-    user_database::name_within(uid, PATIENCE).unwrap_or_else(|| format!("uid {uid}"))
+    users::name_within(uid, PATIENCE).unwrap_or_else(|| format!("uid {uid}"))
 }
 
 #[cfg(test)]

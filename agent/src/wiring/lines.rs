@@ -1,6 +1,10 @@
 //! The lines of a PAM service file as PAM takes them (pam.conf(5)): a backslash at a line's end has it go on in the next one.
 
-use super::marks::is_mark;
+/// How every first mark begins, whatever it goes on to say: what another version has written is known, too.
+const BEGINS: &[u8] = b"# curfew begin:";
+
+/// The last mark.
+pub(super) const END: &str = "# curfew end\n";
 
 /// A text in its logical lines, each with all its bytes. A mark of ours is a line of its own wherever it stands.
 pub(super) fn logical(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -36,6 +40,19 @@ pub(super) fn names_us(rule: &str) -> bool {
 
 fn goes_on(line: &[u8]) -> bool {
     !line.contains(&b'#') && line.trim_ascii_end().ends_with(b"\\")
+}
+
+/// Whether a line is one of our marks.
+pub(super) fn is_mark(line: &[u8]) -> bool {
+    begins(line) || ends(line)
+}
+
+pub(super) fn begins(line: &[u8]) -> bool {
+    line.starts_with(BEGINS)
+}
+
+pub(super) fn ends(line: &[u8]) -> bool {
+    line.trim_ascii_end() == END.trim_ascii_end().as_bytes()
 }
 
 #[cfg(test)]

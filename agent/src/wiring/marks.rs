@@ -2,18 +2,12 @@
 //!
 //! Unwiring knows no error. Where somebody has damaged our blocks, what is ours goes all the same, line by line, and every other line stays.
 
-use super::Kind;
-use super::lines::{joined, logical, names_us};
-
-/// How every first mark begins, whatever it goes on to say: what another version has written is known, too.
-const BEGINS: &[u8] = b"# curfew begin:";
+use super::kind::Kind;
+use super::lines::{END, begins, ends, joined, logical, names_us};
 
 const BEGIN: &str = "# curfew begin: written by `curfew enable`, removed by `curfew disable`\n";
 
 const BEGIN_NO_NEWLINE: &str = "# curfew begin: the line above had no line break; `curfew disable` restores that\n";
-
-/// The last mark.
-const END: &str = "# curfew end\n";
 
 /// How our auth line is obeyed: it may deny before anybody is asked for a password, and can let nobody in. A module that is not there, or says anything
 /// else, changes nothing: the account line is the lock.
@@ -73,19 +67,6 @@ pub(super) fn rule_of_ours(text: &[u8]) -> Option<usize> {
         number += line.iter().filter(|&&byte| byte == b'\n').count();
         here
     })
-}
-
-/// Whether a line is one of our marks.
-pub(super) fn is_mark(line: &[u8]) -> bool {
-    begins(line) || ends(line)
-}
-
-fn begins(line: &[u8]) -> bool {
-    line.starts_with(BEGINS)
-}
-
-fn ends(line: &[u8]) -> bool {
-    line.trim_ascii_end() == END.trim_ascii_end().as_bytes()
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 //!
 //! Each transaction runs in a process of its own (`curfew rehearse`): what a module does there, or breaks, ends with it.
 
+use super::PAM_FOLDER;
+use super::kind::Kind;
 use super::marks::wired;
 use super::transaction::{Code, Item, Transaction};
-use super::{Kind, PAM_FOLDER};
-use crate::program;
+use crate::host::program;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;

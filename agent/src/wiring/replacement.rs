@@ -2,7 +2,9 @@
 //! to the byte.
 
 use super::marks::{rule_of_ours, unwired};
-use super::{PAM_FOLDER, SUDOERS_INCLUDE, WiringError, remove, remove_leftovers, replace, unwire};
+use super::replace_file::{WiringError, remove, remove_leftovers, replace};
+use super::service_file::unwire;
+use super::{PAM_FOLDER, SUDOERS_INCLUDE};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;

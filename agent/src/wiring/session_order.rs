@@ -5,7 +5,7 @@
 //! pam_permit and pam_deny alone is it plain, and every Debian host has a pam_deny above our line that is always jumped
 //! over.
 
-use super::Kind;
+use super::kind::Kind;
 use super::lines::{joined, logical, names_us};
 use std::collections::BTreeSet;
 

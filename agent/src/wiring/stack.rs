@@ -1,7 +1,7 @@
 //! The rules of one PAM service, as far as it matters who is asked first (pam.conf(5)): a line of ours that comes after one that can let somebody
 //! in is no lock.
 
-use super::Kind;
+use super::kind::Kind;
 use super::lines::{joined, logical, names_us};
 use super::marks::DENIES;
 

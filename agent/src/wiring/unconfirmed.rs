@@ -4,15 +4,16 @@
 //! Only a login that came by a service of ours after the change confirms it: whoever can log in anew is not locked out.
 
 use super::replacement::{self, Replacement};
-use super::unwire_everything;
+use super::service_file::unwire_everything;
 use crate::clock;
+use crate::clock::monotonic_us;
 use crate::durable;
-use crate::enforce::processes::{Process, ProcessId};
-use crate::enforce::sessions::{self, Session, Sessions};
-use crate::enforce::since::monotonic_us;
-use crate::enforce::table::{Table, Wanted};
-use crate::guard_timer::{self, Rings};
-use crate::program::{self, Said};
+use crate::host::guard_timer::{self, Rings};
+use crate::host::process_table::{Table, Wanted};
+use crate::host::processes::{Process, ProcessId};
+use crate::host::program::{self, Said};
+use crate::sessions::session::Session;
+use crate::sessions::table::{self, Sessions};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -192,7 +193,7 @@ impl Unconfirmed {
         let wanted = Wanted { trees: me.into_iter().collect(), ..Wanted::default() };
         let table = Table::look(&wanted).map_err(UnconfirmedError::Processes)?;
         let line = me.map(|me| table.ancestors(me)).unwrap_or_default();
-        let sessions = Sessions::open(Path::new(sessions::FOLDER));
+        let sessions = Sessions::open(Path::new(table::FOLDER));
         let made_at_us = self.made_at_us.unwrap_or(u64::MAX);
         if sessions.sessions().iter().any(|session| shows(session, &line, made_at_us)) {
             Ok(())

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use curfew::audit::query::Query;
-use curfew::request::messages::{GrantOrder, Revoke, WhyQuestion};
-use curfew::request::server::{RawCall, parameters};
+use curfew::ipc::messages::{GrantOrder, Revoke, WhyQuestion};
+use curfew::ipc::varlink::{RawCall, parameters};
 use curfew_protocol::ipc::PamQuestion;
 
 fuzz_target!(|bytes: &[u8]| {

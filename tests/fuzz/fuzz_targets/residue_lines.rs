@@ -1,8 +1,9 @@
 //! Lists that anybody may have written, as the residue report reads them: no panic, nothing that is not printable.
 #![no_main]
 
-use curfew::enforce::residue::lines;
-use curfew::enforce::residue::snapshot::{Kind, Snapshot};
+use curfew::residue::lines;
+use curfew::residue::kind::Kind;
+use curfew::residue::snapshot::Snapshot;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use curfew::enforce::sudo_command::{Place, SudoCommand};
+use curfew::grant::sudo_command::{Place, SudoCommand};
 
 fuzz_target!(|input: (Vec<String>, Option<String>)| {
     let (arguments, folder) = input;

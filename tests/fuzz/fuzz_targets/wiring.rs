@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use curfew::wiring::Kind;
+use curfew::wiring::kind::Kind;
 use curfew::wiring::marks::{unwired, wired};
 
 fuzz_target!(|text: &[u8]| {

@@ -4,11 +4,12 @@ use super::super::{CliError, ask, failed};
 use crate::config::edit::with_mode;
 use crate::config::{self, Config, Mode};
 use crate::doctor::Check;
-use crate::enforce::sudoers;
 use crate::human;
+use crate::wiring::kind::Kind;
 use crate::wiring::rehearsal::{self, Rehearsed};
 use crate::wiring::replacement::Replacement;
-use crate::wiring::{self, Kind, SUDOERS_INCLUDE, SUDOERS_LINE};
+use crate::wiring::service_file;
+use crate::wiring::{self, SUDOERS_INCLUDE, SUDOERS_LINE};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ impl Plan {
         }
         let mut files = vec![(PathBuf::from(SUDOERS_INCLUDE), SUDOERS_LINE.as_bytes().to_vec())];
         for (service, kind) in wiring::services(&config) {
-            let Some(file) = wiring::service_file(&service) else {
+            let Some(file) = service_file::service_file(&service) else {
                 done.missing.push(Path::new(wiring::PAM_FOLDER).join(service));
                 continue;
             };
@@ -68,7 +69,7 @@ impl Plan {
                     "{file} leads out of /etc, where it could not be undone; put a file in its place"
                 )));
             }
-            let wired = wiring::wired(&file, kind).map_err(failed)?;
+            let wired = service_file::wired(&file, kind).map_err(failed)?;
             services.push((service, kind));
             // One may be a link to another.
             if !files.iter().any(|(other, _)| is_same(other, &file)) {
@@ -109,8 +110,8 @@ impl Plan {
     /// Does it, the configuration first.
     pub(super) fn carry_out(&mut self) -> Result<(), CliError> {
         // sudo-rs complains at everybody's sudo about an include of nothing.
-        let folder = Path::new(sudoers::FOLDER);
-        sudoers::make_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+        let folder = Path::new(wiring::DROP_IN_FOLDER);
+        wiring::make_drop_in_folder(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
         for replacement in &self.replacements {
             replacement.make().map_err(failed)?;
             self.done.changed.push(replacement.path().into());
@@ -151,9 +152,10 @@ impl Done {
 
 /// Which lines of ours a service file will have.
 fn lines_of(text: &[u8]) -> String {
-    let copied = if wiring::is_copy(text) { "copied from /usr/lib/pam.d, with " } else { "" };
+    let copied = if service_file::is_copy(text) { "copied from /usr/lib/pam.d, with " } else { "" };
     // An elevation is denied before anybody is asked for a password, too.
-    let first = if wiring::denies_before_password(text) { "our account and auth lines" } else { "our account line" };
+    let first =
+        if service_file::denies_before_password(text) { "our account and auth lines" } else { "our account line" };
     format!("{copied}{first} first and our session line last, between marks")
 }
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::stand_in::{Authority, Stream, say, serve};
+use super::test_server::{Authority, Stream, say, serve};
 use super::*;
 use crate::endpoint::identity::Coming;
 use curfew_protocol::jws::PublicKey;

@@ -1,11 +1,11 @@
 //! Whether the host itself has a say in what sudo asks PAM under `-n`: its own `noninteractive_auth` (for PAM modules that need no input: a key agent,
 //! a fingerprint), another PAM service than those that ask us first, or rules that are not read here. Then nothing is changed for whoever has a grant.
 
-use crate::agent::Agent;
-use crate::apart;
-use crate::enforce::host_sudoers::{self, SUDO_CONF, Sudoers};
-use crate::enforce::sudo_flavour::Flavour;
-use crate::enforce::sudoers;
+use super::Noninteractive;
+use crate::host::apart;
+use crate::host::sudo::Flavour;
+use crate::host::sudoers::{self, SUDO_CONF, Sudoers};
+use crate::wiring;
 use std::cell::Cell;
 use std::fs;
 use std::io;
@@ -44,21 +44,21 @@ impl Host {
 }
 
 /// Looks now and then, on a thread of its own: an include may lead to a file server that does not answer.
-pub fn follow(agent: &Rc<Agent>) {
-    let host = &agent.noninteractive.host;
+pub fn follow(noninteractive: &Rc<Noninteractive>) {
+    let host = &noninteractive.host;
     if !host.is_due(Instant::now()) {
         return;
     }
     host.looked.set(Some(Instant::now()));
     host.is_looking.set(true);
-    let agent = Rc::clone(agent);
+    let noninteractive = Rc::clone(noninteractive);
     tokio::task::spawn_local(async move {
         // What can't be looked at may say anything.
         let is_silent = apart::run(look).await.unwrap_or(false);
-        let host = &agent.noninteractive.host;
+        let host = &noninteractive.host;
         host.is_looking.set(false);
         if host.is_silent.replace(Some(is_silent)) != Some(is_silent) {
-            agent.changed.notify_one();
+            noninteractive.trigger.pull();
         }
     });
 }
@@ -66,10 +66,10 @@ pub fn follow(agent: &Rc<Agent>) {
 fn look() -> bool {
     let (Some(nsswitch), Some(sudo_conf)) = (text(NSSWITCH), text(SUDO_CONF)) else { return false };
     has_files_alone(&nsswitch)
-        && host_sudoers::plugin_of_others(&sudo_conf).is_none()
-        && says_nothing(&host_sudoers::read_without(
-            &host_sudoers::main_file(Flavour::Classic),
-            Path::new(sudoers::FOLDER),
+        && sudoers::plugin_of_others(&sudo_conf).is_none()
+        && says_nothing(&sudoers::read_without(
+            &sudoers::main_file(Flavour::Classic),
+            Path::new(wiring::DROP_IN_FOLDER),
         ))
 }
 
@@ -107,7 +107,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let silent = |own: &str| {
             fs::write(at("own"), own).unwrap();
-            says_nothing(&host_sudoers::read_without(&at("sudoers"), &at("ours")))
+            says_nothing(&sudoers::read_without(&at("sudoers"), &at("ours")))
         };
         fs::create_dir(at("ours")).unwrap();
         fs::write(at("ours/curfew+noninteractive"), "Defaults:ALL, !root noninteractive_auth\n").unwrap();

@@ -12,9 +12,10 @@ use crate::seen::Seen;
 use crate::tally::TALLY;
 use crate::transition::{Act, Then, Transition};
 use crate::tree::At;
-use curfew::enforce::{noninteractive, sessions, sudoers};
-use curfew::grant::{ends, local};
-use curfew::{audit, clock, config};
+use curfew::enforce::noninteractive;
+use curfew::grant::{boot_ends, local};
+use curfew::sessions::table;
+use curfew::{audit, clock, config, wiring};
 use curfew_protocol::exempt::{self, EXEMPT_LIST};
 use curfew_protocol::ipc::{Hook, OBSERVE_MARK, PamQuestion};
 use proptest_state_machine::StateMachineTest;
@@ -240,7 +241,7 @@ impl Host {
         }
         seen.logins = self.logins.iter().map(Login::remains).collect();
         seen.runs = self.runs.iter().zip(&reference.runs).map(|(run, it)| run.remains(it)).collect();
-        let drop_ins = names(sudoers::FOLDER).into_iter().filter(|name| !noninteractive::is_ours(name));
+        let drop_ins = names(wiring::DROP_IN_FOLDER).into_iter().filter(|name| !noninteractive::is_ours(name));
         seen.drop_ins = drop_ins.map(|name| self.number(&name)).collect();
         self.records.read();
         seen.once_ended = self.records.ended.iter().filter_map(|id| self.number(id)).collect();
@@ -264,11 +265,13 @@ impl Drop for Host {
 
 /// What an agent leaves behind, and what it finds at first.
 fn clear() {
-    let _there_or_not = fs::remove_dir_all(sessions::FOLDER);
-    for path in [local::SPARE, OBSERVE_MARK, clock::IN_BOOT, ends::PATH] {
+    let _there_or_not = fs::remove_dir_all(table::FOLDER);
+    for path in [local::SPARE, OBSERVE_MARK, clock::IN_BOOT, boot_ends::PATH] {
         let _there_or_not = fs::remove_file(path);
     }
-    names(sudoers::FOLDER).iter().for_each(|name| drop(fs::remove_file(Path::new(sudoers::FOLDER).join(name))));
+    names(wiring::DROP_IN_FOLDER)
+        .iter()
+        .for_each(|name| drop(fs::remove_file(Path::new(wiring::DROP_IN_FOLDER).join(name))));
     let _there_or_not = fs::remove_dir_all(STATE);
     passwd::put(Alice::AsEver);
     fs::create_dir_all(audit::FOLDER).expect("the state's folder can be made");

@@ -1,19 +1,17 @@
 //! The agent's own code, in this process: on the host's real files, with its visudo, and without a socket in between.
 
 use crate::people::Person;
-use curfew::account::Holder;
-use curfew::account::directory::Resolution;
-use curfew::agent::Agent;
-use curfew::daemon;
+use curfew::daemon::{self, parts::Parts};
 use curfew::enforce::{adoption, reconcile::reconcile};
 use curfew::grant::State;
-use curfew::request::peer::Peer;
-use curfew::request::server::RawCall;
-use curfew::request::{admin, pam};
+use curfew::grant::account::Holder;
+use curfew::grant::account::directory::known::Resolution;
+use curfew::ipc::peer::Peer;
+use curfew::ipc::varlink::RawCall;
+use curfew::ipc::{methods, pam};
 use curfew_protocol::audit::{Entry, Event};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use serde_json::{Value, json};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
@@ -23,7 +21,7 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(15);
 
 /// An agent that runs. Dropped, it has died: nothing of it comes to its end.
 pub struct InProcess {
-    agent: Rc<Agent>,
+    agent: Parts,
     tasks: LocalSet,
     runtime: Runtime,
 }
@@ -34,8 +32,8 @@ impl InProcess {
         let runtime = daemon::event_loop().expect("an event loop can be made");
         let tasks = LocalSet::new();
         let agent = tasks.block_on(&runtime, async {
-            let agent = Rc::new(Agent::open().expect("the agent can be started"));
-            adoption::adopt_unknown(&agent).await;
+            let agent = Parts::open().expect("the agent can be started");
+            adoption::adopt_unknown(&agent.enforcer.adoption).await;
             agent
         });
         agent.audit.write(Entry::new(Event::AgentStarted));
@@ -47,20 +45,20 @@ impl InProcess {
         let end = Instant::now() + SETTLES_WITHIN;
         self.tasks.block_on(&self.runtime, async {
             loop {
-                reconcile(&self.agent);
-                if !self.agent.is_at_work() && !self.asks_for_accounts() {
+                reconcile(&self.agent.enforcer);
+                if !self.agent.trigger.has_pending() && !self.asks_for_accounts() {
                     return;
                 }
                 let left = end.saturating_duration_since(Instant::now());
                 assert!(!left.is_zero(), "the agent is still at work");
-                let _whichever_comes_first = tokio::time::timeout(left, self.agent.changed.notified()).await;
+                let _whichever_comes_first = tokio::time::timeout(left, self.agent.trigger.pulled()).await;
             }
         });
     }
 
     /// Whether the user database is being asked whose a grant is.
     fn asks_for_accounts(&self) -> bool {
-        let (grants, now) = (self.agent.grants.borrow(), self.agent.now());
+        let (grants, now) = (self.agent.ledger.grants(), self.agent.ledger.now());
         let outdated = |who: &Person| grants.accounts().resolve(who.name()) == Resolution::Outdated;
         let mut live = grants.held().iter().filter(|held| held.state(now) == State::Live);
         live.any(|held| held.holder == Holder::Unknown) || Person::GRANTEES.iter().any(outdated)
@@ -76,7 +74,7 @@ impl InProcess {
     /// Looks, and dies a while later, whatever it is at.
     pub fn die_at_work(self, later: Duration) {
         self.tasks.block_on(&self.runtime, async {
-            reconcile(&self.agent);
+            reconcile(&self.agent.enforcer);
             tokio::time::sleep(later).await;
         });
     }
@@ -88,13 +86,13 @@ impl InProcess {
             // Whoever is told that it is done waits for the agent's look.
             let looks = async {
                 loop {
-                    self.agent.changed.notified().await;
-                    reconcile(&self.agent);
-                    self.agent.looked.notify_waiters();
+                    self.agent.trigger.pulled().await;
+                    reconcile(&self.agent.enforcer);
+                    self.agent.trigger.note_looked();
                 }
             };
             let root = root(own_pid());
-            let answer = admin::answer(&self.agent, &root, &call);
+            let answer = methods::answer(&self.agent.methods, &root, &call);
             tokio::select! {
                 biased;
                 answer = answer => answer,
@@ -108,9 +106,9 @@ impl InProcess {
     pub fn ask(&self, pid: i32, hook: Hook, question: &PamQuestion) -> bool {
         let call = call(hook.method(), &json!(question));
         let answer = self.tasks.block_on(&self.runtime, async {
-            let answer = pam::answer(&self.agent, &root(pid), &call);
+            let answer = pam::answer(&self.agent.pam, &root(pid), &call);
             // As sudo does where it opens its session; what it would start before that is no part of the model.
-            self.agent.run_groups.made_for(pid).await;
+            self.agent.watch.run_groups.made_for(pid).await;
             answer
         });
         let answer: PamAnswer = serde_json::from_value(answer.expect("PAM gets an answer")).expect("it is one");

@@ -1,0 +1,47 @@
+//! What ends, by itself or since no grant covers it any more: what is being ended now, and what that takes.
+
+use super::status::EnforcementStatus;
+use crate::grant::ledger::Ledger;
+use crate::host::logind::Logind;
+use crate::host::processes::ProcessId;
+use crate::sessions::table::Sessions;
+use crate::settings::Settings;
+use crate::trigger::Trigger;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// What ends.
+pub struct Terminations {
+    pub(super) settings: Rc<Settings>,
+    pub(super) ledger: Rc<Ledger>,
+    pub(super) trigger: Rc<Trigger>,
+    /// What is open.
+    pub(super) sessions: Rc<RefCell<Sessions>>,
+    pub(super) status: Rc<EnforcementStatus>,
+    pub(super) logind: Rc<Logind>,
+    /// What is being ended, by its first process.
+    pub(super) ending: RefCell<HashSet<ProcessId>>,
+    /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
+    pub(super) looking_behind: Cell<bool>,
+}
+
+impl Terminations {
+    /// What ends of what is open in `sessions`.
+    pub fn new(
+        settings: Rc<Settings>,
+        ledger: Rc<Ledger>,
+        trigger: Rc<Trigger>,
+        sessions: Rc<RefCell<Sessions>>,
+        status: Rc<EnforcementStatus>,
+        logind: Rc<Logind>,
+    ) -> Self {
+        let (ending, looking_behind) = (RefCell::default(), Cell::default());
+        Self { settings, ledger, trigger, sessions, status, logind, ending, looking_behind }
+    }
+
+    /// Whether something is being ended.
+    pub fn are_under_way(&self) -> bool {
+        !self.ending.borrow().is_empty()
+    }
+}
