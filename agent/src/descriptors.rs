@@ -1,4 +1,4 @@
-//! Descriptors: taken over from systemd, and waited on by the event loop. One of the two files with unsafe code.
+//! Descriptors: taken over from systemd, and waited on by the event loop. One of the three files with unsafe code.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};

@@ -6,6 +6,7 @@
 //! | `units` | what systemd starts, and in which order |
 //! | `pam` | the wiring: is our line asked, and asked first? Is our session line reached? |
 //! | `access` | what else lets people log in or become root |
+//! | `way_in` | whether somebody can log in at all |
 //! | `ssh` | whether sshd lets root in, and whom it shuts out by itself |
 //! | `sudo`, `sudoers` | which sudo, whether it reads our rules and asks PAM |
 //! | `granted` | what live grants give, as sudo itself sees it |
@@ -25,6 +26,7 @@ pub mod ssh;
 mod standing;
 mod sudo;
 mod units;
+pub mod way_in;
 
 use crate::config::exempt_list::{self, Void};
 use crate::config::{self, Config};

@@ -152,6 +152,9 @@ pub struct Revocation {
     /// Why, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text>,
+    /// Who, where somebody did it on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Text>,
 }
 
 /// Where a grant stands at some time.
@@ -243,6 +246,14 @@ impl HeldGrant {
             (_, Some(_)) => "revoked",
             (_, None) => "expired",
         }
+    }
+
+    /// How it ended before its time, with who revoked it and why as far as that is known: `revoked by carol: no longer needed`.
+    pub fn revocation(&self) -> Option<String> {
+        let Revocation { by, reason, .. } = self.revoked.as_ref()?;
+        let part =
+            |before: &str, text: &Option<Text>| text.as_ref().map_or(String::new(), |it| format!("{before}{it}"));
+        Some(format!("{}{}{}", self.end_word(), part(" by ", by), part(": ", reason)))
     }
 
     /// An audit entry about it, with all that an auditor asks of a grant.

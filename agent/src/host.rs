@@ -2,7 +2,7 @@
 //!
 //! | part | what |
 //! |---|---|
-//! | `proc`, `processes`, `threads`, `credentials`, `plain` | processes by PID and start time, their rights, signals that hit no stranger |
+//! | `proc`, `processes`, `threads`, `credentials`, `plain`, `user_namespace` | processes by PID and start time, their rights, signals that hit no stranger |
 //! | `descendants`, `process_table` | the processes of one moment, and how they descend from each other |
 //! | `cgroup` | control groups: sessions, users' managers, runs of sudo |
 //! | `logind`, `systemd`, `guard_timer` | what logind knows, what PID 1 does |
@@ -35,4 +35,5 @@ pub mod system_account;
 pub mod systemd;
 pub mod terminals;
 mod threads;
+pub mod user_namespace;
 pub mod users;

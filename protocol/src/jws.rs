@@ -26,6 +26,9 @@ pub enum JwsError {
     /// Its header is not what it has to be.
     #[error("JWS header: {0}")]
     Header(String),
+    /// Its payload is not what it has to be.
+    #[error("JWS payload: {0}")]
+    Payload(String),
     /// The key did not sign it.
     #[error("the signature is not one of key {kid}")]
     Signature {

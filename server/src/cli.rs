@@ -20,9 +20,9 @@ mod revoke;
 mod serve;
 mod token;
 
-use crate::export::ExportError;
 use crate::init::InitError;
 use crate::serve::ServeError;
+use crate::sets::export::ExportError;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use curfew_protocol::display;
 use std::path::PathBuf;
@@ -97,6 +97,9 @@ enum CliError {
     /// It was tried, and failed.
     #[error("{0}")]
     Failed(String),
+    /// The server is not there, or can't do it now; it may be there soon.
+    #[error("{0}")]
+    Away(String),
     /// What there is to say is said, by the same program, run as somebody else for this, or in the output; it ends with this code.
     #[error("")]
     Told(u8),
@@ -143,7 +146,8 @@ pub fn run() -> ExitCode {
             } else {
                 eprintln!("curfew-server: {}", output::printable(&text))
             }
-            let wrongly = matches!(error, CliError::Usage(_) | CliError::Init(InitError::NoOrigin(_)));
+            let wrongly =
+                matches!(error, CliError::Usage(_) | CliError::Init(InitError::NoOrigin(_) | InitError::Origin(_)));
             ExitCode::from(if wrongly { 2 } else { 1 })
         }
     }
@@ -182,7 +186,7 @@ async fn command(cli: Cli) -> Result<(), CliError> {
         Command::Epoch(epoch) => epoch.run(&global).await,
         Command::Export(export) => export.run(&global).await,
         Command::Openapi => {
-            let text = crate::router::openapi().map_err(|error| CliError::Failed(error.to_string()))?;
+            let text = crate::http::router::openapi().map_err(|error| CliError::Failed(error.to_string()))?;
             output::text(&text)
         }
     }

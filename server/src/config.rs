@@ -63,7 +63,7 @@ pub(crate) struct Config {
     pub audit_keep: Duration,
     /// How much audit one host may add a day, in MiB.
     pub audit_daily_mib: u32,
-    /// How much of the disk of an SQLite file the hosts' audit leaves free for grants and administrators, in MiB.
+    /// How much of the disk of an SQLite file is left free by what hosts and strangers write for grants and administrators, in MiB.
     pub disk_reserve_mib: u32,
 }
 

@@ -5,6 +5,9 @@ pub(crate) use curfew_protocol::human_time::typed_duration as typed;
 use jiff::Timestamp;
 use std::time::Duration;
 
+/// The longest that a grant may hold, in seconds: ten years.
+pub(crate) const LONGEST_GRANT_S: u64 = 10 * 366 * 24 * 60 * 60;
+
 /// Its whole seconds, as SQL and JWTs count them.
 pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)

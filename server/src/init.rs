@@ -2,38 +2,33 @@
 //!
 //! Root works in nobody else's folder here: see [`owner`](crate::owner).
 
+mod certificate;
+mod configuration;
+mod files;
 mod second;
 mod undo;
 
+pub(crate) use self::configuration::{configure, restore};
 pub(crate) use self::second::{refuse_second, start};
 
+use self::certificate::make_certificate;
+use self::configuration::{configuration, put_configuration, write_configuration};
+use self::files::{make_file, make_folder};
 use self::second::existing;
 use self::undo::Undo;
 
+use crate::actor::Act;
 use crate::config::{self, Config, ConfigError};
-use crate::keys::{self, KeysError, write_private};
 use crate::owner::{self, Owner, Way, WayError};
 use crate::secret::{NoRandomness, Secret};
-use crate::store::{Act, ChangeError, OpenError, Store, StoreError};
+use crate::sets::keys::{self, KeysError};
+use crate::store::{ChangeError, OpenError, Store, StoreError};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
-};
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The name of the first administrator's token.
 const FIRST_ADMIN: &str = "first";
-
-/// What this machine is called by itself.
-const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// For how long the certificate for trying it out is good, in years.
-const YEARS: i32 = 10;
 
 /// Why there is no new endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -177,39 +172,6 @@ pub(crate) fn whose(data: &Path) -> Result<Whose, InitError> {
     })
 }
 
-/// As root, for the user who will serve: the configuration at `file`, which names `origins` then. Returns what it was, to be put back.
-pub(crate) fn configure(
-    file: &Path,
-    data: &Path,
-    origins: &[String],
-    owner: Owner,
-) -> Result<Option<Option<String>>, InitError> {
-    check(origins)?;
-    let before = match fs::read_to_string(file) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(InitError::File { path: file.into(), source }),
-    };
-    let (_, text) = configuration(&absolute(data)?, origins.to_vec(), file)?;
-    let Some(text) = text else { return Ok(None) };
-    put_configuration(file, &text)?;
-    if before.is_none() {
-        // For the server alone to read: a database's password may be in it.
-        let failed = |source| InitError::File { path: file.into(), source };
-        std::os::unix::fs::lchown(file, None, Some(owner.gid().as_raw())).map_err(failed)?;
-        fs::set_permissions(file, fs::Permissions::from_mode(0o640)).map_err(failed)?;
-    }
-    Ok(Some(before))
-}
-
-/// Has a configuration as it was.
-pub(crate) fn restore(file: &Path, before: Option<String>) -> Result<(), InitError> {
-    match before {
-        Some(text) => put_configuration(file, &text),
-        None => fs::remove_file(file).map_err(|source| InitError::File { path: file.into(), source }),
-    }
-}
-
 fn check(origins: &[String]) -> Result<(), InitError> {
     origins.iter().try_for_each(|origin| config::check_origin(origin)).map_err(InitError::Origin)
 }
@@ -218,195 +180,12 @@ fn absolute(path: &Path) -> Result<PathBuf, InitError> {
     std::path::absolute(path).map_err(|source| InitError::File { path: path.into(), source })
 }
 
-/// The configuration that is there, or a new one; and its text, where it has to be written.
-fn configuration(data: &Path, origins: Vec<String>, file: &Path) -> Result<(Config, Option<String>), InitError> {
-    if file.exists() {
-        let config = Config::load(file)?;
-        if config.origins.is_empty() && !origins.is_empty() {
-            let text = fs::read_to_string(file).map_err(|source| InitError::File { path: file.into(), source })?;
-            let text = with_origins(&text, &origins);
-            return Ok((Config::parse(file, &text)?, Some(text)));
-        }
-        if config.origins.is_empty() {
-            return Err(InitError::NoOrigin(file.into()));
-        }
-        if !(origins.is_empty() || origins == config.origins) {
-            return Err(InitError::OtherOrigin(file.into()));
-        }
-        return Ok((config, None));
-    }
-    let config = Config {
-        origins,
-        database: config::database_in(data),
-        certificate: config::certificate_in(data),
-        certificate_key: config::certificate_key_in(data),
-        ca: config::ca_in(data),
-        key_folder: config::key_folder_in(data),
-        socket: config::socket_in(data),
-        ..Config::default()
-    };
-    let quoted = |path: &Path| toml_string(&path.display().to_string());
-    let text = format!(
-        "# Made by curfew-server init. Every other key, with its default: /etc/curfew/server.toml\n\
-         origins = {}\nlisten = {}\ndatabase = {}\ncertificate = {}\ncertificate_key = {}\nca = {}\nkey_folder = {}\nsocket = {}\n",
-        toml_list(&config.origins),
-        toml_string(&listen(&config).to_string()),
-        toml_string(&config.database),
-        quoted(&config.certificate),
-        quoted(&config.certificate_key),
-        quoted(&config.ca),
-        quoted(&config.key_folder),
-        quoted(&config.socket)
-    );
-    let config = Config::parse(file, &text)?;
-    Ok((config, Some(text)))
-}
-
-/// A configuration with its origins named: in the place of the line that shows the default, or at its end.
-fn with_origins(text: &str, origins: &[String]) -> String {
-    let line = format!("origins = {}", toml_list(origins));
-    let is_it =
-        |line: &str| line.trim_start_matches(['#', ' ']).split('=').next().is_some_and(|key| key.trim() == "origins");
-    let mut done = false;
-    let mut lines: Vec<&str> = Vec::new();
-    for before in text.lines() {
-        let taken = !done && is_it(before);
-        done |= taken;
-        lines.push(if taken { &line } else { before });
-    }
-    if !done {
-        lines.push(&line);
-    }
-    lines.join("\n") + "\n"
-}
-
-/// Writes a configuration, to be taken back; what was there before is returned.
-fn write_configuration(file: &Path, text: &str, undo: &mut Undo) -> Result<Option<String>, InitError> {
-    let before = fs::read_to_string(file).ok();
-    if before.is_none() {
-        undo.made(file.into());
-    }
-    put_configuration(file, text)?;
-    Ok(before)
-}
-
-/// Writes a configuration as a whole, with the owner and the mode of the one that it replaces.
-fn put_configuration(file: &Path, text: &str) -> Result<(), InitError> {
-    let failed = |source| InitError::File { path: file.into(), source };
-    let Ok(before) = fs::symlink_metadata(file) else {
-        return write_private(file, text.as_bytes()).map_err(failed);
-    };
-    let new = file.with_extension("toml.new");
-    let _ = fs::remove_file(&new);
-    write_private(&new, text.as_bytes()).map_err(failed)?;
-    // Whoever is not root keeps what is theirs.
-    let _ = std::os::unix::fs::lchown(&new, Some(before.uid()), Some(before.gid()));
-    fs::set_permissions(&new, before.permissions()).map_err(failed)?;
-    fs::rename(&new, file).map_err(failed)
-}
-
-/// All addresses, and the port of the first origin.
-fn listen(config: &Config) -> std::net::SocketAddr {
-    let mut listen = config.listen;
-    let name = config.issuer().strip_prefix("https://").unwrap_or_default();
-    let port = name.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    listen.set_port(port.unwrap_or(443));
-    listen
-}
-
-/// Strings as TOML has them.
-fn toml_list(texts: &[String]) -> String {
-    format!("[{}]", texts.iter().map(|text| toml_string(text)).collect::<Vec<_>>().join(", "))
-}
-
-/// A string as TOML has it: JSON's is one.
-fn toml_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A certificate for the origins' names and for this machine itself, and the CA that signed it; unless there is a certificate.
-fn make_certificate(config: &Config, undo: &mut Undo) -> Result<bool, InitError> {
-    if config.certificate.exists() {
-        return Ok(false);
-    }
-    let year = Timestamp::now().to_zoned(TimeZone::UTC).year();
-    let (begin, end) = (date_time_ymd(i32::from(year) - 1, 1, 1), date_time_ymd(i32::from(year) + YEARS, 1, 1));
-    let mut names: Vec<String> = config.origins.iter().map(|origin| name_of(origin)).collect();
-    names.extend(LOCAL.map(str::to_owned).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
-    let mut ca = CertificateParams::new(Vec::new())?;
-    ca.distinguished_name.push(DnType::CommonName, "Curfew endpoint's own CA");
-    (ca.not_before, ca.not_after) = (begin, end);
-    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca_key = KeyPair::generate()?;
-    let ca_pem = ca_key.serialize_pem();
-    let ca = CertifiedIssuer::self_signed(ca, ca_key)?;
-    let mut server = CertificateParams::new(names.clone())?;
-    server.distinguished_name.push(DnType::CommonName, names.first().map_or("curfew-server", String::as_str));
-    (server.not_before, server.not_after) = (begin, end);
-    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    let server_key = KeyPair::generate()?;
-    let server = server.signed_by(&server_key, &ca)?;
-    let (certificate, key) = (server.pem(), server_key.serialize_pem());
-    for (path, text) in [
-        (config.ca.clone(), ca.pem()),
-        (config.ca.with_extension("key"), ca_pem),
-        (config.certificate.clone(), certificate),
-        (config.certificate_key.clone(), key),
-    ] {
-        make_folder(path.parent().unwrap_or(Path::new("/")), undo)?;
-        make_file(&path, text.as_bytes(), undo)?;
-    }
-    Ok(true)
-}
-
-/// `https://NAME:PORT` without the scheme and the port.
-fn name_of(origin: &str) -> String {
-    let name = origin.strip_prefix("https://").unwrap_or(origin);
-    let name = match name.strip_prefix('[').and_then(|name| name.split_once(']')) {
-        Some((address, _)) => address,
-        None => name.split_once(':').map_or(name, |(name, _)| name),
-    };
-    name.to_owned()
-}
-
-/// A folder that its owner alone can read, and those above it.
-fn make_folder(path: &Path, undo: &mut Undo) -> Result<(), InitError> {
-    let missing = path.ancestors().take_while(|it| it.symlink_metadata().is_err()).map(PathBuf::from);
-    let missing: Vec<_> = missing.collect();
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| InitError::File { path: path.into(), source })?;
-    missing.into_iter().rev().for_each(|path| undo.made(path));
-    Ok(())
-}
-
-/// A file that its owner alone can read, and that was not there.
-fn make_file(path: &Path, bytes: &[u8], undo: &mut Undo) -> Result<(), InitError> {
-    write_private(path, bytes).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => InitError::There(path.into()),
-        _ => InitError::File { path: path.into(), source },
-    })?;
-    undo.made(path.into());
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_certificate_is_for_the_name_of_an_origin() {
-        for (origin, name) in [
-            ("https://curfew.example.org:8443", "curfew.example.org"),
-            ("https://127.0.0.1:8443", "127.0.0.1"),
-            ("https://[::1]:8443", "::1"),
-            ("https://curfew", "curfew"),
-        ] {
-            assert_eq!(name_of(origin), name);
-        }
-    }
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
 
     #[tokio::test]
     async fn a_configuration_that_is_there_says_the_origin() {
@@ -423,16 +202,6 @@ mod tests {
             assert!(expected, "{text} {asked}: {refused:?}");
         }
         assert!(!data.exists(), "it is as if nothing had been tried");
-        // One that names none gets the one that is asked for, and stays as it is otherwise.
-        for (text, new) in [
-            (
-                "# a\n#origins = []\n\nlongest_wait = \"1m\"\n",
-                "# a\norigins = [\"https://a:1\"]\n\nlongest_wait = \"1m\"\n",
-            ),
-            ("longest_wait = \"1m\"", "longest_wait = \"1m\"\norigins = [\"https://a:1\"]\n"),
-        ] {
-            assert_eq!(with_origins(text, &["https://a:1".into()]), new);
-        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ pub(crate) const MOST: usize = 32;
 const LONGEST: usize = 63;
 
 /// A host's labels, or the ones that a host must all have: `env=prod,role=web`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "BTreeMap<String, String>")]
 pub(crate) struct Labels(BTreeMap<String, String>);
 

@@ -1,39 +1,30 @@
 //! The central endpoint of Curfew: hosts, grants and the audit of a fleet.
 //!
-//! A host's call walks `listener → router → host_api → sets | store`; an administrator's `cli → admin_api → store`; a change walks
-//! `store → endpoint → wake → the polls that are parked`.
+//! | call or change | walks |
+//! |---|---|
+//! | a host's call | `http/listener → http/router → http/host_api → sets`, `access` or `store` |
+//! | an administrator's call | `cli → http/admin_api → access → store` |
+//! | a change | `store → maintenance → sets/parked →` the polls that wait for it |
+//!
+//! Which room may import which is in `tests/tests/rooms/rules.rs`.
 #![forbid(unsafe_code)]
 
-mod admin_api;
-mod body;
+mod access;
+mod actor;
 mod cli;
 mod config;
-mod disk;
-mod documents;
 mod duration;
-mod endpoint;
-mod export;
-mod health;
-mod host_api;
 mod host_name;
+mod http;
+mod identity;
 mod init;
-mod keys;
 mod labels;
-mod listener;
+mod maintenance;
 mod owner;
 pub mod policy;
-mod refusal;
-mod replay;
-mod router;
 mod secret;
-mod seen;
 mod serve;
 mod sets;
-mod sign_ins;
 mod store;
-mod tls;
-mod unread;
-mod version;
-mod wake;
 
 pub use cli::{command_line, run};

@@ -1,12 +1,14 @@
 //! `curfew-server serve`: everything running, until SIGTERM.
 
 use crate::config::{Config, ConfigError};
-use crate::endpoint::Endpoint;
-use crate::keys::{Keys, KeysError};
-use crate::listener::Places;
-use crate::store::{Lock, OpenError, Store};
-use crate::tls::{self, Certificate, TlsError};
-use crate::{listener, router};
+use crate::http::listener::ConnectionSlots;
+use crate::http::state::AppState;
+use crate::http::tls::{self, Certificate, TlsError};
+use crate::http::{listener, router};
+use crate::identity;
+use crate::maintenance::Maintenance;
+use crate::sets::keys::{Keys, KeysError};
+use crate::store::{Changes, Lock, OpenError, Store};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use std::io;
@@ -72,17 +74,16 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(listen)?;
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
 
-    let endpoint = Endpoint::new(config, store, keys);
-    let house = endpoint.clone();
-    tokio::spawn(async move { tokio::join!(house.follow(changes), house.maintain()) });
+    let app = AppState::new(config, store, keys);
+    spawn_maintenance(&app, changes);
     let (stop, stopped) = watch::channel(false);
-    let app = router::router(endpoint.clone());
+    let router = router::router(app.clone());
     if let Some(local) = local {
-        tokio::spawn(listener::local::serve(local, app.clone(), stopped.clone()));
+        tokio::spawn(listener::local::serve(local, router.clone(), stopped.clone()));
     }
-    let places = Places::new(endpoint.config.max_connections, endpoint.config.max_unknown_per_address);
-    let serving = tokio::spawn(listener::serve(listener, tls, app, places, stopped));
-    tracing::info!(%address, kid = endpoint.keys.ring().signing.public().kid(), "serving");
+    let slots = ConnectionSlots::new(app.config.max_connections, app.config.max_unknown_per_address);
+    let serving = tokio::spawn(listener::serve(listener, tls, router, slots, stopped));
+    tracing::info!(%address, kid = app.keys.ring().signing.public().kid(), "serving");
     notify(&[NotifyState::Ready]);
 
     signals.until_stop(&certificate).await;
@@ -90,15 +91,35 @@ pub(crate) async fn run(path: &Path) -> Result<(), ServeError> {
     notify(&[NotifyState::Stopping]);
     // Nobody new, an answer for everybody who waits, and the end.
     let _ = stop.send(true);
-    endpoint.wake.close();
+    app.parked.close();
     if let Err(error) = serving.await {
         tracing::error!(%error, "the listener failed");
     }
-    endpoint.heard.write(&endpoint.store).await;
-    endpoint.sign_ins.write(&endpoint.store, jiff::Timestamp::now()).await;
-    endpoint.store.close().await;
+    app.last_seen.write(&app.store).await;
+    if !app.disk.is_low() {
+        app.sign_ins.write(&app.store, jiff::Timestamp::now()).await;
+    }
+    app.store.close().await;
     drop(lock);
     Ok(())
+}
+
+/// Has what calls share looked after, as long as the process lives.
+fn spawn_maintenance(app: &Arc<AppState>, changes: Changes) {
+    let maintenance = Maintenance {
+        store: app.store.clone(),
+        keys: app.keys.clone(),
+        parked: app.parked.clone(),
+        last_seen: app.last_seen.clone(),
+        health: app.health.clone(),
+        disk: app.disk.clone(),
+        audit_keep: app.config.audit_keep,
+    };
+    let app = app.clone();
+    tokio::spawn(async move {
+        let identity = identity::maintain(&app.replay, &app.sign_ins, &app.store, &app.disk);
+        tokio::join!(maintenance.run(changes), identity)
+    });
 }
 
 /// The socket for administrators on this machine. Hosts are served without it, too.

@@ -7,39 +7,53 @@
 //! | [`enrolment`] | one-use tokens, and what they turn into |
 //! | [`fleet`] | what sets are made of, in memory |
 //! | [`grants`] | grants, and the versions that they move |
+//! | [`capacity`] | how many grants a host's set has room for |
 //! | [`requests`] | what people on hosts ask for |
 //! | [`signing_keys`] | the keys that sign sets: public halves and states |
 //! | [`audit`] | the hosts' audit |
-//! | [`admins`] | administrators' tokens, and the log of what they did |
+//! | [`admins`] | administrators' tokens |
+//! | [`events`] | the log of what administrators and this endpoint did; [`sign_ins`] that failed are in it |
+//! | [`health`], [`disk`] | whether the database takes what is written |
 //! | [`retention`] | what is old goes |
+//! | [`columns`] | how values stand in the tables |
 
 mod admins;
 mod audit;
+mod capacity;
+mod columns;
 mod db;
+mod disk;
 mod enrolment;
+mod events;
 mod fleet;
 mod grants;
+mod health;
 mod hosts;
 mod requests;
 mod retention;
+mod sign_ins;
 mod signing_keys;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
-pub(crate) use admins::{Act, AdminToken, FailedSignIns, name_on_the_server};
+pub(crate) use admins::AdminToken;
 pub(crate) use audit::{AuditEntry, Batch, NotStored, Order, TrailFilter, TrailRow};
-pub(crate) use db::{Lock, OpenError};
+pub(crate) use db::{Lock, OpenError, Tx};
+pub(crate) use disk::Disk;
 pub(crate) use enrolment::{NewToken, NotEnrolled, TokenRow};
+pub(crate) use events::{About, Event};
 pub(crate) use fleet::{Change, Standing};
-pub(crate) use grants::{GrantFilter, GrantRow, GrantState, Lockdown, LockdownFilter, Target, Waiting};
+pub(crate) use grants::{GrantFilter, GrantRow, GrantState, LockdownFilter, OpenGrant, Target, Waiting};
+pub(crate) use health::Health;
 pub(crate) use hosts::{Host, HostFilter, Seen};
-pub(crate) use requests::{RequestFilter, RequestRow, RequestState};
+pub(crate) use requests::{Decision, RequestFilter, RequestRow, RequestState};
+pub(crate) use sign_ins::{Attempt, FailedSignIns, Presented};
 pub(crate) use signing_keys::{KeyRow, KeyState};
 
+use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use db::{Db, Told};
 use fleet::Fleet;
-use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -123,6 +137,9 @@ pub(crate) enum ChangeError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// It was done as often as it may be today.
+    #[error("{0}")]
+    TooMany(String),
     /// It can't be, whatever is there.
     #[error("{0}")]
     Invalid(String),
@@ -180,6 +197,16 @@ impl Store {
         self.fleet.standing(id)
     }
 
+    /// A transaction that writes what is one host's own.
+    pub(crate) async fn begin(&self) -> Result<Tx<'_>, StoreError> {
+        self.db.begin().await
+    }
+
+    /// A transaction that changes what sets say: one at a time, on all servers.
+    pub(crate) async fn begin_change(&self) -> Result<Tx<'_>, StoreError> {
+        self.db.begin_change().await
+    }
+
     /// Closes it in order.
     pub(crate) async fn close(&self) {
         self.db.close().await;
@@ -204,21 +231,8 @@ impl Store {
         let row = tx.one(sql, &[]).await?.ok_or_else(|| StoreError::Corrupt("the epoch".into()))?;
         tx.tells();
         let epoch = row.int("value")?;
-        admins::log(&mut tx, act, "epoch.raised", [None; 3], serde_json::json!({"epoch": epoch})).await?;
+        tx.log(act, Event::EpochRaised, About::default(), serde_json::json!({"epoch": epoch})).await?;
         tx.commit().await?;
         Ok(epoch)
     }
-}
-
-/// A time as the tables have it: microseconds.
-pub(crate) fn micros(time: Timestamp) -> i64 {
-    time.as_microsecond()
-}
-
-fn from_micros(micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt(format!("time {micros}")))
-}
-
-fn maybe_from_micros(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
-    micros.map(from_micros).transpose()
 }

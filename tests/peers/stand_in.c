@@ -10,7 +10,8 @@
  *   run UID         What is run by sudo: three programs as above, and it says "ready". SIGUSR1 ends it and leaves the programs. It and each
  *                   branch that it grows take orders: a SIGUSR2 has them read one from /opt/curfew-model/order. A word of letters grows a
  *                   branch, which says "more PID": o leaves its parent, s has a session of its own, l leaves its control group for the one
- *                   above, and u becomes the user who logged in; so do e, g and c, which keep a user id, a group or capabilities aside.
+ *                   above, and u becomes the user who logged in; so do e, g and c, which keep user ids, a group or capabilities
+ *                   aside, and nothing else.
  *                   A line that begins with n has the user run the sudo that follows.
  *
  * All programs ignore HUP and TERM.
@@ -18,11 +19,13 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +164,15 @@ static uid_t who_logged_in(void)
     return uid;
 }
 
+/* Those of root come back with its user id at the next program. */
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct own = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    if (syscall(SYS_capset, &own, none))
+        fail("capset");
+}
+
 static void become_but_for(char kept, uid_t uid)
 {
     if (kept == 'u') {
@@ -169,10 +181,12 @@ static void become_but_for(char kept, uid_t uid)
     }
     if (setgroups(0, NULL) || (kept == 'c' && prctl(PR_SET_KEEPCAPS, 1)))
         fail("setgroups");
-    if (kept != 'e' && setresgid(uid, uid, kept == 'g' ? 0 : uid))
+    if (setresgid(uid, uid, kept == 'g' ? 0 : uid))
         fail("setresgid");
     if (kept == 'e' ? setresuid(-1, uid, -1) : setresuid(uid, uid, uid))
         fail("setresuid");
+    if (kept == 'e')
+        drop_capabilities();
 }
 
 /* To the group in which the run's own was made. */

@@ -15,10 +15,10 @@ use std::path::Path;
 #[derive(Args, Debug)]
 pub struct Audit {
     /// From this time on: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or an age such as 2h or 1d.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     since: Option<Timestamp>,
     /// Until this time, written the same way.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     until: Option<Timestamp>,
     /// Of this user.
     #[arg(long)]

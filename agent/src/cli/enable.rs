@@ -44,12 +44,12 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(10);
 /// On a terminal, everything is undone after 5 minutes unless `curfew confirm` comes from a login that began after the change. PID 1 keeps that time: it
 /// needs neither the agent nor the network, and a reboot undoes at once. `curfew disable` takes everything back, to the byte.
 ///
-/// Where nobody might get in afterwards (root alone is exempt, no endpoint grants anything, and whoever runs it is not logged in as root), nothing is
+/// Where nobody might get in afterwards (nobody who is exempt but root can log in, no endpoint grants anything, and whoever runs it is not logged in as root), nothing is
 /// changed unless it is undone by itself, or with --no-confirm.
 #[derive(Args, Debug)]
 pub struct Enable {
     /// Undo everything after this time, between 10s and 24h, unless `curfew confirm` comes from a new login. On a terminal 5m, else never.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "no_confirm")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true, conflicts_with = "no_confirm")]
     confirm: Option<Duration>,
     /// Do not wait for anybody to confirm.
     #[arg(long)]
@@ -204,7 +204,8 @@ fn keep(
         (None, earlier) => Ok(earlier.map(|earlier| earlier.until)),
         // What waited already has another time only where one is asked for.
         (Some(begun), Some(_)) => begun.made(wait).map(|made| Some(made.until)),
-        (Some(begun), None) if wait.is_some() => begun.made(None).map(|made| Some(made.until)),
+        // Nobody could confirm it while it was tried.
+        (Some(begun), None) if wait.is_some() => begun.made(wait).map(|made| Some(made.until)),
         (Some(begun), None) => begun.made(None).and_then(|_| Unconfirmed::end()).map(|()| None),
     }
 }

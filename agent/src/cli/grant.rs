@@ -4,19 +4,21 @@ use super::{CliError, Outcome, note, order, print};
 use crate::human;
 use crate::ipc::messages::{GrantOrder, Granted, LONGEST_GRANT};
 use clap::Args;
-use curfew_protocol::grant::{Command, LoginAccess, LoginName, Network, SudoAccess, Text};
+use curfew_protocol::grant::{Command, Grant, LoginAccess, LoginName, Network, SudoAccess, Text};
 use curfew_protocol::human_time::{parse_duration, typed_duration};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Grant somebody access from now on, for a time. Root alone.
 ///
-/// Without --login and --sudo it grants the login. Prints the grant's id, by which `curfew revoke` ends it early.
+/// Without --login and --sudo it grants the login. Prints the grant's id, by which `curfew revoke` ends it early; with --json the grant, and what
+/// there is to know of it as `warnings`.
 #[derive(Args, Debug)]
 pub struct GrantCommand {
     /// The login name on this host.
     user: LoginName,
     /// How long: 90s, 30m, 1h30m, 8h, 1d, 1w; a year (366d) at most.
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_length)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_length, allow_hyphen_values = true)]
     length: Duration,
     /// Let them log in.
     #[arg(long)]
@@ -59,18 +61,28 @@ impl GrantCommand {
         let wanted =
             GrantOrder { user, seconds: self.length.as_secs(), login, sudo, reason, ticket, unchecked: self.unchecked };
         let Granted { grant, no_sudo_yet, warnings, not_in_force } = order("Grant", &wanted)?;
-        print(json, &grant, || format!("{}\n", grant.id))?;
-        if !json {
-            note(format_args!("{} until {}", grant.user, human::time(grant.window.not_after())));
+        let warnings: Vec<String> = not_in_force.into_iter().chain(warnings).collect();
+        let no_sudo_yet = no_sudo_yet
+            .map(|why| format!("the grant holds, but sudo does not work by it yet: {why}. See `curfew status`."));
+        let told: Vec<&String> = warnings.iter().chain(&no_sudo_yet).collect();
+        print(json, &Made { grant: &grant, warnings: told }, || format!("{}\n", grant.id))?;
+        if json {
+            return Ok(Outcome::Yes);
         }
-        for warning in not_in_force.into_iter().chain(warnings) {
-            note(format_args!("warning: {warning}"));
-        }
-        if let Some(why) = no_sudo_yet {
-            note(format_args!("the grant holds, but sudo does not work by it yet: {why}. See `curfew status`."));
-        }
+        note(format_args!("{} until {}", grant.user, human::time(grant.window.not_after())));
+        warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        no_sudo_yet.iter().for_each(|why| note(format_args!("{why}")));
         Ok(Outcome::Yes)
     }
+}
+
+/// What --json prints.
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(flatten)]
+    grant: &'a Grant,
+    /// What somebody should know of it.
+    warnings: Vec<&'a String>,
 }
 
 /// A duration that a grant can have.
@@ -101,6 +113,7 @@ mod tests {
             assert!(text.contains("--for") && text.contains(length) && text.contains("366d"), "{text}");
             assert_eq!(error.exit_code(), 2);
         }
+        assert!(error(&["--for", "-5m"]).to_string().contains("is no duration; write it like"));
         for length in ["1s", "366d", "52w"] {
             assert!(super::parse_length(length).is_ok(), "{length}");
         }

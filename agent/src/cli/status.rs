@@ -43,11 +43,15 @@ fn text(status: &Answer, now: Timestamp, all: bool) -> String {
     }
     text.push('\n');
     if let Some(until) = status.confirm_by {
-        text += &format!(
-            "NOT CONFIRMED: what `curfew enable` did is undone in {}, at {}, unless `curfew confirm` comes from a new login.\n",
-            human::left(now, until),
-            human::time(until)
-        );
+        let (left, at) = (human::left(now, until), human::time(until));
+        text += &match status.wired {
+            true => format!(
+                "NOT CONFIRMED: what `curfew enable` did is undone in {left}, at {at}, unless `curfew confirm` comes from a new login.\n"
+            ),
+            false => format!(
+                "`curfew enable` is at work, or was broken off: what it leaves behind is undone in {left}, at {at}; at once: curfew disable\n"
+            ),
+        };
     }
     text += &status.set.as_ref().map(set_line).unwrap_or_default();
     for problem in &status.problems {
@@ -194,6 +198,21 @@ mod tests {
         assert!(!text(&status, now, false).contains("ends in"));
         status.in_force = true;
         assert!(text(&status, now, false).contains("The next access ends in"));
+    }
+
+    #[test]
+    fn what_waits_to_be_confirmed_is_told_and_what_never_was_wired_is_not_taken_for_it() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let told = |wired: bool| {
+            let status: Answer = serde_json::from_value(json!({
+                "host": "h", "mode": "enforce", "in_force": wired, "wired": wired, "grants": [], "next_end": null, "set": null, "problems": [],
+                "sessions": [], "confirm_by": now + SignedDuration::from_mins(5),
+            }))
+            .unwrap();
+            text(&status, now, false)
+        };
+        assert!(told(true).contains("NOT CONFIRMED"));
+        assert!(!told(false).contains("NOT CONFIRMED") && told(false).contains("broken off"), "{}", told(false));
     }
 
     #[test]

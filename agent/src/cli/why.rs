@@ -5,6 +5,8 @@ use crate::clock;
 use crate::human;
 use crate::ipc::messages::{WhyAnswer, WhyQuestion, address};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use curfew_protocol::grant::LoginName;
 use curfew_protocol::human_time::parse_coming;
 use jiff::Timestamp;
 
@@ -14,6 +16,7 @@ use jiff::Timestamp;
 #[derive(Args, Debug)]
 pub struct Why {
     /// Whose access.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     user: String,
     /// The PAM service: sshd, sudo, su, …
     service: String,
@@ -21,17 +24,20 @@ pub struct Why {
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     from: Option<String>,
     /// The time to judge by: 2026-11-21, 2026-11-21T20:30:00, an RFC 3339 time, or a wait such as 2h or 1d; now if left out.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     at: Option<Timestamp>,
     /// The command that sudo would run, with its arguments.
     #[arg(long, value_name = "CMD")]
     command: Option<String>,
+    /// Whom sudo or su would turn into; root if left out.
+    #[arg(long, value_name = "USER")]
+    run_as: Option<LoginName>,
 }
 
 impl Why {
     pub(super) fn run(self, json: bool) -> Result<Outcome, CliError> {
-        let Self { user, service, from, at, command } = self;
-        let question = WhyQuestion { user, service, from, at, command };
+        let Self { user, service, from, at, command, run_as } = self;
+        let question = WhyQuestion { user, service, from, at, command, run_as };
         // Nothing was decided then, which is no denial.
         let answer: WhyAnswer = ask("Why", &question).map_err(misused)?;
         print(json, &answer, || text(&question, &answer))?;
@@ -52,7 +58,8 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 }
 
 fn text(question: &WhyQuestion, answer: &WhyAnswer) -> String {
-    let WhyQuestion { user, service, .. } = question;
+    let WhyQuestion { user, service, run_as, .. } = question;
+    let service = run_as.as_ref().map_or_else(|| service.clone(), |run_as| format!("{service} as {run_as}"));
     let now = question.at.unwrap_or_else(clock::now);
     let explanation = human::localized(&answer.explanation);
     let next = human::localized(&answer.next);
@@ -85,6 +92,7 @@ mod tests {
             ("--from", "10.0.0.0/8", "no address"),
             ("--from", "", "no address"),
             ("--at", "nonsense", "no time; write it like"),
+            ("--at", "-2h", "no time; write it like"),
         ] {
             let error = Cli::try_parse_from(["curfew", "why", "alice", "sshd", option, value]).unwrap_err();
             assert_eq!(error.exit_code(), 2);
@@ -93,6 +101,17 @@ mod tests {
         for address in ["192.0.2.7", "2001:db8::1", "fe80::1%eth0"] {
             assert_eq!(parse_address(address).unwrap(), address);
         }
+    }
+
+    #[test]
+    fn nobody_is_no_user_to_ask_about_nor_to_turn_into() {
+        for arguments in
+            [vec!["", "sshd"], vec!["alice", "sudo", "--run-as", ""], vec!["alice", "su", "--run-as", "#0"]]
+        {
+            let error = Cli::try_parse_from(["curfew", "why"].into_iter().chain(arguments)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert!(Cli::try_parse_from(["curfew", "why", "alice", "sudo", "--run-as", "bob"]).is_ok());
     }
 
     #[test]

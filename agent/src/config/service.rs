@@ -36,6 +36,11 @@ pub fn runs_anything(service: &str) -> bool {
     matches!(service, "su" | "su-l" | "polkit-1" | "doas")
 }
 
+/// Whether what a service may do is not known beforehand, nor into whom it turns: it is judged as root's work.
+pub fn is_roots_work(service: &str) -> bool {
+    matches!(service, "polkit-1" | "doas")
+}
+
 /// Whether a service is su, by whatever name.
 pub fn is_su(service: &str) -> bool {
     service.starts_with("su") && !service.starts_with("sudo")

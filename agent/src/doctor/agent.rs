@@ -1,6 +1,6 @@
 //! Curfew's own parts: the configuration, the agent, the module, the exempt list, what the endpoint and the clock are believed.
 
-use super::{Check, Host};
+use super::{Check, Host, way_in};
 use crate::clock;
 use crate::human;
 use crate::ipc::messages::ShownSet;
@@ -15,9 +15,19 @@ use std::time::Duration;
 /// Below so much free space for the state, in bytes, somebody should know.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
 
+/// Of so many exempt users at most it is asked whether they can log in.
+const MOST_ASKED_ABOUT: usize = 32;
+
 pub(super) fn checks(host: &Host) -> Vec<Check> {
-    let mut checks =
-        vec![configuration(host), agent(host), module(), exempt(host), endpoint(host), clock(host), space()];
+    let mut checks = vec![
+        configuration(host),
+        agent(host),
+        module(),
+        exempt(host, way_in::shut_out),
+        endpoint(host),
+        clock(host),
+        space(),
+    ];
     checks.extend(confirmation());
     checks
 }
@@ -77,7 +87,7 @@ fn module() -> Check {
 }
 
 /// Somebody must always get in: the exempt list has to be believed, and to name a user of this host.
-fn exempt(host: &Host) -> Check {
+fn exempt(host: &Host, shut_out: impl Fn(&str) -> Option<String>) -> Check {
     let add = "add one whom you can log in as: echo NAME >> /etc/curfew/exempt";
     let names = match &host.exempt {
         Ok(names) => names,
@@ -86,16 +96,23 @@ fn exempt(host: &Host) -> Check {
     let is_user = |name: &&String| User::from_name(name).ok().flatten().is_some();
     let (known, unknown): (Vec<&String>, Vec<&String>) = names.iter().partition(is_user);
     let list = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
+    let shut_out: Vec<(&String, String)> =
+        known.iter().take(MOST_ASKED_ABOUT).filter_map(|name| Some((*name, shut_out(name)?))).collect();
+    let whys: Vec<String> = shut_out.iter().map(|(name, why)| format!("{name} can't log in: {why}")).collect();
+    let but = if whys.is_empty() { String::new() } else { format!("; but {}", whys.join("; ")) };
+    let never = format!("Curfew never refuses {}{but}", list(&known));
+    let gets_in = |name: &&String| !shut_out.iter().any(|(other, _)| other == name);
     if known.is_empty() {
         Check::fail("exempt", "the exempt list names no user of this host", add)
     } else if !unknown.is_empty() {
-        let detail =
-            format!("{} get in always; {} on the list are no users of this host", list(&known), list(&unknown));
+        let detail = format!("{never}; {} on the list are no users of this host", list(&unknown));
         Check::warn("exempt", detail, "take them off: whoever is given such a name is exempt")
-    } else if known.iter().all(|name| *name == "root") {
-        Check::warn("exempt", "root alone gets in always", format!("unless root can log in here, {add}"))
+    } else if !known.iter().any(gets_in) {
+        Check::warn("exempt", never, add)
+    } else if known.iter().copied().filter(gets_in).all(|name| name == "root") {
+        Check::warn("exempt", never, format!("unless root can log in here, {add}"))
     } else {
-        Check::pass("exempt", format!("{} get in always", list(&known)))
+        Check::pass("exempt", never)
     }
 }
 
@@ -185,11 +202,22 @@ mod tests {
             (vec!["root", "daemon"], Finding::Pass),
         ] {
             let names = names.into_iter().map(str::to_owned).collect();
-            assert_eq!(exempt(&host(Ok(names))).result, finding);
+            assert_eq!(exempt(&host(Ok(names)), |_| None).result, finding);
         }
         let void = Void { problem: "nobody is exempt".into(), fix: "echo NAME >> x".into() };
-        let check = exempt(&host(Err(void)));
+        let check = exempt(&host(Err(void)), |_| None);
         assert_eq!((check.result, check.mend.as_deref()), (Finding::Fail, Some("echo NAME >> x")));
+    }
+
+    #[test]
+    fn whoever_is_exempt_and_can_not_log_in_is_no_way_in() {
+        let told = |shut_out: &[&str]| {
+            let names = ["root", "daemon"].map(str::to_owned).to_vec();
+            exempt(&host(Ok(names)), |name| shut_out.contains(&name).then(|| "it is so".to_owned()))
+        };
+        let (one, root, all) = (told(&["daemon"]), told(&["root"]), told(&["root", "daemon"]));
+        assert_eq!([one.result, root.result, all.result], [Finding::Warn, Finding::Pass, Finding::Warn]);
+        assert_eq!(one.detail, "Curfew never refuses root daemon; but daemon can't log in: it is so");
     }
 
     #[test]

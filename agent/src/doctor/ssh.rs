@@ -13,16 +13,22 @@ const DENIALS: u64 = 10;
 /// The line that lets them, in a file that sshd reads first. What a failure costs stays the same, so that whoever guesses is no faster in the long run.
 const PENALTIES: &str = "PerSourcePenalties min:60s";
 
-/// What it is told, one setting a line. Match blocks are decided for root who comes from here.
-fn settings() -> Result<String, String> {
-    program::run_and_wait(SSHD, &["-T", "-C", "user=root,host=localhost,addr=127.0.0.1"]).and_then(Said::output)
+/// What it is told, one setting a line. Match blocks are decided for `user`, who comes from here.
+fn settings(user: &str) -> Result<String, String> {
+    let connection = format!("user={user},host=localhost,addr=127.0.0.1");
+    program::run_and_wait(SSHD, &["-T", "-C", &connection]).and_then(Said::output)
 }
 
-/// Whether root may log in over it at all; `false` where that can't be known. Where there is none, people log in otherwise.
+/// The same; none where there is none: people log in otherwise.
+pub(super) fn settings_for(user: &str) -> Option<Result<String, String>> {
+    Path::new(SSHD).exists().then(|| settings(user))
+}
+
+/// Whether root may log in over it at all; `false` where that can't be known.
 pub fn lets_root_in() -> bool {
-    !Path::new(SSHD).exists()
-        || settings()
-            .is_ok_and(|settings| value(&settings, "permitrootlogin").is_some_and(|permitted| permitted != "no"))
+    settings_for("root").is_none_or(|settings| {
+        settings.is_ok_and(|settings| value(&settings, "permitrootlogin").is_some_and(|permitted| permitted != "no"))
+    })
 }
 
 pub(super) fn checks(host: &Host) -> Vec<Check> {
@@ -30,7 +36,7 @@ pub(super) fn checks(host: &Host) -> Vec<Check> {
         return Vec::new();
     }
     // Why it says nothing is in the check of how it asks PAM.
-    let Ok(settings) = settings() else { return Vec::new() };
+    let Ok(settings) = settings("root") else { return Vec::new() };
     vec![root(&settings, host.exempts("root")), penalties(&settings)]
 }
 

@@ -1,9 +1,11 @@
 //! Standing access: what somebody has without a grant, or gets on top of one. Curfew refuses the login and the sudo; the rights that are there beside it
 //! are the host's, and an auditor asks for them.
 
-use super::{Check, Host};
+use super::{Check, Host, way_in};
 use crate::host::sudo::HostSudo;
 use crate::host::sudoers::{self, Line};
+use crate::host::system_account::is_system_account;
+use curfew_protocol::exempt::EXEMPT_LIST;
 use nix::unistd::Group;
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,43 +20,81 @@ const ROOTLIKE_GROUPS: [&str; 6] = ["docker", "lxd", "incus-admin", "libvirt", "
 const MOST_TOLD: usize = 10;
 
 pub(super) fn checks(host: &Host) -> Vec<Check> {
-    vec![rules(host), sudo_groups(host), rootlike_groups(host)]
+    let mut checks = rules(host);
+    checks.extend([sudo_groups(host), rootlike_groups(host)]);
+    checks
 }
 
-fn rules(host: &Host) -> Check {
+fn rules(host: &Host) -> Vec<Check> {
     let Ok(flavour) = HostSudo::default().flavour() else {
-        return Check::warn(
-            "sudo_rules",
-            "which sudo there is can't be told, so neither can its rules",
-            "see the sudo check",
-        );
+        let detail = "which sudo there is can't be told, so neither can its rules";
+        return vec![Check::warn("sudo_rules", detail, "see the sudo check")];
     };
     let lines = sudoers::read(&sudoers::main_file(flavour)).lines;
-    let found: Vec<String> = lines
-        .iter()
-        .filter(|line| !line.path.starts_with("/run/curfew") && is_passwordless(&line.text, |user| host.exempts(user)))
-        .map(|line| {
-            let Line { path, number, text } = line;
-            format!("{}, line {number}: {}", path.display(), text.trim())
-        })
-        .collect();
-    if found.is_empty() {
-        return Check::pass("sudo_rules", "no standing rule gives sudo without a password");
+    let (mut of_people, mut of_services, mut services) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for Line { path, number, text } in lines.iter().filter(|line| !line.path.starts_with("/run/curfew")) {
+        let found = format!("{}, line {number}: {}", path.display(), text.trim());
+        match who_is_spared(text, |user| host.exempts(user), is_of_service) {
+            Spared::Nobody => {}
+            Spared::People => of_people.push(found),
+            Spared::Services(users) => {
+                of_services.push(found);
+                services.extend(users);
+            }
+        }
     }
-    let detail = format!("under any grant of sudo these hold, too, without a password: {}", told(&found, "; "));
-    Check::warn("sudo_rules", detail, "take them out with visudo, and grant what they gave")
+    let mut checks = Vec::new();
+    if !of_people.is_empty() {
+        let detail = format!("under any grant of sudo these hold, too, without a password: {}", told(&of_people, "; "));
+        checks.push(Check::warn("sudo_rules", detail, "take them out with visudo, and grant what they gave"));
+    }
+    if !services.is_empty() {
+        let names: Vec<String> = services.into_iter().collect();
+        let detail = format!(
+            "nobody logs in as {}, and once Curfew is in force, what runs as such an account is refused sudo as everybody is who needs a grant: {}",
+            told(&names, " "),
+            told(&of_services, "; ")
+        );
+        let fix = format!("to keep it working, exempt them: printf '%s\\n' {} >>{EXEMPT_LIST}", told(&names, " "));
+        checks.push(Check::warn("sudo_rules", detail, fix));
+    }
+    if checks.is_empty() {
+        checks.push(Check::pass("sudo_rules", "no standing rule gives sudo without a password"));
+    }
+    checks
 }
 
-/// Whether a line of sudoers(5) spares somebody the password who is not exempt. Blanks may stand around every sign.
-fn is_passwordless(line: &str, exempt: impl Fn(&str) -> bool) -> bool {
+/// Whether services run under the account, and nobody logs in as it.
+fn is_of_service(user: &str) -> bool {
+    user != "root" && (is_system_account(user) || way_in::has_no_shell(user))
+}
+
+/// Whom a line of sudoers(5) spares the password, of those who are not exempt.
+#[derive(Debug, Eq, PartialEq)]
+enum Spared {
+    Nobody,
+    People,
+    /// Accounts of services alone.
+    Services(Vec<String>),
+}
+
+/// Blanks may stand around every sign.
+fn who_is_spared(line: &str, exempt: impl Fn(&str) -> bool, of_service: impl Fn(&str) -> bool) -> Spared {
     let line = line.trim_start();
     let dense: String = line.split_ascii_whitespace().collect();
     if line.starts_with("Defaults") {
-        return dense.contains("!authenticate");
+        return if dense.contains("!authenticate") { Spared::People } else { Spared::Nobody };
     }
     let users = line.split(',').map(str::trim).collect::<Vec<_>>().join(",");
     let users = users.split_ascii_whitespace().next().unwrap_or_default();
-    dense.contains("NOPASSWD:") && !users.split(',').all(exempt)
+    let users: Vec<String> = users.split(',').filter(|user| !exempt(user)).map(str::to_owned).collect();
+    if !dense.contains("NOPASSWD:") || users.is_empty() {
+        Spared::Nobody
+    } else if users.iter().all(|user| of_service(user)) {
+        Spared::Services(users)
+    } else {
+        Spared::People
+    }
 }
 
 fn sudo_groups(host: &Host) -> Check {
@@ -120,8 +160,19 @@ mod tests {
             ("Defaults env_reset", false),
             ("%sudo ALL=(ALL:ALL) ALL", false),
         ] {
-            assert_eq!(is_passwordless(line, |user| user == "ops"), found, "{line}");
+            let spared = who_is_spared(line, |user| user == "ops", |_| false);
+            assert_eq!(spared, if found { Spared::People } else { Spared::Nobody }, "{line}");
         }
+    }
+
+    #[test]
+    fn rules_of_accounts_that_services_run_under_are_told_from_those_of_people() {
+        let spared = |line: &str| who_is_spared(line, |user| user == "ops", |user| user == "nagios");
+        let nagios = Spared::Services(vec!["nagios".into()]);
+        assert_eq!(spared("nagios ALL=(root) NOPASSWD: /usr/bin/id"), nagios);
+        assert_eq!(spared("nagios, ops ALL=(root) NOPASSWD: /usr/bin/id"), nagios);
+        assert_eq!(spared("nagios, alice ALL=(root) NOPASSWD: /usr/bin/id"), Spared::People);
+        assert_eq!(spared("nagios ALL=(root) /usr/bin/id"), Spared::Nobody);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(super) fn checks(host: &Host, occasion: Occasion) -> Vec<Check> {
     checks.push(account(&lines, flavour));
     checks.push(session(&lines, flavour));
     checks.extend(invoker(&lines, flavour));
+    checks.extend(terminal(&lines, flavour));
     checks.extend(services(&lines, &host.config().elevation_services));
     checks.extend((!unread.is_empty()).then(|| {
         let detail = format!("what else sudo reads is not known: {}", unread.join("; "));
@@ -93,6 +94,23 @@ fn invoker(lines: &[Line], flavour: Flavour) -> Option<Check> {
             off.join("; ")
         );
         Check::warn("pam_ruser", detail, "take !pam_ruser out, with visudo")
+    })
+}
+
+/// `requiretty` has sudo refuse whoever has no terminal before anything else. sudo-rs knows no such setting.
+fn terminal(lines: &[Line], flavour: Flavour) -> Option<Check> {
+    let wants = |text: &str| {
+        let text = bare(text);
+        text.starts_with("Defaults") && text.contains("requiretty") && !text.contains("!requiretty")
+    };
+    let found = lines.iter().filter(|line| flavour == Flavour::Classic && wants(&line.text));
+    let found: Vec<String> = found.map(|line| format!("{}, line {}", line.path.display(), line.number)).collect();
+    (!found.is_empty()).then(|| {
+        let detail = format!(
+            "sudo refuses whoever has no terminal, whatever they are granted (requiretty): {}",
+            found.join("; ")
+        );
+        Check::warn("sudo_terminal", detail, "log in with a terminal (ssh -t), or take requiretty out, with visudo")
     })
 }
 

@@ -85,6 +85,8 @@ async fn follow_as(follower: &Rc<Follower>, identity: Rc<Identity>) {
             }
             Err(failure) => {
                 note(follower, &failure, pace.patience());
+                // The next one does not wait: that the endpoint is there again is known at once.
+                known = Validators::default();
                 if failure.is_final() && rotate::resume(follower).await {
                     return;
                 }

@@ -2,7 +2,7 @@
 
 use super::kill::Ending;
 use super::kill::target::Target;
-use super::terminations::Terminations;
+use super::terminations::{Terminations, how_it_ended};
 use crate::grant::decision::ReasonCode;
 use crate::grant::sudo_command::SudoCommand;
 use crate::host::apart;
@@ -10,6 +10,7 @@ use crate::host::process_table::{Table, Wanted};
 use crate::host::processes::ProcessId;
 use crate::sessions::claim::Claim;
 use crate::sessions::hung_up::HungUp;
+use crate::sessions::last_words;
 use crate::sessions::outlook::outlook;
 use crate::sessions::run::Elevation;
 use crate::sessions::run_groups;
@@ -82,13 +83,16 @@ fn note_ended_in_grace(terminations: &Terminations, target: &Target) {
         Target::Session(it) if !it.is_left_alone() && !it.hung_up.is_empty() => {
             let standing = it.standing(grants.of(&it.user), now);
             let owed_to = it.owed_to(&standing, grants.of(&it.user), now);
-            (it.entry(Event::SessionTerminated), owed_to, it.closed, standing)
+            let grant = last_words::grant_of_session(it, grants.of(&it.user), now);
+            let how = how_it_ended(&grants, &standing, grant.as_deref(), None);
+            (it.entry(Event::SessionTerminated).with(Field::End, how), owed_to, it.closed, standing)
         }
         Target::Elevation { ended: it, .. } if !it.hung_up.is_empty() => {
             let outlook =
                 outlook(&terminations.ledger, &|service, at| terminations.status.governs(service, at), it, now);
             let owed_to = it.claim.owed_to(grants.of(&it.claim.user), now);
-            let entry = it.entry(Event::SudoTerminated).with(Field::Reason, outlook.reason);
+            let how = how_it_ended(&grants, &outlook.standing, outlook.grant.as_deref(), outlook.reason.as_deref());
+            let entry = it.entry(Event::SudoTerminated).with(Field::End, how).with(Field::Reason, outlook.reason);
             (entry, owed_to, is_for(it.hung_up_for, &outlook.standing), outlook.standing)
         }
         _ => return,
@@ -101,7 +105,20 @@ fn note_ended_in_grace(terminations: &Terminations, target: &Target) {
         Standing::Over { reason, .. } => *reason,
     };
     drop(grants);
+    if let Target::Elevation { ended, .. } = target {
+        note_told(terminations, ended);
+    }
     write_under(terminations, owed_to, Ending::ended_in_grace(target, entry.with(Field::ReasonCode, reason.name())));
+}
+
+/// What of a run had HUP and TERM is told of it, and not of the logins and runs around it again.
+fn note_told(terminations: &Terminations, run: &Elevation) {
+    let mut sessions = terminations.sessions.borrow_mut();
+    let leaders: Vec<_> = sessions.sessions().iter().map(|session| session.leader).collect();
+    let others = sessions.elevations().iter().map(|other| other.root).filter(|root| *root != run.root);
+    let others: Vec<_> = others.collect();
+    leaders.into_iter().for_each(|it| sessions.update_session(it, |session| session.hung_up.note_told(&run.hung_up)));
+    others.into_iter().for_each(|it| sessions.update_elevation(it, |other| other.hung_up.note_told(&run.hung_up)));
 }
 
 /// Records what came of something under the grant to which it was owed last, whichever it opened under.
@@ -254,7 +271,10 @@ async fn note_ended(terminations: Rc<Terminations>, ended: Ended) {
             }
         }
         Ended::Run(root) => {
-            let run = terminations.sessions.borrow().elevation(root).filter(|run| !run.gone).cloned();
+            // What is being ended dies of that, and is told by who ends it.
+            let is_being_ended = terminations.ending.borrow().contains(&root);
+            let run =
+                terminations.sessions.borrow().elevation(root).filter(|run| !run.gone && !is_being_ended).cloned();
             run.into_iter().for_each(|run| note_run_over(&terminations, &run));
             if terminations.sessions.borrow().elevation(root).is_some_and(|run| !run.gone) {
                 tokio::time::sleep(A_MOMENT).await;

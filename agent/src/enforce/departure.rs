@@ -235,12 +235,13 @@ async fn report(departures: &Departures, ending: &Ending) {
         .with(Field::User, user.as_str())
         .with(Field::Service, manager.as_str())
         .with(Field::ReasonCode, reason.name());
-    let last = {
+    let (last, how) = {
         let grants = departures.ledger.grants();
         let last = grants.of(user).iter().filter(|held| held.grant.login.is_some()).max_by_key(|held| held.end());
-        last.map(|held| held.grant.id.to_string())
+        (last.map(|held| held.grant.id.to_string()), last.and_then(HeldGrant::revocation))
     };
-    departures.ledger.write_under(last.as_deref(), ending.report(entry, ended));
+    let how = how.filter(|_| reason == ReasonCode::Revoked);
+    departures.ledger.write_under(last.as_deref(), ending.report(entry.with(Field::End, how), ended));
     if let Err(error) = systemd::reset_failed(&manager).await {
         tracing::debug!(unit = %manager, "PID 1 keeps its mark of failure: {error}");
     }

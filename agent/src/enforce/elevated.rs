@@ -4,10 +4,12 @@
 use crate::host::cgroup::path::Place;
 use crate::host::cgroup::{self, Scope};
 use crate::host::credentials::Credentials;
-use crate::host::plain::Plain;
+use crate::host::plain::{self, Plain};
 use crate::host::process_table::Table;
 use crate::host::processes::{Process, ProcessId};
+use crate::host::user_namespace;
 use crate::sessions::run::Elevation;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::io;
 
@@ -26,7 +28,7 @@ pub fn find(
     leaders: &HashSet<ProcessId>,
 ) -> io::Result<Vec<Process>> {
     let in_group = |group: &Option<Scope>| group.as_ref().map_or(Ok(HashSet::new()), |group| table.in_group(group));
-    let look = Look { table, ended, plain: ended.plain(), leaders };
+    let look = Look { table, ended, plain: ended.plain(), leaders, harmless: OnceCell::new() };
     let mut own_group = in_group(&ended.group)?;
     // What root moved there was not started by the run.
     own_group.retain(|it| it.start >= ended.root.start);
@@ -55,7 +57,8 @@ pub fn find(
         let theirs = || started.contains(&process.id) || left_behind(process) || look.has_anothers_namespace(process);
         !others.contains(&process.id) && theirs()
     };
-    Ok(table.iter().filter(doomed).cloned().collect())
+    let unreaped = table.unreaped().iter().filter(|process| look.has_anothers_namespace(process));
+    Ok(table.iter().filter(doomed).chain(unreaped).cloned().collect())
 }
 
 /// What belongs to the runs that go on: to the innermost of several, a control group before a tree.
@@ -99,6 +102,8 @@ struct Look<'a> {
     ended: &'a Elevation,
     plain: Option<Plain>,
     leaders: &'a HashSet<ProcessId>,
+    /// The user namespaces that a process of this look is in and that are the person's alone.
+    harmless: OnceCell<HashSet<u64>>,
 }
 
 impl Look<'_> {
@@ -112,8 +117,26 @@ impl Look<'_> {
 
     /// Whether `process`, however old it is, is where root's rights are to be had that the run may have put there.
     fn has_anothers_namespace(&self, process: &Process) -> bool {
+        // Nearly all processes are in the agent's own: nothing more is read for them.
         (self.is_of_same_session(process) || self.is_of_same_person(process))
-            && self.plain.as_ref().is_some_and(|plain| plain.is_in_anothers_namespace(process))
+            && plain::is_in_another_namespace(process)
+            && self.plain.as_ref().is_some_and(|plain| {
+                plain.is_in_anothers_namespace(process) || self.is_within_what_is_unknown(process, plain)
+            })
+    }
+
+    /// Whether `process` keeps a user namespace around its own that is not known to be the person's alone: nothing but a process in it shows its map, and
+    /// whoever made it can go back there.
+    fn is_within_what_is_unknown(&self, process: &Process, plain: &Plain) -> bool {
+        let around = match user_namespace::line_of(process.id.pid) {
+            Ok(line) => line.into_iter().skip(1).collect::<Vec<_>>(),
+            Err(_) => return true,
+        };
+        let harmless = || {
+            let seen = self.table.iter().filter(|it| !plain.is_in_anothers_namespace(it));
+            seen.filter_map(|it| user_namespace::line_of(it.id.pid).ok()?.first().copied()).collect()
+        };
+        !around.is_empty() && !around.iter().all(|it| self.harmless.get_or_init(harmless).contains(it))
     }
 
     /// Whether `process` has rights that the run may have given it.

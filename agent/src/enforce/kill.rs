@@ -26,6 +26,9 @@ const FOLLOWED_UP: Duration = Duration::from_secs(3);
 /// How long the connection lives on that carries the last words to its person, where nobody foresaw the end: all else is dead by then.
 const WORDS_ARRIVE_WITHIN: Duration = Duration::from_millis(50);
 
+/// How long a parent has to reap what ended in a user namespace that has to go, before it ends as well.
+const REAPED_WITHIN: Duration = Duration::from_millis(500);
+
 /// How many of what is killed are named with the file that they ran.
 const MOST_LABELLED: usize = 1000;
 
@@ -38,6 +41,8 @@ pub struct Ending {
     carriers: Option<(HashSet<ProcessId>, Instant)>,
     killed: HashMap<ProcessId, String>,
     left: Vec<Process>,
+    /// Since when something of it waits to be reaped.
+    unreaped_since: Option<Instant>,
     empty_passes: u8,
     done_at: Option<Timestamp>,
 }
@@ -47,7 +52,16 @@ impl Ending {
     pub fn new(target: Target) -> Self {
         // What obeyed in the grace ended by this, too.
         let killed = target.hung_up().into_iter().flat_map(HungUp::iter).cloned().collect();
-        Self { target, words: None, carriers: None, killed, left: Vec::new(), empty_passes: 0, done_at: None }
+        Self {
+            target,
+            words: None,
+            carriers: None,
+            killed,
+            left: Vec::new(),
+            unreaped_since: None,
+            empty_passes: 0,
+            done_at: None,
+        }
     }
 
     /// The same, with words for its people, who were not told before.
@@ -103,12 +117,14 @@ impl Ending {
 
     /// Takes note of what was found of it, and kills that.
     fn note(&mut self, found: io::Result<Vec<Process>>, told: &mut HashSet<ProcessId>) {
-        let Ok(found) = found else {
+        let Ok(mut found) = found else {
             // What can't be seen may be there.
             self.empty_passes = 0;
             return;
         };
-        found.iter().for_each(|process| self.note_killed(process, told));
+        found.extend(self.who_reaps_too_late(&found));
+        let killed = found.iter().filter(|process| !process.is_unreaped());
+        killed.for_each(|process| self.note_killed(process, told));
         if let Some((carriers, until)) = self.carriers.take()
             && Instant::now() < until
             && found.iter().any(|process| carriers.contains(&process.id))
@@ -127,6 +143,26 @@ impl Ending {
             strike(found.iter());
         }
         self.left = found;
+    }
+
+    /// The parents of what was to be reaped long since: nothing else ends that, and with it what it keeps.
+    fn who_reaps_too_late(&mut self, found: &[Process]) -> Vec<Process> {
+        let unreaped: Vec<&Process> = found.iter().filter(|process| process.is_unreaped()).collect();
+        if unreaped.is_empty() {
+            self.unreaped_since = None;
+            return Vec::new();
+        }
+        if self.unreaped_since.get_or_insert_with(Instant::now).elapsed() < REAPED_WITHIN {
+            return Vec::new();
+        }
+        let leaders = self.target.leaders();
+        let parents = unreaped.into_iter().filter_map(|child| {
+            let parent = Process::read(child.parent).ok().flatten()?;
+            let is_still = Process::read_unreaped(child.id.pid).ok().flatten().is_some_and(|it| it.id == child.id);
+            let same = parent.login_uid == child.login_uid && parent.audit_session == child.audit_session;
+            (is_still && same && !leaders.contains(&parent.id)).then_some(parent)
+        });
+        parents.collect()
     }
 
     /// Whether anything was there to kill.

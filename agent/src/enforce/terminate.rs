@@ -3,7 +3,7 @@
 use super::closing::{forget_session, write_under};
 use super::kill::target::Target;
 use super::kill::{self, Ending};
-use super::terminations::Terminations;
+use super::terminations::{Terminations, how_it_ended};
 use crate::grant::decision::ReasonCode;
 use crate::host::processes::ProcessId;
 use crate::sessions::last_words::{self, Access};
@@ -26,6 +26,8 @@ struct Why {
     owed_to: Option<String>,
     /// Where that is so of a run that it is within, which.
     outer: Option<String>,
+    /// How its grant ended.
+    how: Option<String>,
 }
 
 /// Kills what no grant covers, and follows it up in a task of its own.
@@ -39,15 +41,16 @@ pub fn end_uncovered(terminations: &Rc<Terminations>, now: Timestamp) {
         for session in sessions.sessions().iter().filter(|session| !session.is_left_alone()) {
             let standing = session.standing(grants.of(&session.user), now);
             let Standing::Over { reason, ended } = standing else { continue };
+            let grant = last_words::grant_of_session(session, grants.of(&session.user), now);
             let is_ours = session.struck || terminations.status.governs(&session.service, session.opened_us);
             if is_ours && ending.insert(session.leader) {
                 let words = (session.told.end != Some(ended)).then(|| {
-                    let grant = last_words::grant_of_session(session, grants.of(&session.user), now);
                     last_words::at_the_end(Access::Login, &terminations.settings.host, grant.as_deref(), reason)
                 });
                 endings.push(Ending::new(Target::Session(session.clone())).with_words(words));
                 let owed_to = session.owed_to(&standing, grants.of(&session.user), now);
-                why.push(Why { reason, ended, owed_to, outer: None });
+                let how = how_it_ended(&grants, &standing, grant.as_deref(), None);
+                why.push(Why { reason, ended, owed_to, outer: None, how });
             }
         }
         // Whose login ends has been told.
@@ -73,11 +76,8 @@ pub fn end_uncovered(terminations: &Rc<Terminations>, now: Timestamp) {
         let is_covered = |outlook: &Outlook| matches!(outlook.standing, Standing::Covered { .. });
         let covered = |run: &Elevation| !is_ours(run) || outlooks.get(&run.root).is_some_and(is_covered);
         for run in sessions.elevations() {
-            let Some(Outlook { standing: Standing::Over { reason, ended }, grant, reason: outer }) =
-                outlooks.get(&run.root)
-            else {
-                continue;
-            };
+            let Some(Outlook { standing, grant, reason: outer }) = outlooks.get(&run.root) else { continue };
+            let Standing::Over { reason, ended } = standing else { continue };
             if is_ours(run) && ending.insert(run.root) {
                 let is_told = run.gone || run.told_end == Some(*ended);
                 let with_login = run.audit_session.is_some_and(|session| logins.contains(&session));
@@ -86,7 +86,8 @@ pub fn end_uncovered(terminations: &Rc<Terminations>, now: Timestamp) {
                 });
                 endings.push(Ending::new(Target::of_run(&sessions, run, covered)).with_words(words));
                 let owed_to = run.claim.owed_to(grants.of(&run.claim.user), now);
-                why.push(Why { reason: *reason, ended: *ended, owed_to, outer: outer.clone() });
+                let how = how_it_ended(&grants, standing, grant.as_deref(), outer.as_deref());
+                why.push(Why { reason: *reason, ended: *ended, owed_to, outer: outer.clone(), how });
             }
         }
     }
@@ -112,7 +113,7 @@ fn note_struck(terminations: &Terminations, endings: &[Ending]) {
 /// Follows the kills up until nothing is left, and audits what came of them.
 async fn finish(terminations: Rc<Terminations>, mut endings: Vec<Ending>, why: Vec<Why>) {
     kill::follow_up(&mut endings).await;
-    for (ending, Why { reason, ended, owed_to, outer }) in endings.iter().zip(why) {
+    for (ending, Why { reason, ended, owed_to, outer, how }) in endings.iter().zip(why) {
         let entry = match ending.target() {
             Target::Session(session) => Some(session.entry(Event::SessionTerminated)),
             // A run of sudo that had finished by itself needs no record of its end.
@@ -120,7 +121,7 @@ async fn finish(terminations: Rc<Terminations>, mut endings: Vec<Ending>, why: V
             Target::Elevation { .. } | Target::Person { .. } => None,
         };
         if let Some(entry) = entry {
-            let entry = entry.with(Field::ReasonCode, reason.name()).with(Field::Reason, outer);
+            let entry = entry.with(Field::ReasonCode, reason.name()).with(Field::Reason, outer).with(Field::End, how);
             let entry = ending.report(entry, ended);
             write_under(&terminations, owed_to, entry);
         }

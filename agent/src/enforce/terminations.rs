@@ -1,12 +1,18 @@
 //! What ends, by itself or since no grant covers it any more: what is being ended now, and what that takes.
 
 use super::status::EnforcementStatus;
+use crate::grant::HeldGrant;
+use crate::grant::decision::ReasonCode;
+
 use crate::grant::ledger::Ledger;
+use crate::grant::stores::Grants;
 use crate::host::logind::Logind;
 use crate::host::processes::ProcessId;
+use crate::sessions::standing::Standing;
 use crate::sessions::table::Sessions;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
+use curfew_protocol::audit::IN_GRACE;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -24,6 +30,25 @@ pub struct Terminations {
     pub(super) ending: RefCell<HashSet<ProcessId>>,
     /// Whether somebody looks for what logins and runs of sudo left when they ended by themselves.
     pub(super) looking_behind: Cell<bool>,
+}
+
+/// How something ended, or what its grant's end came of: what the reason code does not say. `outer` is the run that it is within, where it ends with that.
+pub(super) fn how_it_ended(
+    grants: &Grants,
+    standing: &Standing,
+    grant: Option<&str>,
+    outer: Option<&str>,
+) -> Option<String> {
+    let revocation = |id| grants.find(id).and_then(HeldGrant::revocation);
+    let how = match standing {
+        Standing::Covered { .. } => Some(IN_GRACE.to_owned()),
+        Standing::Over { reason: ReasonCode::Revoked, .. } => grant.and_then(revocation),
+        Standing::Over { .. } => None,
+    };
+    match (how, outer) {
+        (Some(how), Some(outer)) => Some(format!("{how} ({outer})")),
+        (how, outer) => how.or_else(|| outer.map(str::to_owned)),
+    }
 }
 
 impl Terminations {

@@ -314,16 +314,15 @@ fn service_misfit(login: &LoginAccess, service: &str) -> Option<Misfit> {
 }
 
 fn elevation_misfit(sudo: &SudoAccess, scope: &Elevation<'_>) -> Option<Misfit> {
-    let as_user = scope.run_as.is_none_or(|run_as| sudo.run_as.iter().any(|granted| granted.as_str() == run_as));
-    let command = match &scope.command {
-        WantedCommand::Unknown => true,
-        WantedCommand::Any => sudo.commands.contains(&Command::All),
-        WantedCommand::Program { paths, arguments } => sudo
-            .commands
+    let commands = scope.run_as.map_or(sudo.commands.as_slice(), |run_as| sudo.commands_as(run_as));
+    let covers = match &scope.command {
+        WantedCommand::Unknown => !commands.is_empty(),
+        WantedCommand::Any => commands.contains(&Command::All),
+        WantedCommand::Program { paths, arguments } => commands
             .iter()
             .any(|granted| *granted == Command::All || paths.iter().any(|path| granted.covers(path, arguments))),
     };
-    if as_user && command { None } else { Some(Misfit::Service) }
+    if covers { None } else { Some(Misfit::Service) }
 }
 
 #[cfg(test)]
@@ -421,7 +420,7 @@ mod tests {
         let console = held("console", (10, 300), json!({"login": {"services": ["login"]}}));
         let elevated = held("sudo", (10, 300), json!({"sudo": {"commands": ["ALL"]}}));
         let mut revoked = held("revoked", (10, 300), json!({"login": {}}));
-        revoked.revoked = Some(Revocation { at: at(50), reason: None });
+        revoked.revoked = Some(Revocation { at: at(50), reason: None, by: None });
         for (grants, expected) in [
             (vec![], ReasonCode::NoGrant),
             (vec![elevated.clone()], ReasonCode::NoGrant),
@@ -521,7 +520,7 @@ mod tests {
         prop::collection::vec(one, 0..6).prop_map(|parts| {
             let grants = parts.into_iter().enumerate().map(|(number, (begin, length, revoked))| {
                 let mut held = held(&format!("g{number}"), (begin, begin + length), json!({"login": {}}));
-                held.revoked = revoked.map(|second| Revocation { at: at(second), reason: None });
+                held.revoked = revoked.map(|second| Revocation { at: at(second), reason: None, by: None });
                 held
             });
             grants.collect()

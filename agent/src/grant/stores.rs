@@ -224,7 +224,7 @@ mod tests {
         store.add(grant("a"), now).unwrap();
         store.add(grant("b"), now).unwrap();
         assert!(matches!(store.add(grant("a"), now), Err(StoreError::Taken(_))));
-        store.revoke("a", Revocation { at: now, reason: Some("done".parse().unwrap()) }).unwrap();
+        store.revoke("a", Revocation { at: now, reason: Some("done".parse().unwrap()), by: None }).unwrap();
         let store = open(&path).unwrap();
         assert_eq!(store.find("a").unwrap().state(now), State::Ended);
         assert_eq!(store.find("b").unwrap().state(now), State::Live);
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_revoked_grant_does_not_come_back_when_the_clock_goes_back() {
         let revoked = HeldGrant {
-            revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None }),
+            revoked: Some(Revocation { at: at("2026-11-21T20:10:00Z"), reason: None, by: None }),
             ..HeldGrant::new(grant("a"), Source::Local)
         };
         assert_eq!(revoked.state(at("2026-11-21T20:05:00Z")), State::Ended);
@@ -300,7 +300,7 @@ mod tests {
         let now = at("2026-11-21T20:10:00Z");
         let mut store = open(&folder.path().join("local.json")).unwrap();
         store.add(grant("a"), now).unwrap();
-        let revocation = Revocation { at: now, reason: None };
+        let revocation = Revocation { at: now, reason: None, by: None };
         assert!(matches!(store.revoke("b", revocation.clone()), Err(StoreError::Unknown(_))));
         store.revoke("a", revocation.clone()).unwrap();
         assert!(matches!(store.revoke("a", revocation), Err(StoreError::Over { how: "revoked", .. })));
@@ -353,7 +353,7 @@ mod tests {
         assert!(matches!(store.add(grant("b"), now), Err(StoreError::Write { .. })));
         assert!(store.find("b").is_none());
         // A revocation does not wait for the disk.
-        store.revoke("a", Revocation { at: now, reason: None }).unwrap();
+        store.revoke("a", Revocation { at: now, reason: None, by: None }).unwrap();
         assert_eq!(store.find("a").unwrap().state(now), State::Ended);
         assert!(store.local().unstored().is_some_and(|problem| problem.contains("a reboot would forget it")));
         // Nor does it wait for the agent to live on.

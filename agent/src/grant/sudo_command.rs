@@ -31,10 +31,16 @@ pub enum SudoCommand {
 /// A run of sudo, as it was typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Typed {
-    /// What is to run.
-    pub command: SudoCommand,
-    /// As whom: root if it does not say.
-    pub run_as: String,
+    /// What is to run, without the file that it is: that depends on the [`Place`].
+    command: SudoCommand,
+    /// The command alone, as it was typed.
+    word: String,
+    /// As whom, by name or as `#` and a user id, where it says so.
+    pub user: Option<String>,
+    /// With which group, by name or as `#` and a group id, where it says so.
+    pub group: Option<String>,
+    /// The file name of the program, also where it is a shell that runs it, or where it is to have another environment.
+    pub program: Option<String>,
     /// Nobody is to be asked for anything (`-n`).
     pub is_noninteractive: bool,
 }
@@ -42,18 +48,44 @@ pub struct Typed {
 impl Typed {
     /// A run of which nothing else is known.
     pub fn of(command: SudoCommand) -> Self {
-        Self { command, run_as: "root".into(), is_noninteractive: false }
+        let (word, user, group, program) = (String::new(), None, None, None);
+        Self { command, word, user, group, program, is_noninteractive: false }
     }
 
-    fn note_user(&mut self, is_user: bool, value: &str) {
-        if is_user {
-            self.run_as = value.to_owned();
+    /// What is to run, by what `place` knows of the files that may be meant.
+    pub fn command(&self, place: &Place<'_>) -> SudoCommand {
+        match &self.command {
+            SudoCommand::Program { name, arguments, .. } => {
+                let (name, arguments) = (name.clone(), arguments.clone());
+                SudoCommand::Program { name, paths: place.paths(&self.word), arguments }
+            }
+            other => other.clone(),
         }
+    }
+
+    fn note_value(&mut self, is_user: bool, is_group: bool, value: &str) {
+        if is_user {
+            self.user = Some(value.to_owned());
+        }
+        if is_group {
+            self.group = Some(value.to_owned());
+        }
+    }
+
+    fn note_program(&mut self, word: &str) {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        self.program = (name.len() <= LONGEST_NAME).then(|| name.to_owned());
     }
 }
 
-/// The longest command that is remembered, in bytes; a longer one counts as wanting everything.
-const LONGEST_COMMAND: usize = 4096;
+/// The longest path of a command, in bytes (PATH_MAX): the kernel runs no longer one.
+const LONGEST_PATH: usize = 4096;
+
+/// The longest name of a file, in bytes (NAME_MAX).
+const LONGEST_NAME: usize = 255;
+
+/// The longest arguments that are remembered, in bytes. No grant names longer ones, and those of longer ones end in what no grant may have.
+const LONGEST_ARGUMENTS: usize = 4096;
 
 /// Options with a value of their own.
 const WITH_VALUE: &str = "CDghpRrTtUu";
@@ -72,19 +104,19 @@ const LONG_WITH_VALUE: [&str; 11] = [
 ];
 
 impl SudoCommand {
-    /// Reads the arguments, the program's own name first. `place` knows which files may be meant.
-    pub fn parse(arguments: &[String], place: &Place<'_>) -> Typed {
+    /// Reads the arguments, the program's own name first.
+    pub fn parse(arguments: &[String]) -> Typed {
         let mut typed = Typed::of(Self::Nothing);
-        typed.command = Self::parse_into(arguments, place, &mut typed);
+        typed.command = Self::parse_into(arguments, &mut typed);
         typed
     }
 
-    fn parse_into(arguments: &[String], place: &Place<'_>, typed: &mut Typed) -> Self {
+    fn parse_into(arguments: &[String], typed: &mut Typed) -> Self {
         let mut rest = arguments.iter().map(String::as_str);
         let own_name = rest.next().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
         let (mut lists, mut shell, mut options_over) = (false, false, false);
-        // sudoedit(8) is the same program by another name.
-        shell |= own_name.len() > "edit".len() && own_name.ends_with("edit");
+        let mut edits = is_edit(own_name);
+        shell |= edits;
         while let Some(argument) = rest.next() {
             let option = argument.strip_prefix('-').filter(|option| !options_over && !option.is_empty());
             match option {
@@ -96,11 +128,12 @@ impl SudoCommand {
                     let is = |options: &[&str]| options.iter().any(|option| option.starts_with(name));
                     if is(&LONG_WITH_VALUE) {
                         let value = value.or_else(|| rest.next()).unwrap_or_default();
-                        typed.note_user(is(&["--user"]), value);
+                        typed.note_value(is(&["--user"]), is(&["--group"]), value);
                         // Who may choose the folder, the root or the environment may do anything.
                         shell |= is(&["--chdir", "--chroot"]);
                     } else {
                         lists |= is(&["--list", "--validate", "--version", "--help"]);
+                        edits |= is(&["--edit"]);
                         shell |= is(&["--edit", "--login", "--preserve-env", "--shell"]);
                         typed.is_noninteractive |= is(&["--non-interactive"]);
                     }
@@ -108,34 +141,41 @@ impl SudoCommand {
                 Some(letters) => {
                     for (place, letter) in letters.char_indices() {
                         lists |= matches!(letter, 'l' | 'v' | 'V');
+                        edits |= letter == 'e';
                         shell |= matches!(letter, 'E' | 'e' | 'i' | 's');
                         typed.is_noninteractive |= letter == 'n';
                         if WITH_VALUE.contains(letter) {
                             // The value is the rest of this argument, or the next one.
                             let behind = letters.get(place + letter.len_utf8()..).filter(|behind| !behind.is_empty());
                             let value = behind.or_else(|| rest.next()).unwrap_or_default();
-                            typed.note_user(letter == 'u', value);
+                            typed.note_value(letter == 'u', letter == 'g', value);
                             shell |= matches!(letter, 'D' | 'R');
                             break;
                         }
                     }
                 }
                 None if is_assignment(argument) => shell = true,
-                None if shell => return Self::Anything,
+                None if shell => {
+                    if !edits {
+                        typed.note_program(argument);
+                    }
+                    return Self::Anything;
+                }
                 None if lists => return Self::Nothing,
+                None if argument.len() > LONGEST_PATH => return Self::Anything,
                 None => {
-                    let paths = place.paths(argument);
-                    return Self::of_program(argument, paths, &rest.collect::<Vec<_>>().join(" "));
+                    typed.note_program(argument);
+                    typed.word = argument.to_owned();
+                    return Self::of_program(argument, &remembered(rest));
                 }
             }
         }
         if shell { Self::Anything } else { Self::Nothing }
     }
 
-    fn of_program(typed: &str, paths: Vec<String>, arguments: &str) -> Self {
-        let long = typed.len() + arguments.len() > LONGEST_COMMAND;
+    fn of_program(typed: &str, arguments: &str) -> Self {
         let name = typed.rsplit('/').next().unwrap_or(typed).to_owned();
-        if long { Self::Anything } else { Self::Program { name, paths, arguments: arguments.to_owned() } }
+        Self::Program { name, paths: Vec::new(), arguments: arguments.to_owned() }
     }
 
     /// It as a decision wants it.
@@ -179,7 +219,7 @@ impl SudoCommand {
 pub struct Place<'a> {
     /// The folder in which it was typed, if that is known.
     pub folder: Option<&'a str>,
-    /// The commands that its person's live grants name.
+    /// The commands that its person's live grants let run as whom it was typed for.
     pub granted: Vec<&'a Command>,
 }
 
@@ -239,6 +279,27 @@ pub fn written(path: &str) -> Vec<String> {
     paths.extend(other);
     paths.sort();
     paths
+}
+
+/// Whether sudo edits by this name of its own: sudoedit(8) is the same program by another name.
+pub fn is_edit(own_name: &str) -> bool {
+    own_name.len() > "edit".len() && own_name.ends_with("edit")
+}
+
+/// Arguments as a grant writes them; of longer ones than any grant may name, the beginning.
+fn remembered<'a>(arguments: impl Iterator<Item = &'a str>) -> String {
+    let mut remembered = String::new();
+    for (place, argument) in arguments.enumerate() {
+        if remembered.len() + argument.len() > LONGEST_ARGUMENTS {
+            remembered.push('…');
+            break;
+        }
+        if place > 0 {
+            remembered.push(' ');
+        }
+        remembered.push_str(argument);
+    }
+    remembered
 }
 
 fn is_assignment(argument: &str) -> bool {

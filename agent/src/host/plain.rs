@@ -47,21 +47,16 @@ impl Plain {
     /// Whether `process` is in a user namespace that reaches beyond what is the person's: nobody but root can have written its map, whenever that was,
     /// and whoever is in it can take what it stands for.
     pub fn is_in_anothers_namespace(&self, process: &Process) -> bool {
-        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
-        let theirs = namespace(&process.id.pid.to_string());
-        // Nearly all processes: nothing more is read for them.
-        if theirs.is_some() && theirs == namespace("self") {
+        if !is_in_another_namespace(process) {
             return false;
         }
         let maps = self.maps(process);
-        // A link that a security module hides: the host's own namespace stands for all ids there are.
-        let elsewhere = theirs.is_some() || fs::read_to_string("/proc/self/uid_map").is_ok_and(|own| own != maps[0].0);
         // One without a map stands for nobody.
         let reaches_beyond =
             |(map, allowed): (String, Vec<(u32, u32)>)| !map.is_empty() && !stands_for(&map, &[], &allowed);
         // Where their groups are not known, no group counts.
         let counted = if self.gids.is_empty() { 1 } else { 2 };
-        elsewhere && maps.into_iter().take(counted).any(reaches_beyond)
+        maps.into_iter().take(counted).any(reaches_beyond)
     }
 
     /// As ping(8) and ssh-agent(1) have theirs: by set ids or capabilities of a file on the host's own file systems that is older than the
@@ -108,6 +103,18 @@ impl Plain {
         uids.push((self.uid, 1));
         gids.extend(self.gids.iter().map(|&gid| (gid, 1)));
         [(read("uid_map"), uids), (read("gid_map"), gids)]
+    }
+}
+
+/// Whether `process` is in another user namespace than the agent.
+pub fn is_in_another_namespace(process: &Process) -> bool {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+    let map = |pid: &str| fs::read_to_string(format!("/proc/{pid}/uid_map")).ok();
+    let pid = process.id.pid.to_string();
+    match namespace(&pid) {
+        Some(theirs) => Some(theirs) != namespace("self"),
+        // A link that a security module hides: the host's own namespace stands for all ids there are.
+        None => map("self").is_some_and(|own| map(&pid).is_some_and(|theirs| theirs != own)),
     }
 }
 

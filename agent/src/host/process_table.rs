@@ -16,6 +16,8 @@ use std::io;
 pub struct Table {
     processes: HashMap<i32, Process>,
     children: HashMap<i32, Vec<i32>>,
+    /// What has ended and waits to be reaped, where audit sessions or login uids are wanted.
+    unreaped: Vec<Process>,
 }
 
 /// What a look is for.
@@ -70,9 +72,15 @@ impl Table {
 
     /// Threads are read where rights count, in wanted audit sessions and of wanted people: elsewhere a program may have thousands.
     fn of(pids: impl IntoIterator<Item = i32>, wanted: &Wanted) -> io::Result<Self> {
-        let mut found = Vec::new();
+        let (mut found, mut unreaped) = (Vec::new(), Vec::new());
+        let looks_for_marks = !wanted.audit_sessions.is_empty() || !wanted.login_uids.is_empty();
         for pid in pids {
-            let Some(mut process) = Process::read(pid)? else { continue };
+            let Some(mut process) = Process::read(pid)? else {
+                if looks_for_marks {
+                    unreaped.extend(Process::read_unreaped(pid)?);
+                }
+                continue;
+            };
             if is_marked(&wanted.audit_sessions, process.audit_session)
                 || is_marked(&wanted.login_uids, process.login_uid)
             {
@@ -80,7 +88,12 @@ impl Table {
             }
             found.push(process);
         }
-        Ok(found.into_iter().collect())
+        Ok(Self { unreaped, ..found.into_iter().collect() })
+    }
+
+    /// What has ended and waits to be reaped, where audit sessions or login uids were wanted. It is none of [`iter`](Self::iter).
+    pub fn unreaped(&self) -> &[Process] {
+        &self.unreaped
     }
 
     /// All of them.

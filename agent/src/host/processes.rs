@@ -48,8 +48,8 @@ pub struct Process {
     pub login_uid: Option<u32>,
 }
 
-/// The longest command line that is read, in bytes.
-const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
+/// The longest command line that is read, in bytes: the kernel starts nothing with more (execve(2): three quarters of 8 MiB).
+const LONGEST_COMMAND_LINE: u64 = 6 * 1024 * 1024;
 
 impl Process {
     /// Reads the process `pid`; none if it is gone or no longer runs.
@@ -58,9 +58,28 @@ impl Process {
     ///
     /// That /proc can't be read, which says nothing about the process.
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
-        let (Some(stat), Some(credentials)) = (Stat::read(pid)?, Credentials::of(pid, "status")?) else {
-            return Ok(None);
-        };
+        match Stat::read(pid)? {
+            Some(stat) => Self::with(stat),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads what is left of one that has ended and waits to be reaped: nothing of it runs any more, but it keeps namespaces, and whoever may can still
+    /// enter them by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_unreaped(pid: i32) -> io::Result<Option<Self>> {
+        match Stat::read_any(pid)?.filter(Stat::has_ended) {
+            Some(stat) => Self::with(stat),
+            None => Ok(None),
+        }
+    }
+
+    fn with(stat: Stat) -> io::Result<Option<Self>> {
+        let pid = stat.id.pid;
+        let Some(credentials) = Credentials::of(pid, "status")? else { return Ok(None) };
         let (audit_session, login_uid) = (audit_session(pid)?, number(pid, "loginuid")?);
         let Stat { id, parent, name, state, tty, has_threads } = stat;
         let others = Vec::new();
@@ -97,12 +116,18 @@ impl Process {
         quoted(&self.name) + &program.unwrap_or_default()
     }
 
+    /// Whether it has ended, and waits to be reaped.
+    pub fn is_unreaped(&self) -> bool {
+        self.state == 'Z' && !self.has_threads
+    }
+
     /// Why KILL has not ended it yet.
     pub fn why_alive(&self) -> &'static str {
         match self.state {
             'D' => "waits in the kernel",
             'T' | 't' => "is stopped",
-            'Z' => "has threads left",
+            'Z' if self.has_threads => "has threads left",
+            'Z' => "was not reaped by its parent",
             _ => "has not died yet",
         }
     }
@@ -121,30 +146,37 @@ pub(super) struct Stat {
 impl Stat {
     /// Reads it; none if the process is gone or no longer runs.
     pub fn read(pid: i32) -> io::Result<Option<Self>> {
-        let Some(stat) = read_of(pid, "stat")? else { return Ok(None) };
-        let stat = String::from_utf8_lossy(&stat);
-        Self::parse(pid, &stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
+        Ok(Self::read_any(pid)?.filter(|stat| !stat.has_ended()))
     }
 
-    /// `None` where the text makes no sense; `Some(None)` for a process that has ended and waits to be reaped.
-    fn parse(pid: i32, stat: &str) -> Option<Option<Self>> {
+    /// Reads it, though the process has ended and waits to be reaped.
+    fn read_any(pid: i32) -> io::Result<Option<Self>> {
+        let Some(stat) = read_of(pid, "stat")? else { return Ok(None) };
+        let stat = String::from_utf8_lossy(&stat);
+        let read = Self::parse(pid, &stat);
+        read.map(Some).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat makes no sense: {stat:?}")))
+    }
+
+    /// A process whose first thread alone has ended looks like a zombie, and runs.
+    fn has_ended(&self) -> bool {
+        self.state == 'X' || (self.state == 'Z' && !self.has_threads)
+    }
+
+    /// `None` where the text makes no sense.
+    fn parse(pid: i32, stat: &str) -> Option<Self> {
         let (before, after) = stat.rsplit_once(')')?;
         let name = before.split_once('(')?.1.to_owned();
         // The fields behind the name; the first is field 3 of proc_pid_stat(5).
         let fields: Vec<&str> = after.split_ascii_whitespace().collect();
         let threads: u32 = fields.get(17)?.parse().ok()?;
-        // A process whose first thread alone has ended looks like a zombie, and runs.
-        if matches!(*fields.first()?, "X") || (*fields.first()? == "Z" && threads <= 1) {
-            return Some(None);
-        }
-        Some(Some(Self {
+        Some(Self {
             id: ProcessId { pid, start: fields.get(19)?.parse().ok()? },
             parent: fields.get(1)?.parse().ok()?,
             name,
             state: fields.first()?.chars().next()?,
             tty: fields.get(4)?.parse().ok()?,
             has_threads: threads > 1,
-        }))
+        })
     }
 }
 
@@ -201,35 +233,27 @@ pub fn folder(pid: i32) -> Option<String> {
     std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?.into_os_string().into_string().ok()
 }
 
-/// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they are too long to
-/// be looked at.
-pub fn command_line(pid: i32) -> Option<Vec<String>> {
-    let bytes = beginning_of_command_line(pid)?;
-    (bytes.len() as u64 <= LONGEST_COMMAND_LINE).then(|| arguments(&bytes))
-}
-
-/// The arguments that a process was started with, as many as are looked at where they are too long.
-pub fn first_arguments(pid: i32) -> Vec<String> {
-    let bytes = beginning_of_command_line(pid).unwrap_or_default();
-    let mut arguments = arguments(&bytes);
-    if bytes.len() as u64 > LONGEST_COMMAND_LINE {
-        // It may go on.
-        arguments.pop();
-    }
-    arguments
-}
-
-/// One byte more than is looked at, where there is more.
-fn beginning_of_command_line(pid: i32) -> Option<Vec<u8>> {
+/// The arguments that a process was started with; what a person typed, and so not to be trusted. None if they can't be read.
+pub fn arguments(pid: i32) -> Option<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
     let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
     file.take(LONGEST_COMMAND_LINE + 1).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+    let is_whole = bytes.len() as u64 <= LONGEST_COMMAND_LINE;
+    is_whole.then(|| text.split(|&b| b == 0).map(<[u8]>::to_vec).collect())
 }
 
-fn arguments(bytes: &[u8]) -> Vec<String> {
-    let text = bytes.strip_suffix(b"\0").unwrap_or(bytes);
-    text.split(|&b| b == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
+/// The same as text.
+pub fn command_line(pid: i32) -> Option<Vec<String>> {
+    Some(arguments(pid)?.iter().map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
+}
+
+/// The file name of the program that a process runs, which it can't choose as it does its arguments.
+pub fn program(pid: i32) -> Option<String> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    // So the kernel calls a file that was replaced since.
+    Some(name.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(name))
 }
 
 /// The longest path that a label has, in characters.
@@ -276,17 +300,29 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn of_a_command_line_that_is_too_long_the_first_arguments_are_read() {
-        let long = "x".repeat(70_000);
-        let mut child = Command::new("/bin/sh");
-        let mut child = child.args(["-c", "read x", "-n", &long]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        // It is another's until the exec, a moment after the fork.
-        while command_line(pid).is_some() {}
-        assert_eq!(first_arguments(pid), ["/bin/sh", "-c", "read x", "-n"]);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(first_arguments(i32::MAX).iter().all(String::is_empty));
+    fn a_long_command_line_is_read_to_its_end_and_the_program_is_named_whatever_that_says() {
+        let long = vec!["x".repeat(100_000); 15];
+        let mut child = Command::new("/bin/sleep");
+        std::os::unix::process::CommandExt::arg0(&mut child, "harmless");
+        let mut child = child.args(["60", "--"]).spawn().unwrap();
+        let mut sh = Command::new("/bin/sh");
+        let mut sh =
+            sh.args(["-c", "read x"]).args(&long).arg("last").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let [pid, sh_pid] = [&child, &sh].map(|it| i32::try_from(it.id()).unwrap());
+        // They are others' until the exec, a moment after the fork.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while command_line(sh_pid).unwrap().len() != 19 || command_line(pid).unwrap().len() != 3 {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        assert_eq!(command_line(sh_pid).unwrap().last().unwrap(), "last");
+        let file = fs::canonicalize("/bin/sleep").unwrap();
+        assert_eq!(program(pid).unwrap(), file.file_name().unwrap().to_string_lossy());
+        assert_eq!(command_line(pid).unwrap(), ["harmless", "60", "--"]);
+        for it in [&mut child, &mut sh] {
+            it.kill().unwrap();
+            it.wait().unwrap();
+        }
+        assert_eq!(arguments(i32::MAX), None);
     }
 
     #[test]
@@ -354,7 +390,7 @@ mod tests {
     fn a_process_whose_first_thread_alone_has_ended_is_still_there() {
         let stat =
             |state: &str, threads: u32| format!("7 (a) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0 0");
-        let seen = |stat: &str| Stat::parse(7, stat).unwrap().map(|it| it.id.start);
+        let seen = |stat: &str| Some(Stat::parse(7, stat).unwrap()).filter(|it| !it.has_ended()).map(|it| it.id.start);
         assert_eq!(seen(&stat("Z", 1)), None);
         assert_eq!(seen(&stat("Z", 2)), Some(99));
         assert_eq!(seen(&stat("S", 1)), Some(99));

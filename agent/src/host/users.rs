@@ -20,6 +20,9 @@ const MOST: usize = 32;
 /// The local accounts (passwd(5)).
 const LOCAL: &str = "/etc/passwd";
 
+/// The local groups (group(5)).
+const LOCAL_GROUPS: &str = "/etc/group";
+
 static ALL: Semaphore = Semaphore::const_new(MOST);
 
 /// Whom the questions are about.
@@ -96,6 +99,29 @@ pub fn local(field: usize, value: &str) -> Option<Vec<String>> {
     Some(line.into_iter().map(str::to_owned).collect())
 }
 
+/// The name of the local group `gid`.
+pub fn local_group(gid: u32) -> Option<String> {
+    groups(&std::fs::read(LOCAL_GROUPS).ok()?, |fields| fields.get(2) == Some(&gid.to_string().as_str())).pop()
+}
+
+/// Whether the local user `name` is in the local group `group`, by their account or by the group's members.
+pub fn is_in_local_group(name: &str, group: &str) -> bool {
+    let Some(gid) = local(0, name).and_then(|line| line.into_iter().nth(3)) else { return false };
+    let is_its = |fields: &[&str]| {
+        let is_member = fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name));
+        fields.first() == Some(&group) && (is_member || fields.get(2) == Some(&gid.as_str()))
+    };
+    std::fs::read(LOCAL_GROUPS).is_ok_and(|text| !groups(&text, is_its).is_empty())
+}
+
+/// The names of the groups that `is_wanted` wants, by the fields of their lines.
+fn groups(text: &[u8], is_wanted: impl Fn(&[&str]) -> bool) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let wanted = fields.filter(|fields| fields.len() >= 4 && is_wanted(fields));
+    wanted.filter_map(|fields| fields.first().map(|&name| name.to_owned())).collect()
+}
+
 /// The name of the user `uid`. It asks the user database, which may take its time.
 pub fn name_of(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
@@ -158,5 +184,11 @@ mod tests {
         assert_eq!(root.get(2).map(String::as_str), Some("0"));
         assert_eq!(local(2, "0").unwrap().first().map(String::as_str), Some("root"));
         assert_eq!(local(0, "nobody-of-this-name"), None);
+        let group = local_group(0).unwrap();
+        assert!(is_in_local_group("root", &group) && !is_in_local_group("nobody-of-this-name", &group));
+        assert!(!is_in_local_group("root", "no-group-of-this-name"));
+        let line = b"root:x:0:\nops:x:5:alice,bob\nbad\n";
+        let of = |name: &str| groups(line, |fields| fields.get(3).is_some_and(|it| it.split(',').any(|it| it == name)));
+        assert_eq!((of("bob"), of("bo")), (vec!["ops".to_owned()], Vec::new()));
     }
 }

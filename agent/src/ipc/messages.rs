@@ -1,5 +1,6 @@
 //! What people ask the agent and what it answers: the JSON of `io.curfew.Agent`, and of `--json`.
 
+use crate::config::service::is_roots_work;
 use crate::grant::State;
 use curfew_protocol::audit::Record;
 use curfew_protocol::grant::{Grant, LoginAccess, LoginName, SudoAccess, Text};
@@ -183,12 +184,23 @@ pub struct WhyQuestion {
     /// The command that sudo would run.
     #[serde(default)]
     pub command: Option<String>,
+    /// Whom sudo or su would turn into; root if left out.
+    #[serde(default)]
+    pub run_as: Option<LoginName>,
 }
 
 impl WhyQuestion {
     /// What was asked that means nothing for such a service, by its parameter: it is not left out in silence.
     pub fn contradiction(&self, elevates: bool, login_services: &[String]) -> Option<(&'static str, String)> {
         let Self { service, .. } = self;
+        if self.user.is_empty() {
+            return Some(("user", "\"\" is no name of a user".into()));
+        }
+        if let Some(run_as) = self.run_as.as_ref().filter(|_| !elevates || is_roots_work(service)) {
+            let whom =
+                if elevates { "whomever it turns into, it is judged as root's work" } else { "it turns into nobody" };
+            return Some(("run_as", format!("--run-as {run_as}: {service}: {whom}")));
+        }
         let is_login = login_services.contains(service);
         if let Some(from) = self.from.as_ref().filter(|_| !is_login) {
             let logins = login_services.join(" ");
@@ -196,6 +208,9 @@ impl WhyQuestion {
         }
         if let Some(from) = self.from.as_ref().filter(|from| address(from).is_none()) {
             return Some(("from", format!("--from {from:?} is no address")));
+        }
+        if let Some(command) = self.command.as_ref().filter(|command| command.trim().is_empty()) {
+            return Some(("command", format!("--command {command:?} names none")));
         }
         let command = self.command.as_ref().filter(|_| !elevates)?;
         Some(("command", format!("--command {command:?}: {service} runs no command as somebody else, as sudo does")))
@@ -366,7 +381,8 @@ mod tests {
             ("sudo", true, None, Some("/usr/bin/id"), None),
         ] {
             let (from, command) = (from.map(str::to_owned), command.map(str::to_owned));
-            let question = WhyQuestion { user: "alice".into(), service: service.into(), from, at: None, command };
+            let question =
+                WhyQuestion { user: "alice".into(), service: service.into(), from, at: None, command, run_as: None };
             let said = question.contradiction(elevates, &logins).map(|(_, problem)| problem);
             assert_eq!(said.is_some(), says.is_some(), "{question:?}: {said:?}");
             assert!(said.unwrap_or_default().contains(says.unwrap_or_default()), "{question:?}");

@@ -52,7 +52,7 @@ pub fn of_nobody(answer: WhyAnswer, user: &str) -> WhyAnswer {
 pub fn unenforced(answer: WhyAnswer, is_asked: bool) -> WhyAnswer {
     let why = match is_asked {
         true => "this host only observes",
-        false => "Curfew is not enabled for this service here",
+        false => "PAM does not ask Curfew about this service now: it is not enabled here",
     };
     let mend = if is_asked { "" } else { " (root: curfew enable)" };
     match answer.verdict.as_str() {

@@ -4,6 +4,8 @@ pub mod again;
 mod elevation;
 mod login;
 mod record;
+mod run_as;
+mod typed;
 pub mod uncovered;
 mod unit;
 mod within;
@@ -131,7 +133,8 @@ fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuestion) -> PamA
             let user = &pam.ledger.grants().judged_name(&question.user).to_owned();
             login::judge(pam, peer, hook, question, &Request::Background { user })
         }
-        Kind::Login if unit::asks(peer, hook, &question.service) => {
+        // By su's service as well: nobody turns into anybody.
+        Kind::Login | Kind::Elevation if unit::asks(peer, hook, &question.service) => {
             if hook == Hook::OpenSession {
                 login::open_for_unit(pam, peer, question);
             }

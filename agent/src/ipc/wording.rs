@@ -43,6 +43,10 @@ pub const UNCOVERED_UNASKED: &str = "Curfew: none of your live grants covers thi
 /// What the person hears where sudo wants a password for anything else, and may not ask for one. Programs look for sudo's own words.
 pub const UNASKED: &str = "Curfew: sudo: a password is required, and -n asks for none.";
 
+/// Why a run of sudo is owed to no grant. PAM is asked before sudo says whether another rule permits it.
+pub const LEFT_TO_SUDO: &str =
+    "no live grant covers this command; whether sudo runs it is up to this host's other sudo rules";
+
 /// What may permit a command of sudo's to somebody who has a live sudo grant that does not cover it.
 pub fn other_rules(user: &str) -> String {
     format!("Other sudo rules of this host may permit it all the same; they are listed, as root, by: sudo -l -U {user}")
@@ -89,7 +93,10 @@ pub fn denial_reason(
     let end = nearest.map_or_else(String::new, |held| human::time(held.end()));
     let later = opens.map(|opens| format!("; another opens at {}", human::time(opens))).unwrap_or_default();
     match (reason, request) {
-        (ReasonCode::NoGrant, _) => "there is no grant".into(),
+        // There may be one for a login.
+        (ReasonCode::NoGrant, Request::Elevation { .. }) => "no live grant gives sudo".into(),
+        (ReasonCode::NoGrant, Request::Login { .. } | Request::Stay { .. }) => "no live grant gives a login".into(),
+        (ReasonCode::NoGrant, Request::Background { .. }) => "there is no grant".into(),
         (ReasonCode::NotYet, _) => {
             format!("grant {id} opens at {}", opens.map(human::time).unwrap_or_default())
         }
@@ -112,6 +119,10 @@ pub fn denial_reason(
             format!("grant {id} is not for logins from {}{later}", from.unwrap_or("an unknown address"))
         }
         (ReasonCode::WrongService, Request::Login { service, .. }) => format!("grant {id} is not for {service}{later}"),
+        (ReasonCode::WrongSource | ReasonCode::WrongService, Request::Elevation { scope, .. }) => {
+            let whom = scope.run_as.map(|run_as| format!(" as {run_as}")).unwrap_or_default();
+            format!("grant {id} does not cover that{whom}{later}")
+        }
         (ReasonCode::WrongSource | ReasonCode::WrongService, _) => format!("grant {id} does not cover that{later}"),
     }
 }

@@ -10,7 +10,7 @@ pub use self::homes::{LISTS_OF_KEYS, OF_A_HOME, OF_A_RUNTIME_FOLDER};
 use super::kind::Kind;
 
 /// The number of these tables: a snapshot by another says what it could not have seen.
-pub const TABLE: u32 = 3;
+pub const TABLE: u32 = 4;
 
 /// What no look sees. Each report says it.
 pub const NOT_LOOKED_AT: &str = "never looked at: libraries and data of packages; programs outside of the folders of programs; the kernel and what \
@@ -323,6 +323,15 @@ pub const OF_THE_HOST: &[(Kind, &[&str])] = &[
             "/etc/ld.so.conf.d",
             "/etc/ld.so.cache",
             "/etc/curfew",
+            // What PID 1 passes to units by name (systemd.system-credentials(7)): keys, passwords, who is logged in by itself.
+            "/etc/credstore",
+            "/etc/credstore.encrypted",
+            "/run/credstore",
+            "/run/credstore.encrypted",
+            "/usr/lib/credstore",
+            "/usr/lib/credstore.encrypted",
+            "/usr/local/lib/credstore",
+            "/usr/local/lib/credstore.encrypted",
         ],
     ),
 ];

@@ -33,9 +33,15 @@ impl HungUp {
         self.0.is_empty()
     }
 
-    /// The processes, with what they were called.
+    /// The processes that no other record tells, with what they were called.
     pub fn iter(&self) -> impl Iterator<Item = &(ProcessId, String)> {
-        self.0.iter()
+        self.0.iter().filter(|(_, name)| !name.is_empty())
+    }
+
+    /// Those of `others` are told in a record of their own: they had them, and are named no more.
+    pub fn note_told(&mut self, others: &Self) {
+        let is_told = |process: ProcessId| others.0.iter().any(|(other, _)| *other == process);
+        self.0.iter_mut().filter(|(process, _)| is_told(*process)).for_each(|(_, name)| name.clear());
     }
 
     /// More had them, for the same end or a later one.
@@ -83,6 +89,9 @@ mod tests {
         child.wait().unwrap();
         let of_run = HungUp::send([&process].into_iter(), &mut had);
         assert!(of_login.iter().count() == 1 && of_run == of_login);
+        let mut of_login = of_login;
+        of_login.note_told(&of_run);
+        assert!(of_login.iter().count() == 0 && !of_login.is_empty(), "told once, of the run");
         assert!(HungUp::send([&process].into_iter(), &mut HashMap::new()).is_empty());
     }
 }

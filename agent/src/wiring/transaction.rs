@@ -1,6 +1,6 @@
 //! One PAM transaction, opened as sshd and sudo open theirs (pam_start(3), pam_authenticate(3), pam_acct_mgmt(3), pam_open_session(3)).
 //!
-//! One of the two files with unsafe code: no crate opens sessions from an application's side. It asks nothing of anybody: a module that wants
+//! One of the three files with unsafe code: no crate opens sessions from an application's side. It asks nothing of anybody: a module that wants
 //! an answer is refused one.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

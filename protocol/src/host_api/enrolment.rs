@@ -45,7 +45,7 @@ impl Enrolment {
     /// [`JwsError`] where the key inside did not sign it.
     pub fn verify(text: &str) -> Result<(Self, PublicKey), JwsError> {
         let (payload, key) = Unverified::parse(text, TYP)?.verify_by_key_inside()?;
-        Ok((parse_object(&payload).map_err(JwsError::Header)?, key))
+        Ok((parse_object(&payload).map_err(JwsError::Payload)?, key))
     }
 }
 

@@ -44,7 +44,7 @@ impl KeyChange {
         let (inner, new) = Unverified::parse(text, NEW_TYP)?.verify_by_key_inside()?;
         let inner = String::from_utf8(inner).map_err(|_| JwsError::Malformed("the inner part is no text"))?;
         let payload = Unverified::parse(&inner, OLD_TYP)?.verify(old)?;
-        let change: Self = parse_object(&payload).map_err(JwsError::Header)?;
+        let change: Self = parse_object(&payload).map_err(JwsError::Payload)?;
         if change.kid == new.kid() {
             Ok((change, new))
         } else {

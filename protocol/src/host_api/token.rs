@@ -89,7 +89,7 @@ impl HostToken {
     /// That it is no token.
     pub fn claimed_host(text: &str) -> Result<HostId, TokenError> {
         let payload = Unverified::parse(text, TYP)?.claims_to_be()?;
-        let claims: Self = parse_object(&payload).map_err(JwsError::Header)?;
+        let claims: Self = parse_object(&payload).map_err(JwsError::Payload)?;
         Ok(claims.iss)
     }
 
@@ -117,7 +117,7 @@ impl HostToken {
     /// As [`verify`](Self::verify), but for [`TokenError::OtherBody`].
     pub fn verify_head(text: &str, key: &PublicKey, origins: &[String], now: Timestamp) -> Result<Self, TokenError> {
         let payload = Unverified::parse(text, TYP)?.verify(key)?;
-        let token: Self = parse_object(&payload).map_err(JwsError::Header)?;
+        let token: Self = parse_object(&payload).map_err(JwsError::Payload)?;
         if !origins.contains(&token.aud) {
             return Err(TokenError::OtherEndpoint { found: token.aud, origins: origins.join(", ") });
         }

@@ -1,8 +1,9 @@
 //! `curfew-server admin-token`.
 
 use super::{CliError, Global, local, output};
+use crate::actor::Act;
 use crate::secret::Secret;
-use crate::store::{Act, AdminToken as Row};
+use crate::store::AdminToken as Row;
 use clap::Subcommand;
 use curfew_protocol::grant::Text;
 use jiff::Timestamp;

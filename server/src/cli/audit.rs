@@ -4,8 +4,8 @@ mod follow;
 
 use super::client::{Client, query};
 use super::{CliError, Global, output};
-use crate::admin_api::audit::{AuditItem, AuditList, Source};
 use crate::duration;
+use crate::http::admin_api::audit::{AuditItem, AuditList, Source};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -40,7 +40,7 @@ pub(super) struct Audit {
     /// The last so many. With --follow, 10 unless given.
     #[arg(long, value_name = "N", value_parser = some)]
     last: Option<usize>,
-    /// Print the last ones, and then what comes, in the order of its coming, until it is interrupted.
+    /// Print the last ones, and then what comes, in the order of its coming, until it is interrupted; over restarts of the server, too.
     #[arg(long, conflicts_with_all = ["until", "limit"])]
     follow: bool,
     /// How to print it; --json is --format json, one record a line.

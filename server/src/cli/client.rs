@@ -5,14 +5,15 @@ use crate::config::{self, Config};
 use crate::owner;
 use curfew_protocol::host_api::Problem;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Method};
+use reqwest::{Certificate, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server, and the administrator's token for it.
 pub(super) struct Client {
@@ -29,8 +30,9 @@ impl Client {
     pub(super) fn new(global: &Global) -> Result<Self, CliError> {
         // A configuration that is not there is no mistake where the call does not need it.
         let config = local::config(global);
+        let token = token(global)?;
         let named = global.url.is_some() || variable("CURFEW_SERVER_URL").is_some();
-        if let (false, None, Ok(config)) = (named, token(global)?, &config)
+        if let (false, None, Ok(config)) = (named, &token, &config)
             && !config.socket.as_os_str().is_empty()
         {
             if config.socket.exists() {
@@ -38,10 +40,8 @@ impl Client {
             }
             // Root would see it: nobody serves, and a token would not help.
             if owner::is_root() {
-                return Err(not_running(
-                    &local::config_path(global),
-                    &format!("there is no {}", config.socket.display()),
-                ));
+                let problem = format!("there is no {}", config.socket.display());
+                return Err(CliError::Failed(not_running(&local::config_path(global), &problem)));
             }
         }
         let url = match global.url.clone().or_else(|| variable("CURFEW_SERVER_URL")) {
@@ -53,13 +53,12 @@ impl Client {
         let ca = ca.or_else(|| own_ca(config.as_ref().ok(), &url));
         // One provider for the process; it is set already where this is the second client.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut http =
-            reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let mut http = reqwest::Client::builder().https_only(true).no_proxy().redirect(Policy::none()).timeout(TIMEOUT);
         if let Some(path) = &ca {
             http = http.tls_certs_only(certificates(path)?);
         }
         let http = http.build().map_err(|error| no_https(&error, ca.is_none()))?;
-        match token(global)? {
+        match token {
             Some(token) => Ok(Self { http, url, token: Some(token), socket: None }),
             None => Err(CliError::Usage(
                 "name the file with your administrator's token: --token-file FILE, or CURFEW_SERVER_TOKEN_FILE; \
@@ -72,7 +71,7 @@ impl Client {
     /// The server on this machine, by its local socket: it knows who asks.
     fn local(socket: &Path, config: &Path) -> Result<Self, CliError> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().redirect(Policy::none()).timeout(TIMEOUT);
         // Nothing is encrypted there, so that it works on a machine without any authority's certificate.
         let http = http.tls_certs_only([]).build().map_err(|error| no_https(&error, false))?;
         Ok(Self { http, url: "http://localhost".into(), token: None, socket: Some((socket.into(), config.into())) })
@@ -105,12 +104,17 @@ impl Client {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<R, CliError> {
-        let failed = |error: reqwest::Error| match &self.socket {
-            // One that a server left which is not there any more.
-            Some((socket, config)) if error.is_connect() => {
-                not_running(config, &format!("{}: {}", socket.display(), chain(&error)))
-            }
-            _ => CliError::Failed(format!("{}: {}", self.url, chain(&error))),
+        let failed = |error: reqwest::Error| {
+            CliError::Away(match &self.socket {
+                // One that a server left which is not there any more.
+                Some((socket, config)) if error.is_connect() => {
+                    not_running(config, &format!("{}: {}", socket.display(), chain(&error)))
+                }
+                None if error.is_connect() => {
+                    format!("{}: {}; check --url and --ca, and that the server runs", self.url, chain(&error))
+                }
+                _ => format!("{}: {}", self.url, chain(&error)),
+            })
         };
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
@@ -126,10 +130,12 @@ impl Client {
             return serde_json::from_slice(&bytes)
                 .map_err(|error| CliError::Failed(format!("{}{path}: the answer can't be read: {error}", self.url)));
         }
-        Err(CliError::Failed(match serde_json::from_slice::<Problem>(&bytes) {
+        let problem = match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => super::output::printable(&problem.detail),
             Err(_) => format!("{}{path}: {status}, and no word why; is it a curfew-server?", self.url),
-        }))
+        };
+        let soon = [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE];
+        Err(if soon.contains(&status) { CliError::Away(problem) } else { CliError::Failed(problem) })
     }
 }
 
@@ -146,12 +152,12 @@ fn no_https(error: &reqwest::Error, by_system: bool) -> CliError {
 }
 
 /// That there is nobody to ask at the local socket, and how to start them.
-fn not_running(file: &Path, problem: &str) -> CliError {
+fn not_running(file: &Path, problem: &str) -> String {
     let start = match file == Path::new(config::PATH) {
         true => "systemctl start curfew-server".into(),
         false => format!("curfew-server serve --config {}", file.display()),
     };
-    CliError::Failed(format!("curfew-server does not run on this machine ({problem}); to start it: {start}"))
+    format!("curfew-server does not run on this machine ({problem}); to start it: {start}")
 }
 
 /// An error with its causes: reqwest's own text leaves them out.
@@ -203,7 +209,14 @@ fn token(global: &Global) -> Result<Option<String>, CliError> {
         (Some(file), _) => {
             let place = file.display().to_string();
             let token = std::fs::read_to_string(&file);
-            (token.map_err(|error| CliError::Failed(format!("{place}: {error}")))?, place)
+            let next = "it has to have an administrator's token; to make one, on the server: curfew-server admin-token create NAME";
+            let token = token.map_err(|error| CliError::Failed(format!("{place}: {error}; {next}")))?;
+            if std::fs::metadata(&file).is_ok_and(|about| about.permissions().mode() & 0o007 != 0) {
+                eprintln!(
+                    "curfew-server: warning: {place} is open to everybody on this machine, and with it the endpoint; chmod 600 {place}"
+                );
+            }
+            (token, place)
         }
         (None, Some(token)) => (token, "CURFEW_SERVER_TOKEN".into()),
         (None, None) => return Ok(None),

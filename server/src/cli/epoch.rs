@@ -1,7 +1,7 @@
 //! `curfew-server epoch`.
 
 use super::{CliError, Global, local, output};
-use crate::store::Act;
+use crate::actor::Act;
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;

@@ -1,9 +1,9 @@
 //! `curfew-server export`.
 
 use super::{CliError, Global, local, output};
-use crate::export;
-use crate::export::{ExportError, Files, Signed};
 use crate::owner::Owner;
+use crate::sets::export;
+use crate::sets::export::{ExportError, Files, Signed};
 use clap::Args;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -5,9 +5,10 @@ mod revocation;
 use super::client::{Client, query, segment};
 use super::host::joined;
 use super::{CliError, Global, output};
-use crate::admin_api::grants::{GrantEntry, GrantList, LONGEST_S, NewGrant, State4};
-use crate::documents::{GrantDocument, LoginDocument, SudoDocument};
 use crate::duration;
+use crate::http::admin_api::grants::{GrantEntry, GrantList, NewGrant};
+use crate::http::schemas::{GrantDocument, LoginDocument, SudoDocument};
+use crate::store::GrantState;
 use clap::{Args, Subcommand};
 use curfew_protocol::display;
 use curfew_protocol::grant::Text;
@@ -29,7 +30,7 @@ pub(super) enum Grant {
         user: Option<String>,
         /// Those in this state: coming, live, ended or revoked.
         #[arg(long, value_parser = state)]
-        state: Option<State4>,
+        state: Option<GrantState>,
     },
     /// Show a grant as JSON, as it stands in the sets of its hosts, with what became of it.
     Show {
@@ -107,12 +108,12 @@ pub(super) struct Create {
     id: Option<String>,
 }
 
-fn state(text: &str) -> Result<State4, String> {
+fn state(text: &str) -> Result<GrantState, String> {
     match text {
-        "coming" => Ok(State4::Coming),
-        "live" => Ok(State4::Live),
-        "ended" => Ok(State4::Ended),
-        "revoked" => Ok(State4::Revoked),
+        "coming" => Ok(GrantState::Coming),
+        "live" => Ok(GrantState::Live),
+        "ended" => Ok(GrantState::Ended),
+        "revoked" => Ok(GrantState::Revoked),
         _ => Err(format!("{text:?} is no state: coming, live, ended or revoked")),
     }
 }
@@ -158,7 +159,7 @@ impl Create {
         if narrowed && !login {
             return Err(CliError::Usage("--from and --service narrow logins; add --login".into()));
         }
-        let length = self.length.map(|length| duration::within("--for", length, LONGEST_S)).transpose();
+        let length = self.length.map(|length| duration::within("--for", length, duration::LONGEST_GRANT_S)).transpose();
         let commands = if self.commands.is_empty() { vec!["ALL".into()] } else { self.commands };
         let run_as = if self.run_as.is_empty() { vec!["root".into()] } else { self.run_as };
         Ok(NewGrant {
@@ -203,7 +204,7 @@ async fn all(
     client: &Client,
     host: Option<String>,
     user: Option<String>,
-    state: Option<State4>,
+    state: Option<GrantState>,
 ) -> Result<Vec<GrantEntry>, CliError> {
     let (mut entries, mut after) = (Vec::new(), None);
     loop {
@@ -223,12 +224,12 @@ async fn all(
     }
 }
 
-fn name(state: State4) -> String {
+fn name(state: GrantState) -> String {
     match state {
-        State4::Coming => "coming",
-        State4::Live => "live",
-        State4::Ended => "ended",
-        State4::Revoked => "revoked",
+        GrantState::Coming => "coming",
+        GrantState::Live => "live",
+        GrantState::Ended => "ended",
+        GrantState::Revoked => "revoked",
     }
     .into()
 }

@@ -2,8 +2,8 @@
 
 use super::client::{Client, query, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::hosts::{HostDocument, HostList, LabelChange, NewHost};
 use crate::host_name::HostName;
+use crate::http::admin_api::hosts::{HostDocument, HostList, LabelChange, NewHost};
 use crate::labels::Labels;
 use clap::Subcommand;
 use reqwest::Method;

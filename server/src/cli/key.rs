@@ -2,7 +2,7 @@
 
 use super::client::{Client, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::keys::{KeyList, KeyUse, NewKey};
+use crate::http::admin_api::keys::{KeyList, KeyUse, NewKey};
 use clap::Subcommand;
 use reqwest::Method;
 

@@ -1,9 +1,10 @@
 //! Commands on the server's own machine: its configuration and its database.
 
 use super::{CliError, Global};
+use crate::actor;
 use crate::config::{self, Config};
 use crate::owner::{self, Owner};
-use crate::store::{self, Store};
+use crate::store::Store;
 use std::path::PathBuf;
 
 /// Where the server's configuration is.
@@ -39,5 +40,5 @@ pub(super) fn owner_of_database(config: &Config) -> Result<Option<Owner>, CliErr
 pub(super) fn who() -> String {
     let uid = nix::unistd::getuid();
     let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
-    store::name_on_the_server(&name.unwrap_or_else(|| format!("uid {uid}")))
+    actor::name_on_the_server(&name.unwrap_or_else(|| format!("uid {uid}")))
 }

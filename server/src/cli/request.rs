@@ -2,9 +2,9 @@
 
 use super::client::{Client, query, segment};
 use super::{CliError, Global, output};
-use crate::admin_api::grants::{GrantEntry, LONGEST_S};
-use crate::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use crate::duration;
+use crate::http::admin_api::grants::GrantEntry;
+use crate::http::admin_api::requests::{Approval, Denial, RequestEntry, RequestList};
 use clap::Subcommand;
 use curfew_protocol::grant::Text;
 use curfew_protocol::host_api::AccessRequest;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Requests that people made on hosts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Request {
-    /// List requests that wait, the newest first, with what each asks for.
+    /// List requests that wait, the newest first, with what each asks for; what is long is cut, and `show` has all of it.
     List {
         /// Those that were decided, too, after those that wait.
         #[arg(long)]
@@ -64,7 +64,8 @@ impl Request {
                 output::print(global, &entry, shown)
             }
             Self::Approve { id, length } => {
-                let seconds = length.map(|length| duration::within("--for", length, LONGEST_S)).transpose();
+                let seconds =
+                    length.map(|length| duration::within("--for", length, duration::LONGEST_GRANT_S)).transpose();
                 let approval = Approval { seconds: seconds.map_err(CliError::Usage)? };
                 let entry: GrantEntry = client.post(&path(&id, "approve"), &approval).await?;
                 let grant = super::grant::document(&entry)?;
@@ -134,12 +135,23 @@ fn table(requests: &[RequestEntry]) -> String {
             length,
             entry.state.clone(),
             output::time(entry.created_at),
-            what,
-            reason,
-            ticket.unwrap_or_else(|| "-".into()),
+            short(what),
+            short(reason),
+            ticket.map(short).unwrap_or_else(|| "-".into()),
         ]
     });
     output::table(["ID", "HOST", "USER", "FOR", "STATE", "MADE", "WHAT", "REASON", "TICKET"], rows)
+}
+
+/// The most of a cell: what is longer, `request show` has.
+const LONGEST_CELL: usize = 80;
+
+/// A text as far as a table has room for it.
+fn short(text: String) -> String {
+    match text.char_indices().nth(LONGEST_CELL) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 fn unreadable() -> (String, String, String, String, Option<String>) {

@@ -3,8 +3,8 @@
 use super::client::{Client, segment};
 use super::host::joined;
 use super::{CliError, Global, grant, output};
-use crate::admin_api::grants::GrantEntry;
-use crate::admin_api::lockdown::{LockdownDone, NewLockdown};
+use crate::http::admin_api::grants::GrantEntry;
+use crate::http::admin_api::lockdown::{LockdownDone, NewLockdown};
 use clap::Args;
 use curfew_protocol::grant::Text;
 use reqwest::Method;

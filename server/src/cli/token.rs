@@ -3,9 +3,9 @@
 use super::client::{Client, segment};
 use super::host::joined;
 use super::{CliError, Global, output};
-use crate::admin_api::tokens::{EnrolmentToken, EnrolmentTokenList, NewEnrolmentToken};
 use crate::duration;
 use crate::host_name::HostName;
+use crate::http::admin_api::tokens::{EnrolmentToken, EnrolmentTokenList, NewEnrolmentToken};
 use clap::Subcommand;
 use curfew_protocol::host_api::TOKEN_LIFETIME_S;
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! What a decision says: permitted by which policies and needing whom, or refused and why.
 
-use super::fixed::Fixed;
+use super::fixed::rule::Fixed;
 use super::names::PolicyName;
 use super::needs::Needs;
 use super::schema::Action;

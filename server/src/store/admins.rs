@@ -1,26 +1,13 @@
-//! Administrators' tokens, and the log of what was done with them.
+//! Administrators' tokens.
 
+use super::columns::{from_micros, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::events::{About, Event};
+use super::{ChangeError, Store, StoreError};
+use crate::actor::{self, Act};
 use crate::secret::{Hash, new_id};
-use crate::sign_ins::Attempt;
 use jiff::Timestamp;
-use serde_json::{Value as Json, json};
-
-/// Who does something, and when. An empty name is the endpoint itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Act<'a> {
-    pub admin: &'a str,
-    pub now: Timestamp,
-}
-
-/// What follows the name of somebody who works on the server itself.
-const ON_THE_SERVER: &str = " on the server";
-
-/// A user of the server's machine, as the log has them. No token has such a name.
-pub(crate) fn name_on_the_server(user: &str) -> String {
-    format!("{user}{ON_THE_SERVER}")
-}
+use serde_json::json;
 
 /// An administrator's token, as far as it is kept.
 #[derive(Clone, Debug)]
@@ -31,15 +18,6 @@ pub(crate) struct AdminToken {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Sign-ins of one kind that failed.
-#[derive(Clone, Debug)]
-pub(crate) struct FailedSignIns {
-    pub attempt: Attempt,
-    pub count: u64,
-    pub first: Timestamp,
-    pub last: Timestamp,
-}
-
 impl Store {
     /// The name of the administrator whose token has this hash, and whether the token is good still.
     pub(crate) async fn admin(&self, hash: &Hash) -> Result<Option<(String, bool)>, StoreError> {
@@ -48,24 +26,9 @@ impl Store {
         row.map(|row| Ok((row.text("name")?, row.maybe_int("revoked_at")?.is_none()))).transpose()
     }
 
-    /// Writes sign-ins that failed to the log.
-    pub(crate) async fn note_failed_sign_ins(
-        &self,
-        failed: &[FailedSignIns],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        for FailedSignIns { attempt, count, first, last } in failed {
-            let (token, name) = attempt.presented.words();
-            let details = json!({"from": attempt.from, "token": token, "name": name, "count": count, "first": first, "last": last});
-            log(&mut tx, Act { admin: "", now }, "admin.denied", [None; 3], details).await?;
-        }
-        tx.commit().await
-    }
-
     /// Keeps a new token.
     pub(crate) async fn add_admin(&self, name: &str, hash: &Hash, act: Act<'_>) -> Result<AdminToken, ChangeError> {
-        if name.ends_with(ON_THE_SERVER) {
+        if actor::is_on_the_server(name) {
             let problem =
                 format!("{name:?} would stand in the log for somebody on the server itself; take another name");
             return Err(ChangeError::Conflict(problem));
@@ -91,7 +54,7 @@ impl Store {
             return Err(ChangeError::NotFound { what: "administrator's token", name: id_or_name.into() });
         };
         let token = admin_token(&row)?;
-        log(&mut tx, act, "admin.revoked", [None; 3], json!({"id": token.id, "name": token.name})).await?;
+        tx.log(act, Event::AdminRevoked, About::default(), json!({"id": token.id, "name": token.name})).await?;
         tx.commit().await?;
         Ok(token)
     }
@@ -112,27 +75,8 @@ pub(super) async fn add_admin(
     let id = new_id();
     let sql = "INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)";
     tx.run(sql, &values![&id, name, hash.as_str(), micros(act.now)]).await?;
-    log(tx, act, "admin.added", [None; 3], json!({"id": id, "name": name})).await?;
+    tx.log(act, Event::AdminAdded, About::default(), json!({"id": id, "name": name})).await?;
     Ok(AdminToken { id, name: name.into(), created_at: act.now, revoked_at: None })
-}
-
-/// Adds to the log what was done, in the transaction that does it. `on` is the host, the user and the grant.
-pub(super) async fn log(
-    tx: &mut Tx<'_>,
-    act: Act<'_>,
-    event: &str,
-    on: [Option<&str>; 3],
-    details: Json,
-) -> Result<(), StoreError> {
-    let next = "UPDATE counters SET value = value + 1 WHERE name = 'admin_log' RETURNING value";
-    let row = tx.one(next, &[]).await?.ok_or_else(|| StoreError::Corrupt("the log's number".into()))?;
-    let seq = row.int("value")?;
-    let [host, user, grant] = on;
-    let sql = "INSERT INTO admin_log (seq, time, event, admin, host, user_name, grant_id, record)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let record = details.to_string();
-    tx.run(sql, &values![seq, micros(act.now), event, act.admin, host, user, grant, record]).await?;
-    Ok(())
 }
 
 fn admin_token(row: &Row) -> Result<AdminToken, StoreError> {

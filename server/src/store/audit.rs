@@ -2,15 +2,18 @@
 
 mod gaps;
 mod series;
+mod told;
 mod trail;
 mod usage;
 
 pub(crate) use trail::{Order, TrailFilter, TrailRow};
 
 use self::gaps::Gaps;
-use super::admins::{Act, log};
+use super::columns::micros;
 use super::db::{Tx, Value, values};
-use super::{Store, StoreError, micros};
+use super::events::Event;
+use super::{Store, StoreError};
+use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -92,7 +95,6 @@ impl Store {
 
     async fn store_batch(&self, batch: &Batch<'_>, act: Act<'_>) -> Result<i64, NotStored> {
         let Batch { host, series, oldest, entries, .. } = batch;
-        let on = [Some(host.as_str()), None, None];
         let mut tx = self.db.begin().await?;
         // The row is locked from here on: batches of one series queue.
         let (spool, stored) = state(&mut tx, batch).await?;
@@ -114,7 +116,7 @@ impl Store {
                 return Err(NotStored::Gap { from: next, to: first.seq - 1 });
             }
             let lost = json!({"series": series, "from": next, "to": first.seq - 1});
-            log(&mut tx, act, "audit.lost", on, lost).await?;
+            told::tell(&mut tx, batch, act, Event::AuditLost, lost).await?;
             gaps.open(next, first.seq - 1);
             bytes += usage::ROW;
         }
@@ -128,9 +130,9 @@ impl Store {
             let (sql, values) = insertion(batch, spool, rows, act.now);
             tx.run(&sql, &values).await?;
         }
-        if gaps.fill(first.seq, last.seq) {
-            let found = json!({"series": series, "from": first.seq, "to": last.seq});
-            log(&mut tx, act, "audit.found", on, found).await?;
+        for (from, to) in gaps.fill(first.seq, last.seq) {
+            let found = json!({"series": series, "from": from, "to": to});
+            told::tell(&mut tx, batch, act, Event::AuditFound, found).await?;
             bytes += usage::ROW;
         }
         gaps.write(&mut tx, batch).await?;
@@ -179,7 +181,7 @@ async fn compare(
     (spool, stored): (i64, i64),
     act: Act<'_>,
 ) -> Result<Compared, StoreError> {
-    let (host, series) = (batch.host.as_str(), batch.series);
+    let series = batch.series;
     let old: HashMap<_, _> = batch.entries.iter().filter(|it| it.seq <= stored).map(|it| (it.seq, it)).collect();
     let (Some(first), Some(last)) = (old.keys().min(), old.keys().max()) else { return Ok(Compared::default()) };
     let sql = "SELECT seq, record, differs FROM audit WHERE spool = $1 AND seq BETWEEN $2 AND $3";
@@ -196,7 +198,7 @@ async fn compare(
         there.differing += record.len() + entry.record.len() + usage::ROW;
         let details =
             json!({"series": series, "seq": seq, "kept": readable(record), "came": readable(entry.record.clone())});
-        log(tx, act, "audit.differs", [Some(host), None, None], details).await?;
+        told::tell(tx, batch, act, Event::AuditDiffers, details).await?;
     }
     Ok(there)
 }

@@ -4,22 +4,22 @@
 //! transaction, so that every server on the database hears of it.
 
 mod listen;
+mod lock;
 mod migrations;
 mod tx;
+mod value;
 mod write_ahead;
 
-pub(super) use tx::Tx;
+pub(crate) use lock::Lock;
+pub(crate) use tx::Tx;
+pub(super) use value::{Row, Value, values};
 
 use self::write_ahead::Ahead;
 use super::StoreError;
 use crate::config;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
-use std::fs::File;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// How long somebody waits for a connection or a lock before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many rows are read ahead of whoever asked.
 const ROW_BUFFER: usize = 1024;
@@ -77,52 +77,6 @@ fn is_there(file: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The one server on an SQLite file holds this.
-#[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] Option<File>);
-
-impl Lock {
-    /// Takes it; on PostgreSQL there is nothing to take.
-    pub(crate) fn take(url: &str) -> Result<Self, OpenError> {
-        let Some(file) = config::sqlite_file(url) else { return Ok(Self(None)) };
-        is_there(file)?;
-        let mut path = file.as_os_str().to_owned();
-        path.push(".server");
-        let path = PathBuf::from(path);
-        let failed = |source| OpenError::Lock { path: path.clone(), source };
-        let flags = nix::libc::O_NOFOLLOW;
-        let lock = File::options().create(true).append(true).custom_flags(flags).open(&path).map_err(failed)?;
-        if nix::unistd::geteuid().is_root() {
-            // Whoever has the database serves it next time, and needs this.
-            let owner = std::fs::symlink_metadata(file).map_err(failed)?;
-            std::os::unix::fs::fchown(&lock, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
-        }
-        match lock.try_lock() {
-            Ok(()) => Ok(Self(Some(lock))),
-            Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: file.into() }),
-            Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
-        }
-    }
-}
-
-/// A value in a statement.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    /// A number.
-    Int(Option<i64>),
-    /// A text.
-    Text(Option<String>),
-}
-
-/// A row of an answer.
-#[derive(Debug)]
-pub(super) enum Row {
-    /// From SQLite.
-    Sqlite(SqliteRow),
-    /// From PostgreSQL.
-    Postgres(PgRow),
-}
-
 /// One of the two databases.
 #[derive(Debug)]
 pub(super) enum Db {
@@ -162,12 +116,12 @@ impl Db {
                 // An answer that says "stored" outlives a power loss.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(PATIENCE)
+                .busy_timeout(TIMEOUT)
                 // Rows come from a thread: the more at a time, the fewer turns of both.
                 .row_buffer_size(ROW_BUFFER);
             let ahead = Ahead::of(options.get_filename());
             let pool =
-                |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).idle_timeout(None);
+                |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(TIMEOUT).idle_timeout(None);
             let writer =
                 options.clone().pragma("cache_size", WRITERS_CACHE).pragma("wal_autocheckpoint", AT_THE_LATEST);
             let writer = pool(1).connect_with(writer).await.map_err(failed)?;
@@ -176,7 +130,7 @@ impl Db {
             Self::Sqlite { readers, writer, changes: sender, ahead }
         } else {
             // One more: the connection that listens stays taken.
-            let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(PATIENCE);
+            let pool = PgPoolOptions::new().max_connections(connections.saturating_add(1)).acquire_timeout(TIMEOUT);
             let options = PgConnectOptions::from_str(url)
                 .map_err(|source| OpenError::Url { url: shown.clone(), source })?
                 // One server that hangs in the middle of a change must not hold up the others.
@@ -186,7 +140,7 @@ impl Db {
                     ("idle_in_transaction_session_timeout", "10s"),
                 ]);
             // By itself at first: a pool tells only that it has waited.
-            let first = tokio::time::timeout(PATIENCE, options.connect()).await;
+            let first = tokio::time::timeout(TIMEOUT, options.connect()).await;
             let first = first.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
             first.map_err(failed)?.close().await.map_err(failed)?;
             let pool = pool.connect_with(options).await.map_err(failed)?;
@@ -258,78 +212,3 @@ impl Db {
         Ok(tx)
     }
 }
-
-impl Row {
-    fn read<'r, T>(&'r self, column: &str) -> Result<T, StoreError>
-    where
-        T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-        T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-    {
-        Ok(match self {
-            Self::Sqlite(row) => row.try_get(column)?,
-            Self::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    /// A number.
-    pub(super) fn int(&self, column: &str) -> Result<i64, StoreError> {
-        self.read(column)
-    }
-
-    /// A number, or none.
-    pub(super) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        self.read(column)
-    }
-
-    /// A text.
-    pub(super) fn text(&self, column: &str) -> Result<String, StoreError> {
-        self.read(column)
-    }
-
-    /// A text, or none.
-    pub(super) fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
-        self.read(column)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Self::Int(Some(value))
-    }
-}
-
-impl From<Option<i64>> for Value {
-    fn from(value: Option<i64>) -> Self {
-        Self::Int(value)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Self::Text(Some(value.into()))
-    }
-}
-
-impl From<&String> for Value {
-    fn from(value: &String) -> Self {
-        Self::Text(Some(value.clone()))
-    }
-}
-
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Self::Text(Some(value))
-    }
-}
-
-impl From<Option<&str>> for Value {
-    fn from(value: Option<&str>) -> Self {
-        Self::Text(value.map(Into::into))
-    }
-}
-
-/// The values of a statement, `$1` first.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => { [$($crate::store::db::Value::from($value)),*] };
-}
-pub(super) use values;

@@ -1,10 +1,12 @@
 //! One-use tokens, and the hosts that they turn into.
 
-use super::admins::{Act, log};
+use super::columns::{decode_labels, encode_labels, from_micros, host_id, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
-use super::grants::Known;
-use super::hosts::{decode_labels, encode, insert, not_an_id};
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::events::{About, Event};
+use super::fleet::Known;
+use super::hosts::{insert, not_an_id};
+use super::{ChangeError, Store, StoreError};
+use crate::actor::Act;
 use crate::host_name::HostName;
 use crate::labels::Labels;
 use crate::secret::{Hash, new_id};
@@ -68,10 +70,10 @@ impl Store {
         let name = token.host_name.as_ref().map(HostName::as_str);
         let sql = "INSERT INTO enrolment_tokens (id, hash, host_name, labels, created_at, created_by, expires_at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let (labels, now, end) = (encode(&token.labels)?, micros(act.now), micros(token.expires_at));
+        let (labels, now, end) = (encode_labels(&token.labels)?, micros(act.now), micros(token.expires_at));
         tx.run(sql, &values![&id, token.hash.as_str(), name, labels, now, act.admin, end]).await?;
         let details = json!({"id": id, "name": name, "labels": token.labels});
-        log(&mut tx, act, "token.created", [None; 3], details).await?;
+        tx.log(act, Event::TokenCreated, About::default(), details).await?;
         tx.commit().await?;
         Ok(TokenRow {
             id,
@@ -102,7 +104,7 @@ impl Store {
         let Some(row) = tx.one(&sql, &values![id, micros(act.now)]).await? else {
             return Err(ChangeError::NotFound { what: "enrolment token", name: id.into() });
         };
-        log(&mut tx, act, "token.revoked", [None; 3], json!({"id": id})).await?;
+        tx.log(act, Event::TokenRevoked, About::default(), json!({"id": id})).await?;
         tx.commit().await?;
         Ok(token(&row)?)
     }
@@ -153,7 +155,7 @@ impl Store {
 /// The host that has this key.
 async fn holder(tx: &mut Tx<'_>, key: &PublicKey) -> Result<Option<HostId>, StoreError> {
     let row = tx.one("SELECT id FROM hosts WHERE key_x = $1", &values![key.x()]).await?;
-    row.map(|row| super::hosts::host_id(&row.text("id")?)).transpose()
+    row.map(|row| host_id(&row.text("id")?)).transpose()
 }
 
 async fn add(
@@ -169,7 +171,7 @@ async fn add(
     let host = insert(tx, known, &name, &token.labels, Some(key), now).await?;
     let details = json!({"name": name, "labels": token.labels, "token": token.id, "kid": key.kid()});
     let act = Act { admin: &token.created_by, now };
-    log(tx, act, "host.enrolled", [Some(host.id.as_str()), None, None], details).await?;
+    tx.log(act, Event::HostEnrolled, About::host(host.id.as_str()), details).await?;
     Ok(host.id)
 }
 

@@ -5,14 +5,23 @@
 //!
 //! What is read comes in this order: the counters, the hosts, the grants. So a set's content is never older than its version says.
 
-use super::db::{Db, Row, values};
-use super::grants::{ByLabels, Known, SetGrant, SetGrants, grants_of};
-use super::hosts::{decode_labels, host_id, key};
-use super::{StoreError, micros};
+mod by_labels;
+mod read;
+mod set_grant;
+mod shards;
+
+pub(super) use by_labels::{ByLabels, Known};
+pub(crate) use set_grant::SetGrants;
+pub(super) use set_grant::{Load, SetGrant};
+
+use super::StoreError;
+use super::db::Db;
 use crate::labels::Labels;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::jws::PublicKey;
 use jiff::{SignedDuration, Timestamp};
+use read::{Counters, Read};
+use set_grant::{assembled, since};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,7 +31,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 /// How long a look may take before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often grants that are over are forgotten.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);
@@ -64,7 +73,10 @@ pub(crate) struct Standing {
 impl Standing {
     /// The grants of its set at `now`.
     pub(crate) fn grants(&self, now: Timestamp) -> SetGrants {
-        grants_of(self, now)
+        if self.host.removed {
+            return SetGrants::default();
+        }
+        assembled(self.own.iter().chain(self.known.of(&self.host.labels)), now)
     }
 }
 
@@ -98,23 +110,6 @@ struct Memory {
     forgot: Timestamp,
 }
 
-/// What was read.
-struct Read {
-    counters: Counters,
-    hosts: Vec<(HostId, HostNow)>,
-    /// Grants for one host; those without content are revoked.
-    own: Vec<(HostId, String, Option<Arc<SetGrant>>)>,
-    known: Arc<Known>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Counters {
-    epoch: i64,
-    keys: i64,
-    sets: i64,
-    label_grants: i64,
-}
-
 impl Fleet {
     /// Nothing yet. What changes goes to `changes`.
     pub(super) fn new(changes: UnboundedSender<Change>) -> Self {
@@ -142,9 +137,9 @@ impl Fleet {
         let mut looks = self.looks.lock().await;
         if looks.answered < mine {
             let all = self.asked.load(Ordering::SeqCst);
-            let read = match timeout(PATIENCE, self.read(db)).await {
+            let read = match timeout(TIMEOUT, Read::after(self.known(), &self.by_labels, db)).await {
                 Ok(read) => read,
-                Err(_) => Err(StoreError::Away(format!("database: no answer within {} s", PATIENCE.as_secs()))),
+                Err(_) => Err(StoreError::Away(format!("database: no answer within {} s", TIMEOUT.as_secs()))),
             };
             *looks = match read {
                 Ok(read) => {
@@ -174,29 +169,11 @@ impl Fleet {
         })
     }
 
-    async fn read(&self, db: &Db) -> Result<Option<Read>, StoreError> {
-        let counters = counters(db).await?;
-        let before = {
-            let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
-            let Memory { epoch, keys, sets, .. } = *memory;
-            Counters { epoch, keys, sets, label_grants: memory.known.changed() }
-        };
-        if counters == before {
-            return Ok(None);
-        }
-        let (mut hosts, mut own) = (Vec::new(), Vec::new());
-        if counters.sets != before.sets {
-            let sql = "SELECT id, labels, key_x, removed_key_x, ver, removed_at FROM hosts WHERE changed > $1";
-            let rows = db.all(sql, &values![before.sets]).await?;
-            hosts = rows.iter().map(host).collect::<Result<_, _>>()?;
-            let since = micros(super::grants::since(Timestamp::now()));
-            let sql = "SELECT host, id, not_after, created_at, document, revoked_at FROM grants
-                       WHERE host IS NOT NULL AND changed > $1 AND ($1 >= 0 OR (revoked_at IS NULL AND not_after > $2))";
-            let rows = db.all(sql, &values![before.sets, since]).await?;
-            own = rows.iter().map(own_grant).collect::<Result<_, _>>()?;
-        }
-        let known = self.by_labels.after(counters.label_grants, db).await?;
-        Ok(Some(Read { counters, hosts, own, known }))
+    /// The counters as they were at the last look.
+    fn known(&self) -> Counters {
+        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        let Memory { epoch, keys, sets, .. } = *memory;
+        Counters { epoch, keys, sets, label_grants: memory.known.changed() }
     }
 
     /// Puts what was read into the memory, and says who has to hear of it. Whoever asks afterwards sees it.
@@ -250,7 +227,7 @@ impl Memory {
             return;
         }
         self.forgot = now;
-        let since = super::grants::since(now);
+        let since = since(now);
         self.own.retain(|_, grants| {
             if grants.iter().any(|grant| grant.is_gone(since)) {
                 *grants = grants.iter().filter(|grant| !grant.is_gone(since)).cloned().collect();
@@ -260,46 +237,14 @@ impl Memory {
     }
 }
 
-async fn counters(db: &Db) -> Result<Counters, StoreError> {
-    let sql = "SELECT name, value FROM counters WHERE name IN ('epoch', 'keys', 'sets', 'label_grants')";
-    let mut counters = Counters::default();
-    for row in db.all(sql, &[]).await? {
-        let value = row.int("value")?;
-        match row.text("name")?.as_str() {
-            "epoch" => counters.epoch = value,
-            "keys" => counters.keys = value,
-            "sets" => counters.sets = value,
-            _ => counters.label_grants = value,
-        }
-    }
-    Ok(counters)
-}
-
-fn host(row: &Row) -> Result<(HostId, HostNow), StoreError> {
-    let host = HostNow {
-        labels: decode_labels(&row.text("labels")?)?,
-        key: key(row, "key_x")?,
-        removed_key: key(row, "removed_key_x")?,
-        ver: row.int("ver")?,
-        removed: row.maybe_int("removed_at")?.is_some(),
-    };
-    Ok((host_id(&row.text("id")?)?, host))
-}
-
-fn own_grant(row: &Row) -> Result<(HostId, String, Option<Arc<SetGrant>>), StoreError> {
-    let grant = match row.maybe_int("revoked_at")? {
-        Some(_) => None,
-        None => Some(Arc::new(SetGrant::read(row)?)),
-    };
-    Ok((host_id(&row.text("host")?)?, row.text("id")?, grant))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::testing::{act, empty, grant};
     use super::super::{Store, Target};
     use super::*;
+    use crate::access::grants::{add, revoke};
+    use crate::access::hosts;
 
     async fn ids(store: &Store, host: &HostId, now: Timestamp) -> Vec<String> {
         let grants = store.set_of(host, now).await.unwrap().grants;
@@ -323,13 +268,13 @@ mod tests {
             [(0, &[][..]), (1, &["own"]), (2, &["own", "wide"]), (3, &["wide"]), (4, &[]), (5, &["wide"])]
         {
             match step {
-                1 => drop(one.add_grant(&grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap()),
+                1 => drop(add(&one, &grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap()),
                 2 => drop(
-                    one.add_grant(&grant("wide", now, 61), &Target::Labels("env=prod".parse().unwrap()), act(now))
+                    add(&one, &grant("wide", now, 61), &Target::Labels("env=prod".parse().unwrap()), act(now))
                         .await
                         .unwrap(),
                 ),
-                3 => drop(one.revoke_grant("own", None, act(now)).await.unwrap()),
+                3 => drop(revoke(&one, "own", None, act(now)).await.unwrap()),
                 4 => drop(one.label_host("a", &Labels::default(), &["env".into()], act(now)).await.unwrap()),
                 5 => drop(one.label_host("a", &"env=prod".parse().unwrap(), &[], act(now)).await.unwrap()),
                 _ => {}
@@ -341,7 +286,7 @@ mod tests {
             assert!(standing.host.ver > ver, "{step}");
             ver = standing.host.ver;
         }
-        one.remove_host("a", act(now)).await.unwrap();
+        hosts::remove(&one, "a", act(now)).await.unwrap();
         let standing = two.standing(&host).await.unwrap().unwrap();
         assert!(standing.host.removed && standing.host.ver > ver && standing.grants(now).grants.is_empty());
         one.bump_epoch(act(now)).await.unwrap();
@@ -364,7 +309,7 @@ mod tests {
         assert!(waiting.join_all().await.into_iter().all(|there| there));
         assert_eq!(changes.changed.try_recv(), Ok(Change::All), "the epoch was not known");
         assert!(changes.changed.try_recv().is_err());
-        one.add_grant(&grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
+        add(&one, &grant("own", now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
         two.look().await.unwrap();
         two.look().await.unwrap();
         assert_eq!(changes.changed.try_recv(), Ok(Change::Hosts(vec![host])));

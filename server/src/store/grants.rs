@@ -1,34 +1,25 @@
 //! Grants: for one host, or for every host with some labels; and the versions that they move.
 
-mod by_labels;
-pub(super) mod capacity;
 mod insert;
 mod list;
 mod lockdown;
 mod revocation;
+mod revoke;
 
-pub(super) use by_labels::{ByLabels, Known};
-pub(super) use insert::insert;
-pub(crate) use lockdown::{Lockdown, LockdownFilter};
+pub(crate) use lockdown::{LockdownFilter, OpenGrant};
 pub(crate) use revocation::Waiting;
 
-use self::capacity::Load;
-use super::admins::{Act, log};
+use super::columns::{decode_labels, from_micros, maybe_from_micros, raw};
 use super::db::{Row, Tx, values};
-use super::fleet::Standing;
-use super::hosts::decode_labels;
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::fleet::Known;
+use super::{ChangeError, Store, StoreError};
 use crate::labels::Labels;
-use curfew_protocol::grant::{Grant, Text};
 use curfew_protocol::grant_set::HostId;
-use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::cmp::Reverse;
 use std::sync::Arc;
-
-/// For how long after its end a grant stays in sets: a host whose clock is behind shall see it end, not vanish.
-const STAYS: SignedDuration = SignedDuration::from_hours(1);
+use utoipa::ToSchema;
 
 const COLUMNS: &str = "id, host, selector, not_before, not_after, document, created_at, created_by, revoked_at, revoked_by, revoke_reason, \
                        (SELECT name FROM hosts WHERE hosts.id = grants.host) AS host_name";
@@ -66,7 +57,8 @@ pub(crate) struct GrantRow {
 }
 
 /// Where a grant is in its life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum GrantState {
     Coming,
     Live,
@@ -85,44 +77,6 @@ pub(crate) struct GrantFilter {
     pub limit: i64,
 }
 
-/// A grant as sets have it.
-#[derive(Debug)]
-pub(super) struct SetGrant {
-    id: String,
-    not_after: Timestamp,
-    created_at: i64,
-    document: Box<RawValue>,
-}
-
-impl SetGrant {
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Whether it is in no set any more that says what [`since`] this.
-    pub(super) fn is_gone(&self, since: Timestamp) -> bool {
-        self.not_after <= since
-    }
-
-    /// Whether it holds or will: then it takes room, and has to be in its hosts' sets. One that is over is there only where there is room.
-    fn is_open(&self, now: Timestamp) -> bool {
-        self.not_after > now
-    }
-
-    fn load(&self) -> Load {
-        Load::one(self.document.get().len())
-    }
-}
-
-/// The grants of a host's set.
-#[derive(Debug, Default)]
-pub(crate) struct SetGrants {
-    /// Each as it was written.
-    pub grants: Vec<Box<RawValue>>,
-    /// How many that hold or will are not among them, since no host would take so many.
-    pub left_out: usize,
-}
-
 impl GrantRow {
     /// Where it is in its life at `now`.
     pub(crate) fn state(&self, now: Timestamp) -> GrantState {
@@ -139,20 +93,6 @@ impl GrantRow {
 }
 
 impl Store {
-    /// Makes a grant. Returns how many hosts have it.
-    pub(crate) async fn add_grant(
-        &self,
-        grant: &Grant,
-        target: &Target,
-        act: Act<'_>,
-    ) -> Result<(GrantRow, usize), ChangeError> {
-        let (mut tx, known) = self.begin_grants().await?;
-        let hosts = insert(&mut tx, &known, grant, target, act).await?;
-        let row = row_of(&mut tx, grant.id.as_str()).await?;
-        tx.commit().await?;
-        Ok((row, hosts))
-    }
-
     /// How many hosts have a grant in their sets, or would if it held.
     pub(crate) async fn hosts_with(&self, id: &str) -> Result<usize, StoreError> {
         let sql = format!("SELECT COUNT(*) AS n FROM hosts WHERE removed_at IS NULL AND {HAVE_IT}");
@@ -169,34 +109,6 @@ impl Store {
         }
     }
 
-    /// Revokes a grant on all its hosts. Again is no mistake, and changes nothing.
-    pub(crate) async fn revoke_grant(
-        &self,
-        id: &str,
-        reason: Option<&Text>,
-        act: Act<'_>,
-    ) -> Result<GrantRow, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let sql = "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = $4
-                   WHERE id = $1 AND revoked_at IS NULL RETURNING user_name, host, not_after, bytes";
-        let reason = reason.map(Text::as_str);
-        if let Some(row) = tx.one(sql, &values![id, micros(act.now), act.admin, reason]).await? {
-            let (user, host) = (row.text("user_name")?, row.maybe_text("host")?);
-            moved(&mut tx, id).await?;
-            revocation::expect(&mut tx, id).await?;
-            if let Some(host) = host.as_deref().filter(|_| row.int("not_after").is_ok_and(|end| end > micros(act.now)))
-            {
-                capacity::note(&mut tx, host, -1, -row.int("bytes")?).await?;
-            }
-            changed(&mut tx, id, host.is_some()).await?;
-            let on = [host.as_deref(), Some(user.as_str()), Some(id)];
-            log(&mut tx, act, "grant.revoked", on, json!({"reason": reason})).await?;
-        }
-        let row = row_of(&mut tx, id).await?;
-        tx.commit().await?;
-        Ok(row)
-    }
-
     /// A change of grants, or of the labels that choose them, and the grants by labels as it finds them.
     pub(super) async fn begin_grants(&self) -> Result<(Tx<'_>, Arc<Known>), StoreError> {
         let mut tx = self.db.begin_change().await?;
@@ -205,43 +117,19 @@ impl Store {
     }
 }
 
-/// What ended before this is in no set any more.
-pub(super) fn since(now: Timestamp) -> Timestamp {
-    now.saturating_sub(STAYS).unwrap_or(now)
-}
-
-/// The grants of the set of a host that stands so.
-pub(super) fn grants_of(standing: &Standing, now: Timestamp) -> SetGrants {
-    if standing.host.removed {
-        return SetGrants::default();
-    }
-    assembled(standing.own.iter().chain(standing.known.of(&standing.host.labels)), now)
-}
-
-/// A set's grants: those that hold or will, and of those that are over the latest that there is room for.
-fn assembled<'g>(grants: impl Iterator<Item = &'g Arc<SetGrant>>, now: Timestamp) -> SetGrants {
-    let since = since(now);
-    let (mut open, mut over): (Vec<_>, Vec<_>) =
-        grants.filter(|grant| grant.not_after > since).partition(|grant| grant.is_open(now));
-    // Where not all fit, those stay that were there first.
-    open.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-    over.sort_by_key(|grant| Reverse(grant.not_after));
-    let (mut load, mut taken, mut left_out) = (Load::default(), Vec::with_capacity(open.len() + over.len()), 0);
-    for grant in open.into_iter().chain(over) {
-        let with = load.with(grant.load());
-        if with.fits() {
-            load = with;
-            taken.push(grant);
-        } else if grant.is_open(now) {
-            left_out += 1;
+impl Tx<'_> {
+    /// The grant of this id, as the transaction has it.
+    pub(crate) async fn grant(&mut self, id: &str) -> Result<GrantRow, ChangeError> {
+        let sql = format!("SELECT {COLUMNS} FROM grants WHERE id = $1");
+        match self.one(&sql, &values![id]).await? {
+            Some(row) => Ok(grant(&row)?),
+            None => Err(no_grant(id)),
         }
     }
-    taken.sort_by(|a, b| (a.not_after, &a.id).cmp(&(b.not_after, &b.id)));
-    SetGrants { grants: taken.into_iter().map(|grant| grant.document.clone()).collect(), left_out }
 }
 
 /// Raises the version of every host that has the grant in its set. Returns how many there are.
-pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError> {
+async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError> {
     let stamp = tx.stamp().await?;
     let sql = format!("UPDATE hosts SET ver = ver + 1, changed = $2 WHERE {HAVE_IT}");
     let hosts = tx.run(&sql, &values![id, stamp]).await?;
@@ -249,29 +137,21 @@ pub(super) async fn moved(tx: &mut Tx<'_>, id: &str) -> Result<usize, StoreError
 }
 
 /// Notes that the grant of this id is new or another one, so that each server reads it once.
-pub(super) async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Result<(), StoreError> {
+async fn changed(tx: &mut Tx<'_>, id: &str, for_one_host: bool) -> Result<(), StoreError> {
     if !for_one_host {
-        return by_labels::changed(tx, id).await;
+        tx.tells();
+        tx.run("UPDATE counters SET value = value + 1 WHERE name = 'label_grants'", &[]).await?;
+        let sql = "UPDATE grants SET changed = (SELECT value FROM counters WHERE name = 'label_grants') WHERE id = $1";
+        tx.run(sql, &values![id]).await?;
+        return Ok(());
     }
     let stamp = tx.stamp().await?;
     tx.run("UPDATE grants SET changed = $2 WHERE id = $1", &values![id, stamp]).await?;
     Ok(())
 }
 
-async fn row_of(tx: &mut Tx<'_>, id: &str) -> Result<GrantRow, ChangeError> {
-    let sql = format!("SELECT {COLUMNS} FROM grants WHERE id = $1");
-    match tx.one(&sql, &values![id]).await? {
-        Some(row) => Ok(grant(&row)?),
-        None => Err(no_grant(id)),
-    }
-}
-
 fn no_grant(id: &str) -> ChangeError {
     ChangeError::NotFound { what: "grant", name: id.into() }
-}
-
-pub(super) fn raw(json: String) -> Result<Box<RawValue>, StoreError> {
-    RawValue::from_string(json).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 fn grant(row: &Row) -> Result<GrantRow, StoreError> {

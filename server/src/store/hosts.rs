@@ -1,32 +1,23 @@
 //! Hosts: their names, labels and keys, and the version of what their sets say.
 
-use super::admins::{Act, log};
+mod change;
+mod near;
+mod seen;
+
+pub(super) use change::insert;
+pub(crate) use seen::Seen;
+
+use super::columns::{decode_labels, from_micros, host_id, key, maybe_from_micros};
 use super::db::{Row, Tx, Value, values};
-use super::grants::Known;
-use super::grants::capacity::{self, Load};
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::{ChangeError, Store, StoreError};
 use crate::host_name::HostName;
 use crate::labels::Labels;
-use crate::secret::new_id;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
-use serde_json::json;
-use std::str::FromStr;
+use near::{NAMES, no_host};
 
 const COLUMNS: &str = "id, name, labels, key_x, ver, applied_ver, seen_at, created_at, removed_at";
-
-/// How many hosts are written down at a time.
-const AT_A_TIME: usize = 100;
-
-/// Among these is the name that may have been meant: as many as are quickly compared.
-const NAMES: &str = "SELECT name FROM hosts WHERE removed_at IS NULL ORDER BY name LIMIT 5000";
-
-/// How many letters of a name may be wrong for it to be near.
-const FAR: usize = 2;
-
-/// How many near names are told.
-const NEAR: usize = 3;
 
 /// A host.
 #[derive(Clone, Debug)]
@@ -41,14 +32,6 @@ pub(crate) struct Host {
     pub seen_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub removed_at: Option<Timestamp>,
-}
-
-/// What a host said of itself, lately.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub at: Timestamp,
-    /// The version that it says it applied, with its epoch.
-    pub applied: Option<(i64, i64)>,
 }
 
 /// Which hosts.
@@ -89,168 +72,6 @@ impl Store {
         sql.push_str(" ORDER BY id LIMIT $2");
         self.db.all(&sql, &values).await?.iter().map(host).collect()
     }
-
-    /// A host without a key, served from static files.
-    pub(crate) async fn add_host(&self, name: &HostName, labels: &Labels, act: Act<'_>) -> Result<Host, ChangeError> {
-        let (mut tx, known) = self.begin_grants().await?;
-        let host = insert(&mut tx, &known, name, labels, None, act.now).await?;
-        log(&mut tx, act, "host.added", [Some(host.id.as_str()), None, None], json!({"name": name, "labels": labels}))
-            .await?;
-        tx.commit().await?;
-        Ok(host)
-    }
-
-    /// Sets some labels and unsets others. What the host's set says changes with them.
-    pub(crate) async fn label_host(
-        &self,
-        id_or_name: &str,
-        set: &Labels,
-        unset: &[String],
-        act: Act<'_>,
-    ) -> Result<Host, ChangeError> {
-        let (mut tx, known) = self.begin_grants().await?;
-        let mut host = present(&mut tx, id_or_name).await?;
-        let id = host.id.as_str();
-        let before = known.load(&host.labels, act.now);
-        host.labels = host.labels.changed(set, unset).map_err(ChangeError::Conflict)?;
-        // Labels that take grants away may always go, even from a set that is too full.
-        if known.load(&host.labels, act.now).exceeds(before) {
-            capacity::check_host(&mut tx, &known, (id, &host.labels), Load::default(), act.now).await?;
-        }
-        let text = encode(&host.labels)?;
-        let sql = "UPDATE hosts SET labels = $2, ver = ver + 1, changed = $3 WHERE id = $1";
-        let stamp = tx.stamp().await?;
-        tx.run(sql, &values![id, text, stamp]).await?;
-        tx.run("DELETE FROM host_labels WHERE host = $1", &values![id]).await?;
-        insert_labels(&mut tx, id, &host.labels).await?;
-        let done = json!({"labels": host.labels, "set": set, "unset": unset});
-        log(&mut tx, act, "host.labelled", [Some(id), None, None], done).await?;
-        tx.commit().await?;
-        host.ver += 1;
-        Ok(host)
-    }
-
-    /// Removes a host: its key, its labels, and the grants that were for it alone.
-    pub(crate) async fn remove_host(&self, id_or_name: &str, act: Act<'_>) -> Result<Host, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let mut host = present(&mut tx, id_or_name).await?;
-        let (id, now) = (host.id.as_str().to_owned(), micros(act.now));
-        let sql = "UPDATE hosts SET removed_at = $2, removed_key_x = key_x, key_x = NULL, ver = ver + 1, open_grants = 0, open_bytes = 0,
-                   changed = $3 WHERE id = $1";
-        let stamp = tx.stamp().await?;
-        tx.run(sql, &values![&id, now, stamp]).await?;
-        tx.run("DELETE FROM host_labels WHERE host = $1", &values![&id]).await?;
-        let sql = "INSERT INTO revocations (grant_id, host, epoch, ver)
-                   SELECT g.id, h.id, (SELECT value FROM counters WHERE name = 'epoch'), h.ver FROM grants g JOIN hosts h ON h.id = g.host
-                   WHERE g.host = $1 AND g.revoked_at IS NULL AND g.not_after > $2";
-        tx.run(sql, &values![&id, now]).await?;
-        let sql =
-            "UPDATE grants SET revoked_at = $2, revoked_by = $3, revoke_reason = 'the host was removed', changed = $4
-                   WHERE host = $1 AND revoked_at IS NULL AND not_after > $2";
-        tx.run(sql, &values![&id, now, act.admin, stamp]).await?;
-        log(&mut tx, act, "host.removed", [Some(id.as_str()), None, None], json!({"name": host.name})).await?;
-        tx.commit().await?;
-        host.removed_at = Some(act.now);
-        host.key = None;
-        Ok(host)
-    }
-
-    /// Puts a new key in the place of the old one. False where the old one is not there any more.
-    pub(crate) async fn change_key(
-        &self,
-        id: &HostId,
-        old: &PublicKey,
-        new: &PublicKey,
-        now: Timestamp,
-    ) -> Result<bool, ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let (old_x, new_x) = (old.x(), new.x());
-        if let Some(row) = tx.one("SELECT id FROM hosts WHERE key_x = $1", &values![&new_x]).await? {
-            if row.text("id")? == id.as_str() {
-                // The same change came twice, one close behind the other.
-                return Ok(true);
-            }
-            return Err(ChangeError::Conflict("another host has this key; make a new one".into()));
-        }
-        let sql = "UPDATE hosts SET key_x = $3, changed = $4 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
-        let stamp = tx.stamp().await?;
-        let changed = tx.run(sql, &values![id.as_str(), old_x, new_x, stamp]).await? == 1;
-        let kids = json!({"old": old.kid(), "new": new.kid()});
-        if changed {
-            log(&mut tx, Act { admin: "", now }, "host.key_changed", [Some(id.as_str()), None, None], kids).await?;
-        }
-        tx.commit().await?;
-        Ok(changed)
-    }
-
-    /// Writes down what hosts said of themselves, some at a time: in between, somebody's change has its turn. As a change, since it locks hosts one after
-    /// the other, and so do changes, in another order.
-    pub(crate) async fn note_seen(&self, seen: &[(HostId, Seen)]) -> Result<(), StoreError> {
-        for some in seen.chunks(AT_A_TIME) {
-            let (mut rows, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
-            for (id, seen) in some {
-                let (epoch, ver) = seen.applied.unzip();
-                values.extend(values![id.as_str(), micros(seen.at), epoch, ver]);
-                let n = values.len();
-                rows.push(format!("(${}, ${}, ${}, ${n})", n - 3, n - 2, n - 1));
-            }
-            // Both databases call the columns of VALUES so.
-            let sql = format!(
-                "UPDATE hosts SET seen_at = said.column2, applied_epoch = COALESCE(said.column3, applied_epoch),
-                     applied_ver = COALESCE(said.column4, applied_ver)
-                 FROM (VALUES {}) AS said WHERE hosts.id = said.column1",
-                rows.join(", ")
-            );
-            let mut tx = self.db.begin_change().await?;
-            tx.run(&sql, &values).await?;
-            tx.commit().await?;
-        }
-        Ok(())
-    }
-}
-
-/// A new host.
-pub(super) async fn insert(
-    tx: &mut Tx<'_>,
-    known: &Known,
-    name: &HostName,
-    labels: &Labels,
-    key: Option<&PublicKey>,
-    now: Timestamp,
-) -> Result<Host, ChangeError> {
-    not_an_id(tx, name).await?;
-    let taken = "SELECT id FROM hosts WHERE name = $1 AND removed_at IS NULL";
-    if let Some(row) = tx.one(taken, &values![name.as_str()]).await? {
-        let id = row.text("id")?;
-        let problem = format!("there is a host {name} already ({id}); remove that one, or take another name");
-        return Err(ChangeError::Conflict(problem));
-    }
-    let id = HostId::from_str(&new_id()).map_err(StoreError::Corrupt)?;
-    let (key_x, text) = (key.map(PublicKey::x), encode(labels)?);
-    let sql = "INSERT INTO hosts (id, name, labels, key_x, created_at, changed) VALUES ($1, $2, $3, $4, $5, $6)";
-    let stamp = tx.stamp().await?;
-    tx.run(sql, &values![id.as_str(), name.as_str(), text, key_x.as_deref(), micros(now), stamp]).await?;
-    insert_labels(tx, id.as_str(), labels).await?;
-    capacity::check_host(tx, known, (id.as_str(), labels), Load::default(), now).await?;
-    Ok(Host {
-        id,
-        name: name.as_str().into(),
-        labels: labels.clone(),
-        key: key.cloned(),
-        ver: 1,
-        applied_ver: 0,
-        seen_at: None,
-        created_at: now,
-        removed_at: None,
-    })
-}
-
-async fn insert_labels(tx: &mut Tx<'_>, id: &str, labels: &Labels) -> Result<(), StoreError> {
-    for (label, value) in labels.iter() {
-        let sql = "INSERT INTO host_labels (host, label, value) VALUES ($1, $2, $3)";
-        tx.run(sql, &values![id, label, value]).await?;
-    }
-    Ok(())
 }
 
 /// Refuses a name that is the id of a host, be it there or removed.
@@ -271,40 +92,6 @@ pub(super) async fn present(tx: &mut Tx<'_>, id_or_name: &str) -> Result<Host, C
         Some(host) if host.removed_at.is_none() => Ok(host),
         _ => Err(no_host(id_or_name, &tx.all(NAMES, &[]).await?)),
     }
-}
-
-/// That there is no host of this name, with those of the others that are nearly so.
-fn no_host(name: &str, others: &[Row]) -> ChangeError {
-    let (asked, mut near) = (name.to_lowercase(), Vec::new());
-    for other in others.iter().filter_map(|row| row.text("name").ok()) {
-        let known = other.to_lowercase();
-        // As typed, or with what usually follows a name: a number or a domain.
-        let first = known.split(['.', '-']).next().unwrap_or(&known);
-        let distance = [known.as_str(), first].map(|known| strsim::osa_distance(&asked, known)).into_iter().min();
-        if distance.is_some_and(|distance| distance <= FAR.min(asked.chars().count() / 2)) {
-            near.push((distance, other));
-        }
-    }
-    near.sort();
-    let near = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
-    ChangeError::NoHost { name: name.into(), near }
-}
-
-pub(super) fn encode(labels: &Labels) -> Result<String, StoreError> {
-    serde_json::to_string(labels).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-pub(super) fn decode_labels(text: &str) -> Result<Labels, StoreError> {
-    serde_json::from_str(text).map_err(|_| StoreError::Corrupt(format!("labels {text:?}")))
-}
-
-pub(super) fn key(row: &Row, column: &str) -> Result<Option<PublicKey>, StoreError> {
-    let key = row.maybe_text(column)?.map(|x| PublicKey::from_x(&x));
-    key.transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-pub(super) fn host_id(text: &str) -> Result<HostId, StoreError> {
-    text.parse().map_err(StoreError::Corrupt)
 }
 
 fn host(row: &Row) -> Result<Host, StoreError> {

@@ -1,27 +1,24 @@
 //! What people on hosts ask for, and what became of it.
 
-use super::admins::{Act, log};
+use super::columns::{from_micros, maybe_from_micros, micros, raw};
 use super::db::{Row, Tx, Value, values};
-use super::grants::{insert, raw};
-use super::{ChangeError, Store, StoreError, Target, from_micros, maybe_from_micros, micros};
-use crate::secret::new_id;
-use curfew_protocol::grant::{Grant, Text};
+use super::{ChangeError, Store, StoreError};
+use crate::actor::Act;
 use curfew_protocol::grant_set::HostId;
 use curfew_protocol::host_api::AccessRequest;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value as Json, json};
 use std::fmt;
 use std::str::FromStr;
+use utoipa::ToSchema;
 
-/// The most requests of one host that wait for a decision.
-const MOST_PENDING: i64 = 100;
-
-const COLUMNS: &str = "id, host, document, created_at, state, decided_at, decided_by, decision_reason, grant_id, \
+const COLUMNS: &str = "id, host, user_name, document, created_at, state, decided_at, decided_by, decision_reason, grant_id, \
                        (SELECT name FROM hosts WHERE hosts.id = requests.host) AS host_name";
 
-/// Where a request is in its life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+// Where a request is in its life. No doc comment: the API's document has none.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum RequestState {
     Pending,
     Approved,
@@ -34,6 +31,7 @@ pub(crate) struct RequestRow {
     pub id: String,
     pub host: String,
     pub host_name: String,
+    pub user: String,
     pub document: Box<RawValue>,
     pub created_at: Timestamp,
     pub state: RequestState,
@@ -49,34 +47,42 @@ pub(crate) struct RequestFilter {
     pub state: Option<RequestState>,
     pub host: Option<HostId>,
     pub user: Option<String>,
-    pub after: Option<RequestPlace>,
+    pub after: Option<RequestCursor>,
     pub limit: i64,
 }
 
 /// A place in the list of requests. It stays where it is, whatever is decided meanwhile.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct RequestPlace {
+pub(crate) struct RequestCursor {
     /// 0 among those that wait, and 1 among those that were decided.
     rank: i64,
     created_at: i64,
     id: String,
 }
 
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decision<'d> {
+    pub state: RequestState,
+    pub reason: Option<&'d str>,
+    pub grant: Option<&'d str>,
+}
+
 impl RequestRow {
     /// Its place in the list.
-    pub(crate) fn place(&self) -> RequestPlace {
+    pub(crate) fn cursor(&self) -> RequestCursor {
         let rank = i64::from(self.state != RequestState::Pending);
-        RequestPlace { rank, created_at: micros(self.created_at), id: self.id.clone() }
+        RequestCursor { rank, created_at: micros(self.created_at), id: self.id.clone() }
     }
 }
 
-impl fmt::Display for RequestPlace {
+impl fmt::Display for RequestCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.rank, self.created_at, self.id)
     }
 }
 
-impl FromStr for RequestPlace {
+impl FromStr for RequestCursor {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -105,27 +111,6 @@ impl RequestState {
 }
 
 impl Store {
-    /// Keeps a request. Nothing where the host has too many that wait.
-    pub(crate) async fn add_request(
-        &self,
-        host: &HostId,
-        request: &AccessRequest,
-        now: Timestamp,
-    ) -> Result<Option<String>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        let waiting = "SELECT COUNT(*) AS n FROM requests WHERE host = $1 AND state = 'pending'";
-        let row = tx.one(waiting, &values![host.as_str()]).await?;
-        if row.map_or(Ok(0), |row| row.int("n"))? >= MOST_PENDING {
-            return Ok(None);
-        }
-        let id = new_id();
-        let document = serde_json::to_string(request).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let sql = "INSERT INTO requests (id, host, user_name, document, created_at, state) VALUES ($1, $2, $3, $4, $5, 'pending')";
-        tx.run(sql, &values![&id, host.as_str(), request.user.as_str(), document, micros(now)]).await?;
-        tx.commit().await?;
-        Ok(Some(id))
-    }
-
     /// Requests that the filter leaves: those that wait, then those that were decided, each the newest first.
     pub(crate) async fn requests(&self, filter: &RequestFilter) -> Result<Vec<RequestRow>, StoreError> {
         const RANK: &str = "CASE WHEN state = 'pending' THEN 0 ELSE 1 END";
@@ -160,59 +145,52 @@ impl Store {
             None => Err(no_request(id)),
         }
     }
+}
 
-    /// Approves a request that waits: `grant` is what comes of it, for so many seconds where so many were asked for.
-    pub(crate) async fn approve(
-        &self,
+impl Tx<'_> {
+    /// How many requests of a host wait for a decision.
+    pub(crate) async fn pending_requests(&mut self, host: &HostId) -> Result<i64, StoreError> {
+        let waiting = "SELECT COUNT(*) AS n FROM requests WHERE host = $1 AND state = 'pending'";
+        let row = self.one(waiting, &values![host.as_str()]).await?;
+        row.map_or(Ok(0), |row| row.int("n"))
+    }
+
+    /// Keeps a request that waits.
+    pub(crate) async fn insert_request(
+        &mut self,
         id: &str,
-        grant: &Grant,
-        [asked, approved]: [u64; 2],
-        act: Act<'_>,
-    ) -> Result<(), ChangeError> {
-        let (mut tx, known) = self.begin_grants().await?;
-        let details = json!({"request": id, "asked_seconds": asked, "approved_seconds": approved});
-        let decision =
-            Decision { state: RequestState::Approved, reason: None, grant: Some(grant.id.as_str()), details };
-        let host = decide(&mut tx, id, decision, act).await?;
-        insert(&mut tx, &known, grant, &Target::Host(host), act).await?;
-        Ok(tx.commit().await?)
+        host: &HostId,
+        request: &AccessRequest,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let document = serde_json::to_string(request).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let sql = "INSERT INTO requests (id, host, user_name, document, created_at, state) VALUES ($1, $2, $3, $4, $5, 'pending')";
+        self.run(sql, &values![id, host.as_str(), request.user.as_str(), document, micros(now)]).await?;
+        Ok(())
     }
 
-    /// Denies a request that waits.
-    pub(crate) async fn deny(&self, id: &str, reason: &Text, act: Act<'_>) -> Result<(), ChangeError> {
-        let mut tx = self.db.begin_change().await?;
-        let details = json!({"request": id, "reason": reason});
-        let decision = Decision { state: RequestState::Denied, reason: Some(reason.as_str()), grant: None, details };
-        decide(&mut tx, id, decision, act).await?;
-        Ok(tx.commit().await?)
+    /// The request of this id, as the transaction has it.
+    pub(crate) async fn request(&mut self, id: &str) -> Result<RequestRow, ChangeError> {
+        let sql = format!("SELECT {COLUMNS} FROM requests WHERE id = $1");
+        match self.one(&sql, &values![id]).await? {
+            Some(row) => Ok(request(&row)?),
+            None => Err(no_request(id)),
+        }
     }
-}
 
-/// What becomes of a request.
-struct Decision<'d> {
-    state: RequestState,
-    reason: Option<&'d str>,
-    grant: Option<&'d str>,
-    /// For the log.
-    details: Json,
-}
-
-/// Decides a request once, and returns its host.
-async fn decide(tx: &mut Tx<'_>, id: &str, decision: Decision<'_>, act: Act<'_>) -> Result<String, ChangeError> {
-    let Decision { state, reason, grant, details } = decision;
-    let sql = "UPDATE requests SET state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, grant_id = $6
-               WHERE id = $1 AND state = 'pending' RETURNING host, user_name";
-    let row = tx.one(sql, &values![id, state.name(), micros(act.now), act.admin, reason, grant]).await?;
-    let Some(row) = row else {
-        return Err(match tx.one("SELECT state FROM requests WHERE id = $1", &values![id]).await? {
-            Some(row) => ChangeError::Conflict(format!("request {id} is {} already", row.text("state")?)),
-            None => no_request(id),
-        });
-    };
-    let (host, user) = (row.text("host")?, row.text("user_name")?);
-    let event = format!("request.{}", state.name());
-    log(tx, act, &event, [Some(host.as_str()), Some(user.as_str()), grant], details).await?;
-    Ok(host)
+    /// Decides a request, once.
+    pub(crate) async fn decide(&mut self, id: &str, decision: Decision<'_>, act: Act<'_>) -> Result<(), ChangeError> {
+        let Decision { state, reason, grant } = decision;
+        let sql =
+            "UPDATE requests SET state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, grant_id = $6
+                   WHERE id = $1 AND state = 'pending'";
+        let values = values![id, state.name(), micros(act.now), act.admin, reason, grant];
+        if self.run(sql, &values).await? == 0 {
+            let before = self.request(id).await?;
+            return Err(ChangeError::Conflict(format!("request {id} is {} already", before.state.name())));
+        }
+        Ok(())
+    }
 }
 
 fn no_request(id: &str) -> ChangeError {
@@ -230,6 +208,7 @@ fn request(row: &Row) -> Result<RequestRow, StoreError> {
         id: row.text("id")?,
         host: row.text("host")?,
         host_name: row.text("host_name")?,
+        user: row.text("user_name")?,
         document: raw(row.text("document")?)?,
         created_at: from_micros(row.int("created_at")?)?,
         state,

@@ -1,8 +1,9 @@
 //! What is old goes: a little at a time, each bit a transaction of its own, and never while it would hold up what people do. Nothing here takes the lock
 //! of changes: what is old enough to go is in no set any more.
 
+use super::columns::micros;
 use super::db::{Value, values};
-use super::{Store, StoreError, micros};
+use super::{Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,7 @@ mod tests {
     use super::super::testing::{act, empty, grant};
     use super::super::{AuditEntry, Batch, GrantFilter, Target};
     use super::*;
+    use crate::access::grants::{add, revoke};
     use jiff::ToSpan as _;
 
     #[tokio::test]
@@ -132,10 +134,10 @@ mod tests {
         let now = Timestamp::now();
         let host = store.add_host(&"a".parse().unwrap(), &"env=prod".parse().unwrap(), act(now)).await.unwrap();
         let target = Target::Labels("env=prod".parse().unwrap());
-        store.add_grant(&grant("short", now, 60), &target, act(now)).await.unwrap();
-        store.add_grant(&grant("revoked", now, 60), &target, act(now)).await.unwrap();
-        store.revoke_grant("revoked", None, act(now)).await.unwrap();
-        store.add_grant(&grant("long", now, 1_000_000), &target, act(now)).await.unwrap();
+        add(&store, &grant("short", now, 60), &target, act(now)).await.unwrap();
+        add(&store, &grant("revoked", now, 60), &target, act(now)).await.unwrap();
+        revoke(&store, "revoked", None, act(now)).await.unwrap();
+        add(&store, &grant("long", now, 1_000_000), &target, act(now)).await.unwrap();
         assert_eq!(store.prune(now - 1.hour(), now).await.unwrap(), 0);
         // However short the audit is kept: what sets may still show stays.
         let soon = now + 30.minutes();
@@ -180,7 +182,7 @@ mod tests {
         let mut while_it_goes = 0;
         while !pruning.is_finished() {
             let id = format!("g{while_it_goes}");
-            store.add_grant(&grant(&id, now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
+            add(&store, &grant(&id, now, 60), &Target::Host("a".into()), act(now)).await.unwrap();
             while_it_goes += 1;
         }
         assert_eq!(pruning.await.unwrap(), 9500);

@@ -1,8 +1,11 @@
 //! The keys that sign sets: their public halves and where each is in its life. The private halves are files on each server.
 
-use super::admins::{Act, add_admin, log};
+use super::admins::add_admin;
+use super::columns::{from_micros, maybe_from_micros, micros};
 use super::db::{Row, Tx, values};
-use super::{ChangeError, Store, StoreError, from_micros, maybe_from_micros, micros};
+use super::events::{About, Event};
+use super::{ChangeError, Store, StoreError};
+use crate::actor::Act;
 use crate::secret::Hash;
 use curfew_protocol::jws::PublicKey;
 use jiff::Timestamp;
@@ -100,7 +103,7 @@ impl Store {
         let sql = "UPDATE signing_keys SET state = 'active', used_at = $2 WHERE kid = $1";
         tx.run(sql, &values![kid, micros(act.now)]).await?;
         changed(&mut tx).await?;
-        log(&mut tx, act, "key.used", [None; 3], json!({"kid": kid})).await?;
+        tx.log(act, Event::KeyUsed, About::default(), json!({"kid": kid})).await?;
         Ok(tx.commit().await?)
     }
 
@@ -120,7 +123,7 @@ impl Store {
         let stamp = tx.stamp().await?;
         tx.run("UPDATE hosts SET ver = ver + 1, changed = $1 WHERE removed_at IS NULL", &values![stamp]).await?;
         changed(&mut tx).await?;
-        log(&mut tx, act, "key.retired", [None; 3], json!({"kid": kid})).await?;
+        tx.log(act, Event::KeyRetired, About::default(), json!({"kid": kid})).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -140,7 +143,7 @@ async fn announce(tx: &mut Tx<'_>, key: &PublicKey, act: Act<'_>) -> Result<(), 
     let sql = "UPDATE hosts SET ver = ver + 1, keys_ver = ver + 1, changed = $1 WHERE removed_at IS NULL";
     tx.run(sql, &values![stamp]).await?;
     changed(tx).await?;
-    log(tx, act, "key.announced", [None; 3], json!({"kid": kid})).await?;
+    tx.log(act, Event::KeyAnnounced, About::default(), json!({"kid": kid})).await?;
     Ok(())
 }
 
@@ -158,6 +161,9 @@ fn usable(kid: &str, row: Option<&Row>) -> Result<(), ChangeError> {
         Some(row) if row.text("state")? == KeyState::Retired.name() => {
             let problem = format!("key {kid} is retired; hosts don't take it. Add a new one: curfew-server key add");
             Err(ChangeError::Conflict(problem))
+        }
+        Some(row) if row.text("state")? == KeyState::Active.name() => {
+            Err(ChangeError::Conflict(format!("key {kid} signs the sets already; nothing was changed")))
         }
         Some(_) => Ok(()),
     }

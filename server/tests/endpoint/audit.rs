@@ -19,6 +19,7 @@ on_each_database!(
     a_series_that_once_jumped_ahead_is_not_silenced,
     a_host_writes_so_much_a_day_and_is_told_of_first,
     a_host_begins_so_many_series_a_day,
+    a_host_does_not_bury_what_administrators_did,
     who_says_it_is_in_every_row,
 );
 
@@ -264,6 +265,33 @@ async fn a_host_begins_so_many_series_a_day(server: Server) {
     let other = server.host("web-2", json!({})).await;
     other.ship(&server, "a", 1, &records(1, 1)).await;
     other.ship(&server, "b", 1, &records(1, 1)).await;
+}
+
+async fn a_host_does_not_bury_what_administrators_did(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    // Every other record is missing, comes after all, and then comes as another one.
+    for seq in (2..=260).step_by(2) {
+        assert_eq!(host.ship(&server, "s", seq, &records(seq, seq)).await, seq);
+    }
+    for seq in (1..=259).step_by(2) {
+        host.ship(&server, "s", 1, &records(seq, seq)).await;
+    }
+    let others: Vec<_> = (1..=260).map(|seq| record(seq, "mallory")).collect();
+    host.ship(&server, "s", 1, &others).await;
+    for event in ["audit.lost", "audit.found", "audit.differs"] {
+        let told = audit(&server, &format!("event={event}&source=endpoint&limit=1000")).await;
+        assert_eq!(told.len(), 100, "{event}");
+        assert_eq!(
+            (&told[98]["record"]["most_a_day"], &told[99]["record"]["most_a_day"]),
+            (&Value::Null, &json!(100)),
+            "{event}"
+        );
+    }
+    assert_eq!(stored(&server).await.len(), 260);
+    // Another host is told of all the same.
+    let other = server.host("web-2", json!({})).await;
+    other.ship(&server, "s", 5, &records(5, 5)).await;
+    assert_eq!(audit(&server, "event=audit.lost&source=endpoint&limit=1000").await.len(), 101);
 }
 
 async fn who_says_it_is_in_every_row(server: Server) {

@@ -2,6 +2,8 @@
 
 use crate::harness::{Answer, Server};
 use crate::postgres::{execute, shared};
+use curfew_protocol::host_api::{KeyChange, key_path};
+use curfew_protocol::jws::SigningKey;
 use reqwest::Method;
 use serde_json::json;
 use std::io::Write as _;
@@ -97,6 +99,23 @@ async fn what_is_left_on_a_nearly_full_disk_is_for_grants_and_the_audit_waits() 
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("keeps what is left for grants"), "{refused:?}");
     assert_eq!(readiness(&server).await, 200);
+    // So do all other calls of a host that write.
+    let order = json!({"user": "bob", "seconds": 60, "login": {}, "reason": "r"});
+    let asked = host.send(&server, &format!("/v1/hosts/{}/requests", host.id), &order).await;
+    let new = SigningKey::generate().unwrap();
+    let change = KeyChange {
+        iss: host.id.clone(),
+        aud: server.origin.clone(),
+        iat: crate::harness::now().as_second(),
+        kid: String::new(),
+    };
+    let change = server.request(Method::POST, &key_path(&host.id)).body(change.sign(&host.key, &new).unwrap());
+    let changed = Answer::of(change).await;
+    let enrolled = server.enrol(&server.enrolment_token(json!({})).await, "web-2", &new).await;
+    for answer in [asked, changed, enrolled] {
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.body.contains("keeps what is left for grants"), "{answer:?}");
+    }
     assert_eq!(grant(&server).await, 201);
     server.revoke(&id).await;
     assert!(!host.grants(&server).await.contains(&id));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 on_each_database!(
     a_host_that_was_removed_can_do_nothing_and_its_name_is_free,
     a_key_changes_by_the_word_of_both_and_the_same_change_again_is_no_mistake,
+    a_host_changes_its_key_only_so_often_a_day,
     a_change_of_key_that_is_not_the_hosts_is_refused,
     a_host_for_static_files_has_no_key_and_can_not_call,
     hosts_are_found_by_their_labels,
@@ -57,6 +58,30 @@ async fn a_key_changes_by_the_word_of_both_and_the_same_change_again_is_no_mista
     assert_eq!(send(&server, host.id.as_str(), next).await.status, 204);
     assert_eq!(send(&server, host.id.as_str(), text).await.problem().kind, ProblemKind::Unauthorized);
     drop(old);
+}
+
+async fn a_host_changes_its_key_only_so_often_a_day(server: Server) {
+    let mut host = server.host("web-1", json!({})).await;
+    for _ in 0..10 {
+        let new = SigningKey::generate().unwrap();
+        let text = change(&server, host.id.as_str(), 0).sign(&host.key, &new).unwrap();
+        assert_eq!(send(&server, host.id.as_str(), text).await.status, 204);
+        host.key = new;
+    }
+    let text = change(&server, host.id.as_str(), 0).sign(&host.key, &SigningKey::generate().unwrap()).unwrap();
+    let problem = send(&server, host.id.as_str(), text).await.problem();
+    assert_eq!(problem.kind, ProblemKind::TooMany);
+    assert!(problem.detail.contains("10 times today (UTC)"), "{problem:?}");
+    // The key that it has stays good, and the log says that this was the last one.
+    assert_eq!(host.poll(&server, None, None).await.status, 200);
+    let log = server.get("/v1/admin/audit?event=host.key_changed&source=endpoint").await;
+    let records = log["records"].as_array().unwrap();
+    assert_eq!(records.len(), 10);
+    assert_eq!((&records[8]["record"]["most_a_day"], &records[9]["record"]["most_a_day"]), (&Value::Null, &json!(10)));
+    // Another host has its own.
+    let other = server.host("web-2", json!({})).await;
+    let text = change(&server, other.id.as_str(), 0).sign(&other.key, &SigningKey::generate().unwrap()).unwrap();
+    assert_eq!(send(&server, other.id.as_str(), text).await.status, 204);
 }
 
 async fn a_change_of_key_that_is_not_the_hosts_is_refused(server: Server) {

@@ -8,11 +8,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 on_each_database!(
@@ -23,6 +25,7 @@ on_each_database!(
     every_call_is_in_the_document,
     who_is_refused_early_learns_why,
     strangers_that_say_nothing_hold_up_nobody,
+    a_host_gets_through_a_flood_from_its_own_address,
     bodies_that_drip_hold_up_nobody,
     a_token_is_spent_before_its_body_has_come,
     a_made_up_enrolment_token_waits_for_no_lock,
@@ -148,6 +151,46 @@ fn head(host: &Host, server: &Server, token: &str, length: usize) -> String {
         audit_path(&host.id),
         server.address()
     )
+}
+
+async fn a_host_gets_through_a_flood_from_its_own_address(mut server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    server.stop();
+    server.configure("max_unknown_per_address = 100\n");
+    server.start();
+    let (address, stop) = (server.address().to_owned(), Arc::new(AtomicBool::new(false)));
+    let stopped = stop.clone();
+    // More than the address may have, all the time, and each is silent for as long as it may be.
+    let flood = std::thread::spawn(move || {
+        let mut strangers = VecDeque::new();
+        while !stopped.load(Ordering::Relaxed) {
+            strangers.extend(TcpStream::connect(&address));
+            if strangers.len() > 150 {
+                strangers.pop_front();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    for _ in 0..3 {
+        // A new connection, as of an agent that has just started; it tries again where it is unlucky.
+        let begun = Instant::now();
+        while !is_served(&server, &host) {
+            assert!(begun.elapsed() < Duration::from_secs(2), "it is kept out");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    stop.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+}
+
+/// Whether a host gets its set over a new connection.
+fn is_served(server: &Server, host: &Host) -> bool {
+    let (path, token) = (grants_path(&host.id), host.token(server, b""));
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let (mut stream, mut answer) = (raw(server), [0; 12]);
+    let sent = stream.write_all(head.as_bytes());
+    sent.and_then(|()| stream.read_exact(&mut answer)).is_ok() && &answer == b"HTTP/1.1 200"
 }
 
 async fn strangers_that_say_nothing_hold_up_nobody(mut server: Server) {

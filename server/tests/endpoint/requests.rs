@@ -11,6 +11,7 @@ on_each_database!(
     what_is_no_request_is_refused,
     whoever_decides_sees_all_that_is_asked_for,
     no_number_of_newer_requests_hides_an_older_one,
+    a_request_is_in_the_audit_as_soon_as_it_is_made,
 );
 
 fn order() -> Value {
@@ -62,10 +63,15 @@ async fn what_is_no_request_is_refused(server: Server) {
         ("reason", json!("")),
         ("reason", json!("\u{1b}c")),
         ("colour", json!(1)),
+        ("seconds", json!(1_000_000_000)),
+        ("seconds", json!(1_u64 << 62)),
+        ("sudo", json!({"run_as": ["root"], "commands": vec!["/bin/true"; 65]})),
     ] {
         let mut bad = order();
         bad[field] = value;
-        assert_eq!(host.send(&server, &path, &bad).await.problem().kind, ProblemKind::BadRequest, "{field}");
+        let problem = host.send(&server, &path, &bad).await.problem();
+        assert_eq!(problem.kind, ProblemKind::BadRequest, "{field}");
+        assert!(problem.detail.contains(field) && !problem.detail.contains("grant "), "{problem:?}");
     }
     for _ in 0..100 {
         assert_eq!(host.send(&server, &path, &order()).await.status, 201);
@@ -146,4 +152,27 @@ async fn no_number_of_newer_requests_hides_an_older_one(server: Server) {
         let answer = server.admin(Method::GET, &format!("/v1/admin/requests?{query}"), None).await;
         assert!(matches!(answer.status, 400 | 404), "{query}");
     }
+}
+
+async fn a_request_is_in_the_audit_as_soon_as_it_is_made(server: Server) {
+    let host = server.host("web-1", json!({})).await;
+    let path = format!("/v1/hosts/{}/requests", host.id);
+    let id = host.send(&server, &path, &order()).await.json()["request"].as_str().unwrap().to_owned();
+    let log = server.get("/v1/admin/audit?event=request.created&user=alice&host=web-1").await;
+    let entry = &log["records"][0];
+    assert_eq!((&entry["source"], &entry["admin"]), (&json!("endpoint"), &Value::Null));
+    assert_eq!((&entry["host"], &entry["host_name"]), (&json!(host.id), &json!("web-1")));
+    let expected =
+        json!({"request": id, "user": "alice", "seconds": 600, "login": {}, "reason": "INC-1", "ticket": "T-1"});
+    assert_eq!(entry["record"], expected);
+    let shown = server.says(&["audit", "--event", "request.created"]);
+    for part in ["endpoint", "web-1", "request.created", "alice", "INC-1", &id] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    // What is refused is no request.
+    let mut bad = order();
+    bad["seconds"] = json!(0);
+    host.send(&server, &path, &bad).await.problem();
+    let log = server.get("/v1/admin/audit?event=request.created").await;
+    assert_eq!(log["records"].as_array().unwrap().len(), 1);
 }

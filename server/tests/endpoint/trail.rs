@@ -42,7 +42,7 @@ async fn the_last_ones_and_those_since_a_while_are_asked_for_as_people_write_it(
     assert!(String::from_utf8_lossy(&bad.stderr).contains("2026-11-21T20:30:00Z or 2h"));
 }
 
-async fn what_comes_is_followed_whatever_its_clock_says(server: Server) {
+async fn what_comes_is_followed_whatever_its_clock_says(mut server: Server) {
     let host = server.host("web-1", json!({})).await;
     let now = crate::harness::now();
     let years = |years: i64| now + jiff::SignedDuration::from_hours(24 * 365 * years);
@@ -60,6 +60,12 @@ async fn what_comes_is_followed_whatever_its_clock_says(server: Server) {
     assert_eq!(tokio::task::block_in_place(&mut next), 4);
     ship(&server, &host, 5, now).await;
     assert_eq!(tokio::task::block_in_place(&mut next), 5);
+    // Also when the server is away for a while.
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    server.start();
+    ship(&server, &host, 6, now).await;
+    assert_eq!(tokio::task::block_in_place(&mut next), 6);
     following.kill().unwrap();
     following.wait().unwrap();
 }

@@ -230,13 +230,28 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     assert!(uncovered.starts_with("deny") && uncovered.trim().ends_with("sudo -l -U alice"), "{uncovered}");
     assert_eq!(uncovered.lines().count(), 2, "{uncovered}");
     assert!(!text("curfew why bob sudo --command /usr/bin/whoami").contains("sudo -l"));
+    // As whom is part of the question.
+    let _bobs = host.grant("carol --for 1d --login --sudo --command ALL --run-as bob");
+    let as_bob = text("curfew why carol sudo --run-as bob --command /usr/bin/whoami");
+    assert!(as_bob.contains("sudo as bob"), "{as_bob}");
+    assert!(as_bob.contains("covers it as bob"), "{as_bob}");
+    let as_root = text("curfew why carol sudo");
+    assert!(as_root.contains("wrong_service") && as_root.contains("does not cover that as root"), "{as_root}");
+    assert!(
+        text("curfew why alice su").contains("sudo")
+            || text("curfew why dave sudo").contains("no live grant gives sudo")
+    );
     // What means nothing is no question, and no denial either.
     for misused in [
         "alice sshd --from nonsense",
         "alice sudo --from 192.0.2.7",
         "alice sshd --command /usr/bin/id",
         "alice sshd --at nonsense",
+        "alice sshd --at -2h",
         "alice nosuch",
+        "'' sshd",
+        "alice sudo --command ''",
+        "alice sshd --run-as bob",
     ] {
         let output = host.run(&format!("curfew why {misused}"));
         assert!(output.status == 2 && output.stdout.is_empty() && !output.stderr.contains("parameter"), "{output:#?}");
@@ -254,6 +269,12 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     let misused = host.run("curfew grant --json");
     assert!(misused.status == 2 && serde_json::from_str::<serde_json::Value>(&misused.stderr).is_ok(), "{misused:#?}");
 
+    // Its file was exchanged a moment ago: nobody is refused there.
+    host.ok("cp /etc/pam.d/sshd /root/sshd && sed -i /pam_curfew/d /etc/pam.d/sshd");
+    let why = text("curfew why bob sshd");
+    assert!(why.starts_with("would deny") && why.contains("does not ask Curfew"), "{why}");
+    host.ok("cp /root/sshd /etc/pam.d/sshd");
+
     host.ok("curfew enable --mode observe --no-confirm --unchecked");
     assert!(text("curfew status").contains("observing"), "{}", text("curfew status"));
     host.ok("curfew disable");
@@ -268,6 +289,9 @@ fn status_and_why_are_true_before_curfew_is_enabled_and_after_it_is_disabled(rel
     assert!(!shown.contains("next access ends"), "{shown}");
     let granted = host.run("curfew grant bob --for 1h --reason x");
     assert!(granted.success() && granted.stderr.contains("not enabled"), "{granted:#?}");
+    let granted = text("curfew grant bob --for 1h --reason x --json");
+    let granted: serde_json::Value = serde_json::from_str(&granted).expect("a grant is one JSON object");
+    assert!(granted["id"].is_string() && granted["warnings"].to_string().contains("not enabled"), "{granted}");
     let services = text("curfew doctor --json");
     assert!(services.contains("PAM is to ask Curfew in") && !services.contains("PAM asks Curfew in"), "{services}");
     assert_eq!(host.ssh("bob", "id -un").expect_ok("nobody is asked"), "bob");

@@ -66,6 +66,8 @@ fn where_it_is_configured_jobs_run_under_a_grant_alone_and_end_with_the_last(rel
     host.audited("session.opened", |it| it["user"] == "alice" && it["service"] == "cron");
     let why = host.why("alice cron");
     assert_eq!((&why["verdict"], &why["grant"]), (&"permit".into(), &grant.id.as_str().into()), "{why}");
+    let why = host.why("daemon cron");
+    assert_eq!((&why["verdict"], &why["reason_code"]), (&"permit".into(), &"system_account".into()), "{why}");
 
     let gone = host.gone_after(grant.not_after, |host| {
         host.processes().into_iter().filter(|it| it.euid == 1001 && it.command.contains("sleep 800")).collect()

@@ -105,6 +105,9 @@ fn a_run_of_sudo_that_does_not_say_who_invokes_it_ends_with_its_grant(release: R
 fn a_unit_with_a_session_of_pams_needs_no_grant_and_outlives_one(release: Release) {
     let host = Host::builder(release).config("grace = \"0s\"").boot();
     assert_eq!(host.ok("systemd-run --quiet --wait --pipe --uid=alice -p PAMName=login id -un"), "alice");
+    assert_eq!(host.ok("systemd-run --quiet --wait --pipe --uid=alice -p PAMName=su id -un"), "alice");
+    host.audited("session.opened", |record| record["service"] == "su" && record["user"] == "alice");
+    assert!(host.audit("--event sudo.denied").is_empty() && host.audit("--event sudo.permitted").is_empty());
     host.ok("systemd-run --quiet --unit=hers --uid=alice -p PAMName=login sleep 730");
     wait_for("the unit", SOON, || (!running(&host, "sleep 730").is_empty()).then_some(()));
     let opened = host.audited("session.opened", |record| record["service"] == "login");

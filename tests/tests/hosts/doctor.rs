@@ -86,6 +86,11 @@ fn each_broken_precondition_is_found(release: Release) {
         ),
         ("systemctl stop curfewd.socket curfewd", "fail agent", "systemctl start curfewd.socket curfewd"),
         ("chmod 666 /etc/curfew/exempt", "fail exempt", "chmod 644 /etc/curfew/exempt"),
+        (
+            "echo 'daemon ALL=(root) NOPASSWD: /usr/bin/id' > /etc/sudoers.d/own; chmod 440 /etc/sudoers.d/own",
+            "warn sudo_rules",
+            "rm /etc/sudoers.d/own",
+        ),
         ("echo gone >> /etc/curfew/exempt", "warn exempt", "sed -i '/^gone/d' /etc/curfew/exempt"),
         (
             "chmod 666 $(find /usr/lib -name pam_curfew.so)",

@@ -322,6 +322,20 @@ fn where_nobody_might_get_in_it_wants_a_way_back(release: Release) {
     host.ok("echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/a.conf");
     let refused = host.run("curfew enable");
     assert!(refused.status == 1 && refused.stderr.contains("sshd lets no root in"), "{refused:#?}");
+    // Nor does somebody who is exempt and can't log in.
+    host.ok("useradd --shell /usr/sbin/nologin erin && echo erin >>/etc/curfew/exempt");
+    for (change, why) in [
+        ("true", "the shell is /usr/sbin/nologin"),
+        ("usermod --shell /bin/bash --expiredate 2020-01-01 erin", "the account has expired"),
+        ("usermod --expiredate '' erin; echo 'AllowGroups ops' >>/etc/ssh/sshd_config.d/a.conf", "AllowGroups"),
+    ] {
+        host.ok(change);
+        let refused = host.run("curfew enable");
+        assert!(refused.status == 1 && refused.stderr.contains("erin can't log in"), "{change}: {refused:#?}");
+        assert!(refused.stderr.contains(why), "{change}: {refused:#?}");
+        assert!(host.run("curfew doctor").stdout.contains("Curfew never refuses"), "{change}");
+    }
+    host.ok("sed -i /AllowGroups/d /etc/ssh/sshd_config.d/a.conf && sed -i /erin/d /etc/curfew/exempt && userdel erin");
     assert_eq!(host.wiring(), before);
     host.ok("curfew enable --no-confirm");
     // Where it is in force, mending a door shuts nobody out who gets in now.

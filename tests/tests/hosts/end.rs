@@ -12,6 +12,7 @@ on_each_release! {
 on_every_release! {
     a_login_that_was_waiting_at_the_end_gets_no_shell,
     a_run_of_sudo_is_told_once_and_as_such_where_its_login_ends_with_it,
+    a_run_that_heeds_no_signal_is_told_once_and_one_that_does_so_in_the_grace,
 }
 
 /// How long after the end anything may still run.
@@ -82,16 +83,46 @@ fn a_run_of_sudo_is_told_once_and_as_such_where_its_login_ends_with_it(release: 
         let runs = || host.elevated_processes("alice").iter().any(|it| it.command == format!("sleep {number}"));
         wait_for("sudo", SOON, || runs().then_some(()));
         if revoked {
-            host.ok(&format!("curfew revoke {}", grant.id));
+            host.ok(&format!("curfew revoke {} --reason leaked", grant.id));
         }
         let of_it = |record: &serde_json::Value| record["grant"] == grant.id.as_str();
         let run = host.audited("sudo.terminated", of_it);
         let login = host.audited("session.terminated", of_it);
         assert!(run["killed"].to_string().contains("sleep(") && run["survivors"] == "0", "{run}");
+        let why = if revoked { "since the grant was revoked by root: leaked" } else { "since the grant expired" };
+        for record in [&run, &login] {
+            assert!(record["message"].to_string().contains(why), "{record}");
+        }
         let killed = login["killed"].to_string();
         assert!(killed.contains("bash(") && !killed.contains("sleep("), "{login}");
         wait_for("no rule", SOON, || host.drop_ins().is_empty().then_some(()));
     }
+}
+
+fn a_run_that_heeds_no_signal_is_told_once_and_one_that_does_so_in_the_grace(release: Release) {
+    let host = Host::builder(release).config("warn_before = []\ngrace = \"3s\"").boot();
+    let grant = host.grant("alice --for 10s --login --sudo --command ALL");
+    host.drop_in();
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send("trap '' HUP TERM\n");
+    host.write("/tmp/heeds-none", "trap '' HUP TERM\n/usr/bin/sleep 631\n");
+    login.send("sudo -n sh /tmp/heeds-none </dev/null >/dev/null 2>&1 &\n");
+    host.write("/tmp/heeds", "trap 'exit 0' HUP TERM\n/usr/bin/sleep 632 & wait\n");
+    login.send("sudo -n /usr/bin/env --default-signal=HUP,TERM sh /tmp/heeds </dev/null >/dev/null 2>&1 &\n");
+    wait_for("both", SOON, || (host.elevated_processes("alice").len() >= 4).then_some(()));
+    grant.wait_end();
+    let login_ended = host.audited("session.terminated", |record| record["service"] == "sshd");
+    std::thread::sleep(Duration::from_secs(1));
+    let told = host.audit("--event sudo.terminated --user alice");
+    let of = |script: &str| {
+        let of_it = |record: &&serde_json::Value| record["command"].to_string().ends_with(&format!("{script}\""));
+        let records: Vec<_> = told.iter().filter(of_it).collect();
+        assert_eq!(records.len(), 1, "{script}: {told:#?}");
+        records[0].clone()
+    };
+    assert!(of("heeds-none")["message"].to_string().contains("since the grant expired"), "{told:#?}");
+    assert!(of("heeds")["message"].to_string().contains("in the grace before its grant's end"), "{told:#?}");
+    assert!(!login_ended["killed"].to_string().contains("sudo"), "{login_ended}");
 }
 
 fn when_only_sudo_ends_root_dies_and_the_login_shell_lives(release: Release) {

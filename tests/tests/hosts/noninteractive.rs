@@ -8,6 +8,7 @@ use serde_json::Value;
 // sudo-rs asks PAM under -n by itself, whoever it is.
 on_classic_sudo! {
     with_n_what_no_grant_covers_is_denied_with_a_record_and_no_other_module_is_asked,
+    with_n_what_a_grant_gives_as_another_user_is_denied_with_a_record,
     with_n_what_needs_a_password_all_the_same_is_said_and_is_no_denied_command,
     with_n_a_host_that_has_pam_asked_by_itself_is_left_as_it_is,
 }
@@ -82,6 +83,22 @@ fn with_n_what_no_grant_covers_is_denied_with_a_record_and_no_other_module_is_as
     let exempt = host.run_as("ops", "sudo -n id");
     assert!(!exempt.success() && !exempt.stderr.contains("Curfew"), "{exempt:#?}");
     assert_eq!(counted(&host, "ops"), 0);
+}
+
+fn with_n_what_a_grant_gives_as_another_user_is_denied_with_a_record(release: Release) {
+    let host = Host::boot(release);
+    let _grant = host.grant("alice --for 300s --sudo --command ALL --run-as bob");
+    host.drop_in();
+    holders_are_spared(&host, false, SOON);
+    for (number, typed) in ["sudo -n whoami", "sudo -n -u carol rm -rf /tmp/x", "sudo -n -g bob id"].iter().enumerate()
+    {
+        let denied = sudo(&host, typed);
+        assert!(!denied.success() && denied.stderr.contains("none of your live grants"), "{denied:#?}");
+        let records = denials(&host);
+        assert_eq!(records.len(), number + 1, "{typed}: {records:#?}");
+        assert_eq!(records[number]["command"], *typed, "{records:#?}");
+    }
+    assert_eq!(sudo(&host, "sudo -n -u '#1002' whoami").expect_ok("granted"), "bob");
 }
 
 fn with_n_what_needs_a_password_all_the_same_is_said_and_is_no_denied_command(release: Release) {

@@ -17,6 +17,9 @@ fn observe_mode_audits_and_touches_nothing_and_enforcing_leaves_who_is_in(releas
     let denied = host.audited("login.denied", |record| record["user"] == "alice");
     assert_eq!(denied["outcome"], "would_deny");
     assert_eq!(denied["mode"], "observe");
+    let opened = host.audited("session.opened", |record| record["user"] == "alice");
+    assert_eq!(opened["outcome"], "would_deny");
+    host.audited("session.closed", |record| record["user"] == "alice" && record["pid"] == opened["pid"]);
     assert_eq!(host.run_as("dave", "sudo -n /usr/bin/id -u").expect_ok("the host's own rule"), "0");
     host.audited("sudo.denied", |record| record["user"] == "dave" && record["outcome"] == "would_deny");
 

@@ -18,6 +18,7 @@ on_every_release! {
     what_moves_to_another_runs_group_ends_with_its_own_run,
     what_leaves_for_a_group_of_the_hosts_ends_in_each_of_the_persons_logins,
     a_namespace_of_the_persons_that_root_gave_everything_ends_with_sudo,
+    a_namespace_that_root_gave_everything_ends_with_sudo_though_nothing_runs_in_it_any_more,
     a_connection_that_root_left_behind_is_root_no_more,
     many_runs_of_sudo_leave_nothing_to_remember,
     a_run_within_another_persons_ends_with_that_ones_grant,
@@ -365,6 +366,40 @@ fn a_namespace_of_the_persons_that_root_gave_everything_ends_with_sudo(release: 
     end_with(&host, &sudo, &["sleep 841", "sleep 842"]);
     std::thread::sleep(Duration::from_millis(500));
     assert!(runs(&host, "sleep 843"), "a namespace of her own");
+    login.kill();
+}
+
+fn a_namespace_that_root_gave_everything_ends_with_sudo_though_nothing_runs_in_it_any_more(release: Release) {
+    let host = host(release);
+    let _login = host.grant("alice --for 5m --login");
+    let sudo = host.grant("alice --for 14s --sudo --command ALL");
+    host.drop_in();
+    // unshare(CLONE_NEWUSER): what was in the namespace ends, and its child goes on in one within it (851), or it is never reaped (852).
+    host.write(
+        "/tmp/within.pl",
+        "if (my $child = fork) { exec 'sleep', 852 if $ARGV[0] == 852; waitpid $child, 0; exit }\n\
+         syscall(272, 0x10000000) == 0 or die $!; open my $file, '>', \"/tmp/ns-$ARGV[0]\" or die; print $file $$; close $file;\n\
+         select undef, undef, undef, 0.1 until -e '/tmp/mapped'; exit if $ARGV[0] == 852 or fork;\n\
+         syscall(272, 0x10000000) == 0 or die $!; exec 'sleep', $ARGV[0];\n",
+    );
+    let mut login = host.ssh_stay("alice", "-T");
+    login.send(
+        "perl /tmp/within.pl 851 & perl /tmp/within.pl 852 &\n\
+         unshare --user --map-root-user sh -c 'unshare --user --map-root-user sleep 853 & exec sleep 854' &\n",
+    );
+    wait_for("the namespaces", SOON, || (host.has("/tmp/ns-851") && host.has("/tmp/ns-852")).then_some(()));
+    host.write(
+        "/tmp/map",
+        "for p in $(cat /tmp/ns-851) $(cat /tmp/ns-852); do for m in uid gid; do echo 0 0 4294967295 >/proc/$p/${m}_map; done; done\n\
+         touch /tmp/mapped\n",
+    );
+    host.ssh("alice", "sudo -n sh /tmp/map").expect_ok("root writes their maps");
+    wait_for_start(&host, &["sleep 851", "sleep 852", "sleep 853", "sleep 854"]);
+    end_with(&host, &sudo, &["sleep 851", "sleep 852"]);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(runs(&host, "sleep 853") && runs(&host, "sleep 854"), "a namespace of her own within another");
+    login.send("echo still here\n");
+    wait_for("her shell", SOON, || login.stdout().contains("still here").then_some(()));
     login.kill();
 }
 

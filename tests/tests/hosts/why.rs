@@ -20,6 +20,8 @@ on_every_release! {
     a_revocation_of_sudo_alone_is_told_and_leaves_the_shell,
     what_curfew_hung_up_is_terminated_and_never_closed,
     what_another_rule_permits_is_credited_to_no_grant,
+    what_a_grant_gives_as_one_user_it_gives_as_no_other,
+    long_arguments_hide_nothing,
     enabling_is_one_record_of_the_trial_and_no_login_of_anybody,
     an_older_wiring_is_told_and_enabling_rewrites_it,
     a_terminal_that_takes_nothing_delays_no_end,
@@ -309,11 +311,48 @@ fn what_another_rule_permits_is_credited_to_no_grant(release: Release) {
     let permitted = host.audit("--event sudo.permitted --user dave");
     let by = |script: &str| permitted.iter().find(|record| record["command"] == script).expect("a record");
     let other = by("sudo -n /usr/bin/id -u");
-    assert!(other["grant"].is_null() && other["reason"].to_string().contains("another sudo rule"), "{other}");
+    assert!(other["grant"].is_null() && other["reason"].to_string().contains("other sudo rules"), "{other}");
+    assert!(!other["message"].to_string().contains("permitted"), "nobody knows that yet: {other}");
     for script in ["sudo -n whoami", "sudo -n /usr/bin/whoami"] {
         assert_eq!(by(script)["grant"], grant.id.as_str(), "{permitted:#?}");
     }
     assert_eq!(permitted.len(), 3);
+}
+
+fn what_a_grant_gives_as_one_user_it_gives_as_no_other(release: Release) {
+    let host = Host::boot(release);
+    let grant = host.grant("alice --for 60s --sudo --command ALL --run-as bob");
+    let _daves = host.grant("dave --for 60s --sudo --command ALL --run-as bob");
+    wait_for("both rules", SOON, || (host.drop_ins().len() == 2).then_some(()));
+    // Whatever the user is called by, and whatever the program calls itself.
+    for script in
+        ["sudo -n -u bob /usr/bin/whoami", "bash -c \"exec -a 'sudo harmless' sudo -n -u '#1002' /usr/bin/whoami\""]
+    {
+        assert_eq!(host.run_as("alice", script).expect_ok(script), "bob");
+    }
+    let permitted = host.audit("--event sudo.permitted --user alice");
+    let commands = ["sudo -n -u bob /usr/bin/whoami", "sudo -n -u #1002 /usr/bin/whoami"];
+    assert_eq!(permitted.iter().map(|it| it["command"].as_str().unwrap_or_default()).collect::<Vec<_>>(), commands);
+    for record in &permitted {
+        assert!(record["grant"] == grant.id.as_str() && record["run_as"] == "bob", "{record}");
+    }
+    // dave has a rule of the host's own for /usr/bin/id, as root.
+    host.run_as("dave", "sudo -n /usr/bin/id -u").expect_ok("the host's own rule");
+    let own = host.audited("sudo.permitted", |record| record["user"] == "dave");
+    assert!(own["grant"].is_null() && own["approved_by"].is_null(), "{own}");
+}
+
+fn long_arguments_hide_nothing(release: Release) {
+    let host = Host::boot(release);
+    let grant = host.grant("alice --for 60s --sudo --command /usr/bin/whoami");
+    host.drop_in();
+    let script = "sudo -n -p \"$(head -c 100000 /dev/zero | tr '\\0' a)\" /usr/bin/whoami";
+    assert_eq!(host.run_as("alice", script).expect_ok("granted"), "root");
+    let record = host.audited("sudo.permitted", |record| record["user"] == "alice");
+    assert!(record["grant"] == grant.id.as_str() && record["program"] == "whoami", "{record}");
+    let command = record["command"].as_str().unwrap_or_default();
+    assert!(command.contains("… /usr/bin/whoami (shortened, ") && command.len() < 1100, "{record}");
+    assert!(record["message"].to_string().contains("whoami"), "{record}");
 }
 
 fn sudo_for_what_no_grant_covers_is_told_before_the_password_and_audited_when_sudo_denies_it(release: Release) {

@@ -1,7 +1,7 @@
 //! Who gets in once Curfew is in force: the exempt, and whoever is granted access by somebody who is in.
 
 use super::ask;
-use crate::doctor::{Check, ssh};
+use crate::doctor::{Check, ssh, way_in};
 use crate::host::processes::login_uid;
 use crate::ipc::messages::Status;
 use curfew_protocol::exempt;
@@ -15,22 +15,33 @@ pub(super) fn exempt_users() -> Vec<String> {
     names.into_iter().filter(|name| User::from_name(name).ok().flatten().is_some()).collect()
 }
 
-/// That nobody might get in, or grant anything, once it is in force: the exempt list has root alone, and root does not seem to log in here. Where it is
+/// That nobody might get in, or grant anything, once it is in force: nobody on the exempt list but root can log in, and root does not seem to here. Where it is
 /// in force already, that shuts nobody out who gets in now.
 pub(super) fn nobody_left() -> Option<Check> {
     let status: Option<Status> = ask("Status", json!({})).ok();
     let knows_a_way = status.is_some_and(|status| status.set.is_some() || status.in_force);
-    if knows_a_way || exempt_users().iter().any(|name| name != "root") {
+    if knows_a_way {
         return None;
     }
+    let exempt = exempt_users();
+    let is_root_exempt = exempt.iter().any(|name| name == "root");
+    let mut shut_out = Vec::new();
+    for name in exempt.into_iter().filter(|name| name != "root") {
+        // One way in is enough.
+        let why = way_in::shut_out(&name)?;
+        shut_out.push(format!("{name} can't log in: {why}"));
+    }
     let why = match caller() {
+        _ if !is_root_exempt => "root is not exempt".into(),
         Some(me) if me != "root" => format!("you are {me}"),
         None if !ssh::lets_root_in() => "sshd lets no root in".into(),
         _ => return None,
     };
-    let detail = format!(
-        "root alone is exempt, no endpoint grants anything, and {why}: once it is in force, nobody might get in"
-    );
+    let who = match shut_out.as_slice() {
+        [] => "root alone is exempt".to_owned(),
+        whys => format!("nobody else who is exempt than root gets in ({})", whys.join("; ")),
+    };
+    let detail = format!("{who}, no endpoint grants anything, and {why}: once it is in force, nobody might get in");
     let mend = format!(
         "echo NAME >>{}, or have it undone unless somebody confirms it: --confirm 5m; if root can get in: --no-confirm",
         exempt::EXEMPT_LIST

@@ -138,6 +138,14 @@ impl Target {
         }
     }
 
+    /// The first processes of the logins that a run of sudo may have left something in.
+    pub(super) fn leaders(&self) -> HashSet<ProcessId> {
+        match self {
+            Self::Elevation { leaders, .. } => leaders.clone(),
+            Self::Session(_) | Self::Person { .. } => HashSet::new(),
+        }
+    }
+
     /// What carries words to the person: the login's first process and its own child, without a terminal, as sshd has them. Nothing that the person
     /// started is one, whatever it is called.
     pub(super) fn carriers(&self, members: &[Process]) -> HashSet<ProcessId> {

@@ -109,7 +109,7 @@ pub fn withdraw(held: &mut [HeldGrant], set: &NewSet, whose: Whose, now: Timesta
 pub fn end(held: &mut HeldGrant, listing: Listing, now: Timestamp, why: &str) {
     // What a wrong clock alone calls over would be back when that is mended.
     if !held.is_over_for_good() {
-        held.revoked = Some(Revocation { at: now, reason: why.parse().ok() });
+        held.revoked = Some(Revocation { at: now, reason: why.parse().ok(), by: None });
     }
     if held.listing == Listing::Listed {
         held.listing = listing;

@@ -205,7 +205,7 @@ fn what_root_revokes_here_stays_so_across_sets_contents_and_restarts() {
     let mut home = Home::new();
     let mut held = home.open();
     home.apply(&mut held, &[grant("a", 600)]);
-    held.revoke("a", Revocation { at: at(0), reason: None }).unwrap();
+    held.revoke("a", Revocation { at: at(0), reason: None, by: None }).unwrap();
     assert!(held.unstored().is_none());
     home.apply(&mut held, &[grant("a", 600), grant("b", 600)]);
     home.apply(&mut held, &[grant("a", 900)]);
@@ -292,7 +292,7 @@ proptest! {
                 held = home.open();
             }
             let id = format!("g{revoke}");
-            if held.revoke(&id, Revocation { at: at(0), reason: None }).is_ok() {
+            if held.revoke(&id, Revocation { at: at(0), reason: None, by: None }).is_ok() {
                 revoked.insert(id);
             }
             revoked.retain(|id| held.find(id).is_some());

@@ -1,13 +1,12 @@
 use super::*;
 
 fn parse(line: &str) -> SudoCommand {
-    typed(line).command
+    let granted: Vec<Command> = ["/usr/bin/id", "/usr/bin/psql", "/opt/a/run", "/opt/b/run"].map(command).into();
+    typed(line).command(&Place { folder: Some("/opt/a"), granted: granted.iter().collect() })
 }
 
 fn typed(line: &str) -> Typed {
-    let granted: Vec<Command> = ["/usr/bin/id", "/usr/bin/psql", "/opt/a/run", "/opt/b/run"].map(command).into();
-    let place = Place { folder: Some("/opt/a"), granted: granted.iter().collect() };
-    SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &place)
+    SudoCommand::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
 }
 
 fn command(text: &str) -> Command {
@@ -24,10 +23,39 @@ fn the_user_to_run_as_is_found_however_it_is_written() {
         "sudo --user=bob -n id",
         "sudo --us bob id",
     ] {
-        let Typed { command, run_as, .. } = typed(line);
-        assert_eq!((command, run_as.as_str()), (program("id", ""), "bob"), "{line}");
+        assert_eq!((parse(line), typed(line).user.as_deref()), (program("id", ""), Some("bob")), "{line}");
     }
-    assert_eq!(typed("sudo -p x id -u bob").run_as, "root");
+    assert_eq!(typed("sudo -p x id -u bob").user, None);
+    for line in ["sudo -g ops id", "sudo -ngops id", "sudo --group=ops id", "sudo -u bob --gr ops id"] {
+        assert_eq!(typed(line).group.as_deref(), Some("ops"), "{line}");
+    }
+    assert_eq!(typed("sudo id -g ops").group, None);
+}
+
+#[test]
+fn long_arguments_hide_no_program_and_are_no_others() {
+    let long = "a".repeat(100_000);
+    assert_eq!(parse(&format!("sudo -p {long} /opt/a/run x")), program("/opt/a/run", "x"));
+    // What they begin with is no command of its own.
+    assert_eq!(parse(&format!("sudo /opt/a/run x {long}")), program("/opt/a/run", "x…"));
+    assert!(command("/opt/a/run").covers("/opt/a/run", "x…") && !command("/opt/a/run x").covers("/opt/a/run", "x…"));
+    assert_eq!(parse(&format!("sudo /{long}")), SudoCommand::Anything);
+}
+
+#[test]
+fn the_program_has_its_name_where_more_than_it_is_wanted() {
+    for (line, program) in [
+        ("sudo -E /bin/rm x", Some("rm")),
+        ("sudo A=b rm x", Some("rm")),
+        ("sudo -i rm x", Some("rm")),
+        ("sudo -i", None),
+        ("sudo -e /etc/hosts", None),
+        ("sudoedit /etc/hosts", None),
+        ("sudo id", Some("id")),
+        ("sudo -l id", None),
+    ] {
+        assert_eq!(typed(line).program.as_deref(), program, "{line}");
+    }
 }
 
 #[test]
@@ -103,7 +131,7 @@ fn what_may_be_another_file_is_no_certain_one() {
     }
     let all = Place { folder: None, granted: vec![&Command::All] };
     let words = ["sudo", "id"].map(str::to_owned);
-    let command = SudoCommand::parse(&words, &all).command;
+    let command = SudoCommand::parse(&words).command(&all);
     assert!(matches!(command, SudoCommand::Program { paths, .. } if paths.is_empty()));
 }
 

@@ -127,7 +127,8 @@ fn once_each<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 
 pub(super) async fn revoke(methods: &Methods, peer: &Peer, order: Revoke) -> Result<Revoked, ErrorReply> {
     let person = person::behind_at_once(&methods.sessions, peer).await;
-    let revocation = Revocation { at: methods.ledger.now(), reason: order.reason.clone() };
+    let by = person.parse().ok();
+    let revocation = Revocation { at: methods.ledger.now(), reason: order.reason.clone(), by };
     let revoked = methods.ledger.grants_mut().revoke(&order.id, revocation).map_err(|error| match error {
         StoreError::Unknown(_) => ErrorReply::bad_parameter("id", &error.to_string()),
         other => ErrorReply::failed(&other.to_string()),
@@ -191,10 +192,13 @@ mod tests {
         let mut held = HeldGrant::new(grant.unwrap(), Source::Local);
         for reason in [None, Some("done")] {
             let at = Timestamp::UNIX_EPOCH;
-            held.revoked = Some(Revocation { at, reason: reason.map(|reason| reason.parse().unwrap()) });
+            held.revoked =
+                Some(Revocation { at, reason: reason.map(|reason| reason.parse().unwrap()), by: "carol".parse().ok() });
             let entry = revocation_entry(&held, "carol");
             assert_eq!(entry.text(Field::Actor).as_deref(), Some("carol"));
             assert_eq!(entry.text(Field::Reason).as_deref(), reason);
+            let how = reason.map_or("revoked by carol".to_owned(), |reason| format!("revoked by carol: {reason}"));
+            assert_eq!(held.revocation(), Some(how));
         }
     }
 }

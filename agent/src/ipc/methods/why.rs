@@ -7,11 +7,16 @@ use crate::grant::decision::{Elevation, Request, Verdict, WantedCommand, admit};
 use crate::grant::resolver;
 use crate::grant::sudo_command::written;
 use crate::grant::{Bars, HeldGrant};
+use crate::host::system_account::is_system_account;
 use crate::ipc::messages::{WhyAnswer, WhyQuestion};
 use crate::ipc::varlink::ErrorReply;
 use crate::ipc::{no_effect, wording};
+use crate::wiring::PAM_FOLDER;
+use crate::wiring::service_file::is_wired;
 use curfew_protocol::exempt;
+use curfew_protocol::grant::LoginName;
 use jiff::Timestamp;
+use std::path::Path;
 
 /// `is_missing`: the user database has no such user.
 pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -> Result<WhyAnswer, ErrorReply> {
@@ -39,7 +44,8 @@ pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -
         (None, _) => WantedCommand::Unknown,
     };
     let request = if elevates {
-        Request::Elevation { user: &judged, scope: Elevation { run_as: None, command } }
+        let run_as = question.run_as.as_ref().map_or("root", LoginName::as_str);
+        Request::Elevation { user: &judged, scope: Elevation { run_as: Some(run_as), command } }
     } else if config.background_services.contains(&question.service) {
         Request::Background { user: &judged }
     } else {
@@ -49,6 +55,9 @@ pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -
     let by_another_name = !elevates && resolver::is_exempt_by_another_name(&methods.resolver, &question.user);
     if exempt::passes(&question.user, &question.service, elevates) || by_another_name {
         return Ok(exempt_answer(&question.user));
+    }
+    if matches!(request, Request::Background { .. }) && is_system_account(&question.user) {
+        return Ok(unjudged_answer(&question.user));
     }
     let now = methods.ledger.now();
     let at = question.at.unwrap_or(now);
@@ -64,11 +73,26 @@ pub(super) fn why(methods: &Methods, question: &WhyQuestion, is_missing: bool) -
     if is_missing {
         answer = no_effect::of_nobody(answer, &question.user);
     }
-    answer.enforced = methods.settings.mode() == Mode::Enforce && methods.status.is_asked_about(&question.service);
-    Ok(match answer.enforced {
-        true => answer,
-        false => no_effect::unenforced(answer, methods.status.is_asked_about(&question.service)),
-    })
+    // Its file may have been exchanged since the last look.
+    let is_wired = || is_wired(Path::new(PAM_FOLDER), &question.service).unwrap_or(true);
+    let is_asked = methods.status.is_asked_about(&question.service) && is_wired();
+    answer.enforced = methods.settings.mode() == Mode::Enforce && is_asked;
+    Ok(if answer.enforced { answer } else { no_effect::unenforced(answer, is_asked) })
+}
+
+/// Jobs of system accounts are not judged.
+fn unjudged_answer(user: &str) -> WhyAnswer {
+    WhyAnswer {
+        verdict: "permit".into(),
+        reason_code: Some("system_account".into()),
+        grant: None,
+        not_after: None,
+        changes_at: None,
+        explanation: format!("{user} is a system account, whose jobs are not judged"),
+        enforced: true,
+        next: "No grant changes that.".into(),
+        beside: None,
+    }
 }
 
 fn exempt_answer(user: &str) -> WhyAnswer {
@@ -93,7 +117,7 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
             grant: Some(grant.grant.id.to_string()),
             not_after: Some(until),
             changes_at: Some(until),
-            explanation: format!("grant {} covers it", grant.grant.id),
+            explanation: format!("grant {} covers it{}", grant.grant.id, as_whom(request)),
             enforced: true,
             next: wording::AFTER_A_PERMIT.into(),
             beside: None,
@@ -112,12 +136,23 @@ fn explain(request: &Request<'_>, grants: &[HeldGrant], at: Timestamp, bars: Bar
     }
 }
 
+/// Whom the grant lets it turn into, where that is not root.
+fn as_whom(request: &Request<'_>) -> String {
+    match request {
+        Request::Elevation { scope: Elevation { run_as: Some(run_as), .. }, .. } if *run_as != "root" => {
+            format!(" as {run_as}")
+        }
+        _ => String::new(),
+    }
+}
+
 /// Whose command other sudo rules may permit that no grant covers: with a live grant of sudo for anything, that is for sudo to say. Without one,
 /// PAM denies it whatever the rules are.
 fn others_may_permit<'r>(request: &Request<'r>, grants: &[HeldGrant], at: Timestamp, bars: Bars) -> Option<&'r str> {
-    let Request::Elevation { user, scope: Elevation { command: WantedCommand::Program { .. }, .. } } = request else {
+    let Request::Elevation { user, scope } = request else { return None };
+    if scope.command == WantedCommand::Any {
         return None;
-    };
+    }
     let of_anything = Elevation { run_as: None, command: WantedCommand::Unknown };
     let request = Request::Elevation { user, scope: of_anything };
     matches!(admit(&request, grants, at, bars), Verdict::Permit { .. }).then_some(user)
@@ -150,5 +185,13 @@ mod tests {
         // Whoever has no sudo at all is denied whatever the rules are, and su does not ask them.
         assert_eq!(beside(of(&other), over), None);
         assert_eq!(beside(WantedCommand::Any, live), None);
+        // As whom is part of the question.
+        let as_bob = Elevation { run_as: Some("bob"), command: of(&covered) };
+        let request = Request::Elevation { user: "alice", scope: as_bob };
+        let answer = explain(&request, &grants, live.parse().unwrap(), Bars::default());
+        assert_eq!(
+            (answer.verdict.as_str(), answer.explanation.as_str()),
+            ("deny", "grant a does not cover that as bob")
+        );
     }
 }

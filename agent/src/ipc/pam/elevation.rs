@@ -3,9 +3,10 @@
 use super::Pam;
 use super::again::said_already;
 use super::record::{asked, named, refusal, refuse_unwatched, session_id, typed};
+use super::run_as;
 use super::uncovered;
 use super::within::Origin;
-use crate::config::service::{is_asked_twice, runs_anything};
+use crate::config::service::{is_asked_twice, is_roots_work, runs_anything};
 use crate::grant::HeldGrant;
 use crate::grant::decision::{Elevation as Scoped, ReasonCode, Request, Verdict as Decision, WantedCommand, admit};
 use crate::grant::held;
@@ -29,25 +30,45 @@ pub(super) fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuesti
     let user = all.judged_name(ruser);
     let grants = all.of(user);
     let folder = processes::folder(peer.pid);
-    let granted = grants.iter().filter(|held| held.covers(now)).filter_map(|held| held.grant.sudo.as_ref());
-    let place = Place { folder: folder.as_deref(), granted: granted.flat_map(|sudo| &sudo.commands).collect() };
     if hook != Hook::Authenticate {
         uncovered::is_judged(pam, peer);
     }
     let turns_user = runs_anything(&question.service);
-    let of_sudo = (!turns_user).then(|| run_of_sudo(peer, &place));
-    let Typed { command, run_as: asked_for, is_noninteractive } =
-        of_sudo.unwrap_or_else(|| Typed::of(SudoCommand::Anything));
+    let of_sudo = if turns_user { None } else { processes::command_line(peer.pid) };
+    // What can't be read may be anything.
+    let unknown = || Typed::of(SudoCommand::Anything);
+    let asked_for = of_sudo.map_or_else(unknown, |arguments| SudoCommand::parse(&arguments));
     // sudo's PAM_USER is the invoker until the session opens; su's is the user that it turns into from the start. polkit's and doas' is the invoker,
     // and what they may do then is not known: root's work.
     let run_as = match question.service.as_str() {
-        "polkit-1" | "doas" => "root",
-        _ if turns_user || hook == Hook::OpenSession => &question.user,
-        _ => &asked_for,
+        service if is_roots_work(service) => "root".to_owned(),
+        _ if turns_user => question.user.clone(),
+        _ => {
+            let turned_into = (hook == Hook::OpenSession).then_some(question.user.as_str());
+            run_as::named(turned_into.or(asked_for.user.as_deref()), asked_for.group.as_deref(), ruser)
+        }
     };
+    let granted = grants.iter().filter(|held| held.covers(now)).filter_map(|held| held.grant.sudo.as_ref());
+    let granted = granted.flat_map(|sudo| sudo.commands_as(&run_as)).collect();
+    let place = Place { folder: folder.as_deref(), granted };
+    let command = asked_for.command(&place);
     let origin = Origin::of(pam, peer, user);
     let actor = origin.as_ref().ok().and_then(Origin::actor);
-    let asking = Asking { pam, peer, hook, question, ruser, user, run_as, command: &command, actor, now };
+    let (typed, run_as) = (typed(pam, peer, question), run_as.as_str());
+    let asking = Asking {
+        pam,
+        peer,
+        hook,
+        question,
+        ruser,
+        user,
+        run_as,
+        asked_for: &asked_for,
+        command: &command,
+        typed,
+        actor,
+        now,
+    };
     // What sudo may run, and as whom, is for sudoers to say: the question is whether sudo is granted at all.
     let wanted = if turns_user { WantedCommand::Any } else { WantedCommand::Unknown };
     let request = Request::Elevation { user, scope: Scoped { run_as: turns_user.then_some(run_as), command: wanted } };
@@ -67,11 +88,11 @@ pub(super) fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuesti
         return asking.refuse(entry, ReasonCode::AccountChanged, message);
     }
     // The grant that covers the very command, where one does.
-    let exact = Request::Elevation { user, scope: Scoped { run_as: Some(run_as), command: command.wanted() } };
+    let exact = Request::Elevation { user, scope: Scoped { run_as: asking.needs_as(), command: command.wanted() } };
     let exactly = admit(&exact, grants, now, bars);
     if hook == Hook::Authenticate {
         let may_be_covered = matches!(exactly, Decision::Permit { .. }) || place.may_mean(&command);
-        return asking.before_password(may_be_covered, is_noninteractive, grant);
+        return asking.before_password(may_be_covered, grant);
     }
     let permitted = match exactly {
         Decision::Permit { grant, until } => Permitted { grant, until, pinned: Vec::new(), credit: Credit::To(grant) },
@@ -82,7 +103,7 @@ pub(super) fn judge(pam: &Rc<Pam>, peer: &Peer, hook: Hook, question: &PamQuesti
         }
         Decision::Deny { .. } => match live_sudo_grants(grants, now) {
             pinned if pinned.is_empty() => Permitted { grant, until, pinned, credit: Credit::To(grant) },
-            pinned => Permitted { grant, until, pinned, credit: credit(&place, &command, grants, now) },
+            pinned => Permitted { grant, until, pinned, credit: credit(&place, run_as, &command, grants, now) },
         },
     };
     asking.open(origin, permitted)
@@ -99,7 +120,10 @@ struct Asking<'a> {
     /// The same by the name that their grants are for.
     user: &'a str,
     run_as: &'a str,
+    asked_for: &'a Typed,
     command: &'a SudoCommand,
+    /// Its command line, for the audit.
+    typed: Option<String>,
     /// Who logged in, where that is somebody else.
     actor: Option<String>,
     now: Timestamp,
@@ -118,10 +142,15 @@ impl Asking<'_> {
     fn about(&self, event: Event) -> Entry {
         asked(self.pam, self.peer, event, self.question, self.ruser)
             .with(Field::RunAs, self.run_as)
-            .with(Field::Program, self.command.program().map(str::to_owned))
+            .with(Field::Program, self.asked_for.program.clone())
             .with(Field::Actor, self.actor.clone())
-            .with(Field::Command, typed(self.pam, self.peer, self.question))
+            .with(Field::Command, self.typed.clone())
             .with(Field::Session, session_id(self.peer))
+    }
+
+    /// As whom a grant has to let it run: what runs nothing runs as nobody.
+    fn needs_as(&self) -> Option<&str> {
+        (*self.command != SudoCommand::Nothing).then_some(self.run_as)
     }
 
     fn denied(&self) -> Entry {
@@ -133,9 +162,9 @@ impl Asking<'_> {
     }
 
     /// sudo is granted, and asks for a password all the same.
-    fn before_password(&self, may_be_covered: bool, is_noninteractive: bool, grant: &HeldGrant) -> PamAnswer {
+    fn before_password(&self, may_be_covered: bool, grant: &HeldGrant) -> PamAnswer {
         let denied = (!may_be_covered && *self.command != SudoCommand::Nothing).then(|| self.denied());
-        if is_noninteractive && self.pam.status.has_sudo_ask(grant.uid()) {
+        if self.asked_for.is_noninteractive && self.pam.status.has_sudo_ask(grant.uid()) {
             uncovered::without_a_password(self.pam, denied)
         } else {
             uncovered::before_password(self.pam, self.peer, denied)
@@ -166,9 +195,9 @@ impl Asking<'_> {
         };
         let run = elevations::Run {
             user: self.user,
-            run_as: self.run_as,
+            run_as: self.needs_as(),
             command: self.command.clone(),
-            typed: typed(self.pam, self.peer, self.question),
+            typed: self.typed.clone(),
             grant: grant.grant.id.as_str(),
             until,
             pinned,
@@ -192,17 +221,6 @@ impl Asking<'_> {
     }
 }
 
-/// What sudo was told. Of what is too long to be looked at, the options come first.
-fn run_of_sudo(peer: &Peer, place: &Place<'_>) -> Typed {
-    match processes::command_line(peer.pid) {
-        Some(arguments) => SudoCommand::parse(&arguments, place),
-        None => {
-            let Typed { is_noninteractive, .. } = SudoCommand::parse(&processes::first_arguments(peer.pid), place);
-            Typed { is_noninteractive, ..Typed::of(SudoCommand::Anything) }
-        }
-    }
-}
-
 /// Which grant a permitted command is owed to.
 enum Credit<'g> {
     To(&'g HeldGrant),
@@ -211,16 +229,22 @@ enum Credit<'g> {
 }
 
 /// A grant is named only where it covers the command. Where several may be meant by what was typed, none is.
-fn credit<'g>(place: &Place<'_>, command: &SudoCommand, grants: &'g [HeldGrant], now: Timestamp) -> Credit<'g> {
+fn credit<'g>(
+    place: &Place<'_>,
+    run_as: &str,
+    command: &SudoCommand,
+    grants: &'g [HeldGrant],
+    now: Timestamp,
+) -> Credit<'g> {
     let names = |held: &&HeldGrant| {
         held.covers(now)
             && held.grant.sudo.as_ref().is_some_and(|sudo| {
-                Place { folder: place.folder, granted: sudo.commands.iter().collect() }.may_mean(command)
+                Place { folder: place.folder, granted: sudo.commands_as(run_as).iter().collect() }.may_mean(command)
             })
     };
     let candidates: Vec<&HeldGrant> = grants.iter().filter(names).collect();
     match candidates.as_slice() {
-        [] => Credit::Nobody("no live grant covers this command: another sudo rule of this host permits it".into()),
+        [] => Credit::Nobody(wording::LEFT_TO_SUDO.into()),
         [only] => Credit::To(only),
         several => {
             let ids = several.iter().map(|held| held.grant.id.as_str()).collect::<Vec<_>>().join(", ");

@@ -1,8 +1,9 @@
 //! Logins: judged, audited, and watched over from the moment they open.
 
 use super::Pam;
-use super::record::{asked, named, refusal, refuse_unwatched, session_id};
+use super::record::{asked, named, record, refusal, refuse_unwatched, session_id};
 use crate::clock;
+use crate::config::Mode;
 use crate::grant::decision::{Request, Verdict as Decision, admit};
 use crate::ipc::peer::Peer;
 use crate::ipc::wording;
@@ -53,6 +54,12 @@ pub(super) fn judge(
                 let why = wording::denial_reason(reason, nearest, opens, request);
                 let message =
                     wording::denial(&pam.settings, &format!("{user} has no access to {} now", pam.settings.host), &why);
+                if hook == Hook::OpenSession && pam.settings.mode() == Mode::Observe {
+                    // It opens all the same, and its close is told.
+                    let opened = asked(pam, peer, Event::SessionOpened, question, user);
+                    let opened = opened.with(Field::Session, session_id(peer)).with(Field::Outcome, "would_deny");
+                    record(pam, peer, question, opened.with(Field::ReasonCode, reason.name()));
+                }
                 let entry = asked(pam, peer, Event::LoginDenied, question, user);
                 let entry = entry.with(Field::Grant, nearest.map(|held| held.grant.id.to_string()));
                 (refusal(pam, peer, hook, question, entry, reason, message), None)

@@ -1,21 +1,19 @@
 //! What the audit says of a question of PAM's, and the answer that refuses.
 
 use super::Pam;
+use super::typed::shown;
 use crate::config::Mode;
 use crate::config::service::Kind;
 use crate::grant::HeldGrant;
 use crate::grant::decision::ReasonCode;
+use crate::grant::sudo_command::is_edit;
 use crate::host::cgroup::Scope;
 use crate::host::processes;
-use crate::human;
 use crate::ipc::peer::Peer;
 use crate::ipc::rehearsed;
 use curfew_protocol::audit::{Entry, Event, Field};
 use curfew_protocol::ipc::{Hook, PamAnswer, PamQuestion, Verdict};
 use jiff::Timestamp;
-
-/// The longest command that is audited, in bytes.
-const LONGEST_COMMAND: usize = 1024;
 
 /// What can't be watched can't be ended, and is not let in.
 pub(super) fn refuse_unwatched(pam: &Pam, entry: Entry, error: &std::io::Error) -> PamAnswer {
@@ -35,16 +33,16 @@ pub(super) fn typed(pam: &Pam, peer: &Peer, question: &PamQuestion) -> Option<St
     if pam.settings.config().kind(&question.service) != Kind::Elevation {
         return None;
     }
-    let line = processes::command_line(peer.pid)?.join(" ");
-    let mut shortened = String::new();
-    for c in human::printable(&line).chars() {
-        if shortened.len() + c.len_utf8() > LONGEST_COMMAND {
-            shortened.push('…');
-            break;
-        }
-        shortened.push(c);
-    }
-    Some(shortened)
+    let arguments = processes::arguments(peer.pid)?;
+    let program = processes::program(peer.pid).unwrap_or_else(|| question.service.clone());
+    let own_name = arguments.first().and_then(|name| name.rsplit(|&b| b == b'/').next()).unwrap_or_default();
+    // sudo and sudoedit are one file, also where it is called sudo.ws or sudo-rs.
+    let program = match program.starts_with("sudo") {
+        true if is_edit(&String::from_utf8_lossy(own_name)) => "sudoedit",
+        true => "sudo",
+        false => &program,
+    };
+    Some(shown(program, &arguments))
 }
 
 pub(super) fn session_id(peer: &Peer) -> Option<String> {

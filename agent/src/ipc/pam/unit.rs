@@ -1,4 +1,4 @@
-//! What PID 1 opens by a login's PAM service for a unit (`PAMName=`, systemd.exec(5); `machinectl shell`): root set it up, and no person logs in.
+//! What PID 1 opens by a PAM service of a login or of su for a unit (`PAMName=`, systemd.exec(5); `machinectl shell`): root set it up, and no person logs in.
 
 use crate::host::processes::{self, Process};
 use crate::ipc::peer::Peer;

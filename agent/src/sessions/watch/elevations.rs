@@ -29,8 +29,8 @@ const FOUND_WITHIN: [Duration; 4] =
 pub struct Run<'a> {
     /// Who invokes it.
     pub user: &'a str,
-    /// Whom it turns into.
-    pub run_as: &'a str,
+    /// Whom it turns into; none where it runs nothing.
+    pub run_as: Option<&'a str>,
     /// What it runs.
     pub command: SudoCommand,
     /// The same as it was typed.
@@ -74,7 +74,7 @@ pub fn begin(watch: &Rc<Watch>, pid: i32, question: &PamQuestion, run: Run<'_>) 
         claim: Claim {
             user: run.user.to_owned(),
             service: question.service.clone(),
-            run_as: Some(run.run_as.to_owned()),
+            run_as: run.run_as.map(str::to_owned),
             command,
             pinned: run.pinned,
             grant: Some(run.grant.to_owned()),

@@ -5,7 +5,7 @@
 
 use super::super::{CliError, output};
 use super::{Audit, Client, Format, print};
-use crate::admin_api::audit::{AuditItem, AuditList};
+use crate::http::admin_api::audit::{AuditItem, AuditList};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use std::collections::HashMap;
@@ -32,8 +32,24 @@ pub(super) async fn run(audit: &Audit, client: &Client, format: Format) -> Resul
     let mut from = begun.unwrap_or(Timestamp::UNIX_EPOCH);
     seen.extend(arrivals(audit, client, from).await?.iter().filter(|it| it.received_at <= from).map(entry));
     seen.extend(shown.iter().map(entry));
+    let mut away = false;
     loop {
-        for item in arrivals(audit, client, from).await? {
+        let items = match arrivals(audit, client, from).await {
+            Ok(items) => {
+                away = false;
+                items
+            }
+            // Whoever follows does so over a restart, too: what came meanwhile comes then.
+            Err(CliError::Away(problem)) => {
+                if !away {
+                    eprintln!("curfew-server: {}; trying again until it is there", output::printable(&problem));
+                }
+                away = true;
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        for item in items {
             if seen.insert(name(&item), item.received_at).is_none() {
                 from = from.max(item.received_at);
                 output::text(&print(format, std::slice::from_ref(&item), false)?)?;

@@ -3,8 +3,8 @@
 use super::super::client::{Client, segment};
 use super::super::{CliError, Global, output};
 use super::counted;
-use crate::admin_api::grants::{GrantEntry, Revocation};
-use crate::admin_api::revocation::{RevocationState, WaitingHost};
+use crate::http::admin_api::grants::{GrantEntry, Revocation};
+use crate::http::admin_api::revocation::{RevocationState, WaitingHost};
 use curfew_protocol::grant::Text;
 use reqwest::Method;
 use std::time::{Duration, Instant};
@@ -49,8 +49,9 @@ pub(super) async fn run(
         )
     } else {
         format!(
-            "{missing} of {hosts} have not acknowledged; sessions may go on there. \
-             A host that is away ends them by itself when its set is too old"
+            "{missing} of {hosts} {} not acknowledged; sessions may go on there. What is open on a host that is away stays open \
+             until the grant's own end; to end it now, on the host itself, as root: curfew revoke {id}",
+            if state.hosts == 1 { "has" } else { "have" }
         )
     }))
 }

@@ -35,11 +35,11 @@ impl Gaps {
         }
     }
 
-    /// Notes that these have come. Says whether any of them was missing.
-    pub(super) fn fill(&mut self, first: i64, last: i64) -> bool {
+    /// Notes that these have come. Says which of them were missing.
+    pub(super) fn fill(&mut self, first: i64, last: i64) -> Vec<(i64, i64)> {
         let before = std::mem::take(&mut self.0);
         let is_hit = |(from, to): &(i64, i64)| *from <= last && first <= *to;
-        let hit = before.iter().any(is_hit);
+        let hit = before.iter().filter(|gap| is_hit(gap)).map(|(from, to)| (first.max(*from), last.min(*to))).collect();
         for gap in before {
             if !is_hit(&gap) {
                 self.0.push(gap);
@@ -72,11 +72,11 @@ mod tests {
         assert_eq!(gaps.stored_to(3, 1), 3);
         gaps.open(4, i64::MAX - 2);
         assert_eq!(gaps.stored_to(i64::MAX - 1, 1), 3);
-        assert!(gaps.fill(4, 10));
+        assert_eq!(gaps.fill(2, 10), [(4, 10)]);
         assert_eq!(gaps.stored_to(i64::MAX - 1, 1), 10);
-        assert!(gaps.fill(20, 30));
+        assert_eq!(gaps.fill(20, 30), [(20, 30)]);
         assert_eq!(gaps.0, [(11, 19), (31, i64::MAX - 2)]);
-        assert!(gaps.fill(11, 19) && !gaps.fill(11, 19));
+        assert_eq!((gaps.fill(9, 25), gaps.fill(11, 19)), (vec![(11, 19)], vec![]));
         assert_eq!(gaps.stored_to(i64::MAX - 1, 1), 30);
         // What the host does not have any more it is not asked for.
         gaps.0 = vec![(4, 9)];

@@ -1,16 +1,13 @@
 //! New series: a host that has shipped another one before has lost its spool. So the log has each; and that no host fills it, there are only so many a day.
 
-use super::super::StoreError;
-use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
-use super::{Batch, NotStored, usage};
+use super::super::events::{About, Event};
+use super::{Batch, NotStored};
+use crate::actor::Act;
 use serde_json::json;
 
 /// How many a host may begin a day, by the endpoint's clock in UTC.
 pub(super) const MOST_A_DAY: i64 = 10;
-
-/// The event that says so.
-const BEGAN: &str = "audit.series_began";
 
 /// Says that a host which shipped another series before has begun a new one: its spool was lost. With the last one that it may begin today, says that.
 pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> Result<(), NotStored> {
@@ -19,10 +16,7 @@ pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> R
     if tx.one(sql, &values![host, batch.series]).await?.is_none() {
         return Ok(());
     }
-    // In words that lead to the index by host alone.
-    let sql = "SELECT COUNT(*) AS number FROM admin_log WHERE host = $1 AND time >= $2 AND event || '' = $3";
-    let row = tx.one(sql, &values![host, usage::start_of_today(act), BEGAN]).await?;
-    let today = row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")?;
+    let today = tx.times_today(host, Event::AuditSeriesBegan, act).await?;
     if today >= MOST_A_DAY {
         return Err(NotStored::Series);
     }
@@ -31,6 +25,6 @@ pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> R
         details = json!({"series": batch.series, "most_a_day": MOST_A_DAY});
         tracing::error!(host, most = MOST_A_DAY, "a host has begun all the series of audit that it may begin today");
     }
-    log(tx, act, BEGAN, [Some(host), None, None], details).await?;
+    tx.log(act, Event::AuditSeriesBegan, About::host(host), details).await?;
     Ok(())
 }

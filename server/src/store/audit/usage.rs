@@ -1,13 +1,11 @@
 //! How much audit a host may write a day: one that writes without measure shall not fill the disk for all.
 
-use super::super::admins::{Act, log};
 use super::super::db::{Tx, values};
+use super::super::events::{About, Event};
 use super::super::{Store, StoreError};
 use super::{Batch, NotStored};
+use crate::actor::Act;
 use serde_json::json;
-
-/// A day, in seconds.
-const DAY_S: i64 = 24 * 60 * 60;
 
 /// What a record takes beside its own bytes, and what a new series takes.
 pub(super) const ROW: usize = 200;
@@ -22,7 +20,7 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
                RETURNING bytes, told";
     let host = batch.host.as_str();
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let row = tx.one(sql, &values![host, today(act), bytes]).await?;
+    let row = tx.one(sql, &values![host, act.day(), bytes]).await?;
     let row = row.ok_or_else(|| StoreError::Corrupt("a host's usage".into()))?;
     let (used, told) = (row.int("bytes")?, row.int("told")?);
     if used > batch.most_a_day {
@@ -31,7 +29,7 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
     if told == 0 && used > batch.most_a_day / 5 * 4 {
         tx.run("UPDATE audit_usage SET told = 1 WHERE host = $1", &values![host]).await?;
         let details = json!({"bytes": used, "most_a_day": batch.most_a_day});
-        log(tx, act, "audit.limit_near", [Some(host), None, None], details).await?;
+        tx.log(act, Event::AuditLimitNear, About::host(host), details).await?;
         tracing::warn!(
             host,
             used,
@@ -40,15 +38,6 @@ pub(super) async fn count(tx: &mut Tx<'_>, batch: &Batch<'_>, bytes: usize, act:
         );
     }
     Ok(())
-}
-
-/// When today began, as the tables have it.
-pub(super) fn start_of_today(act: Act<'_>) -> i64 {
-    today(act) * DAY_S * 1_000_000
-}
-
-fn today(act: Act<'_>) -> i64 {
-    act.now.as_second().div_euclid(DAY_S)
 }
 
 impl Store {
@@ -60,9 +49,9 @@ impl Store {
                    ON CONFLICT (host) DO UPDATE SET told = 2, day = excluded.day,
                        bytes = CASE WHEN audit_usage.day = excluded.day THEN audit_usage.bytes ELSE 0 END
                    WHERE audit_usage.day <> excluded.day OR audit_usage.told < 2 RETURNING host";
-        if tx.one(sql, &values![host, today(act)]).await?.is_some() {
+        if tx.one(sql, &values![host, act.day()]).await?.is_some() {
             let details = json!({"most_a_day": batch.most_a_day});
-            log(&mut tx, act, "audit.limit_reached", [Some(host), None, None], details).await?;
+            tx.log(act, Event::AuditLimitReached, About::host(host), details).await?;
             tracing::error!(
                 host,
                 most = batch.most_a_day,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const CHANGES: i64 = 0x6375_7266_6577;
 
 /// A transaction on one of the two databases. Dropped without a commit, it changes nothing.
-pub(in crate::store) struct Tx<'d> {
+pub(crate) struct Tx<'d> {
     connection: Connection,
     changes: Option<&'d UnboundedSender<()>>,
     ahead: Option<&'d Ahead>,
@@ -103,13 +103,13 @@ impl<'d> Tx<'d> {
         Ok(*self.stamp.insert(row.int("value")?))
     }
 
-    /// A counter has changed that every server looks at.
-    pub(in crate::store) fn tells(&mut self) {
+    /// Something has changed that every server is to hear of.
+    pub(crate) fn tells(&mut self) {
         self.tells = true;
     }
 
     /// Makes it so, and tells.
-    pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         if self.tells && self.changes.is_none() {
             self.all(listen::NOTIFY, &[]).await?;
         }

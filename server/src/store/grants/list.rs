@@ -1,7 +1,8 @@
 //! Grants by host, user and state, the newest first.
 
+use super::super::columns::micros;
 use super::super::db::{Value, values};
-use super::super::{Store, StoreError, micros};
+use super::super::{Store, StoreError};
 use super::{COLUMNS, GrantFilter, GrantRow, GrantState, grant};
 use jiff::Timestamp;
 

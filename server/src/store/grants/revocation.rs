@@ -1,9 +1,9 @@
 //! Which hosts have acknowledged a revocation: those that asked for what comes after a set without the grant. A host stores and applies a set before it
 //! asks so.
 
+use super::super::columns::{host_id, maybe_from_micros};
 use super::super::db::{Tx, values};
-use super::super::hosts::host_id;
-use super::super::{ChangeError, Store, StoreError, maybe_from_micros};
+use super::super::{ChangeError, Store, StoreError};
 use super::no_grant;
 use curfew_protocol::grant_set::HostId;
 use jiff::Timestamp;

@@ -240,7 +240,8 @@ fn fill(host: &Host, processes: usize) {
         "mkfifo {FOLDER}/filled && systemd-run {options} sh -c 'exec {FOLDER}/fill {processes} >{FOLDER}/filled'"
     ));
     let ready: Running = host.spawn(&format!("head -n 1 {FOLDER}/filled"));
-    assert_eq!(ready.finish(PATIENCE).expect_ok("filling the host"), "ready");
+    let fits = format!("{processes} more processes fit where kernel.pid_max is {}", numbers());
+    assert_eq!(ready.finish(PATIENCE).expect_ok("filling the host"), "ready", "{fits}");
 }
 
 fn empty(host: &Host) {

@@ -156,8 +156,9 @@ impl Host {
         self.ask(pid, hook, &PamQuestion { service, user, ruser: None, rhost, tty: None, exempt: is_exempt(who) })
     }
 
-    /// sudo names the invoker as the user until the session opens.
+    /// sudo names the invoker as the user until the session opens, and knows them by their user id alone.
     fn ask_sudo(&mut self, pid: i32, hook: Hook, who: Person, www_data: bool) -> bool {
+        let who = who.invoker();
         let user = match hook {
             Hook::Authenticate | Hook::Account => who.name(),
             Hook::OpenSession if www_data => "www-data",
@@ -231,8 +232,11 @@ impl Host {
                 for door in DOORS {
                     seen.doors.push((who, door, self.ask_login(own_pid(), Hook::Account, who, door)));
                 }
-                let probe = Probe::start();
-                seen.sudo.push((who, self.ask_sudo(probe.pid(), Hook::Account, who, false)));
+                // By any other name of theirs sudo would ask the same.
+                if who == who.invoker() {
+                    let probe = Probe::start();
+                    seen.sudo.push((who, self.ask_sudo(probe.pid(), Hook::Account, who, false)));
+                }
             }
             let status = self.agent().tell("io.curfew.Agent.Status", json!({})).expect("root sees the status");
             let shown = status["grants"].as_array().expect("it lists the grants").iter();

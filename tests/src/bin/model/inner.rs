@@ -1,20 +1,24 @@
 //! Towards a run of sudo in a run of sudo, each by a grant of its own, of which the outer one ends first: what the inner one was typed in left the
 //! outer run's control group, and has to end all the same, though what it started goes on.
 //!
-//! By chance alone that hardly ever happens, so each step on the way weighs more than anything else that could happen then.
+//! By chance alone that hardly ever happens, so each step on the way weighs more than anything else that could happen then. So does the end of a run
+//! that left something of which its rights alone tell.
 
 use crate::people::{Command, Doors, Person, Sudo, Wanted};
-use crate::reference::Reference;
+use crate::reference::{Reference, Run};
 use crate::transition::Act;
-use crate::tree::{At, Branch};
+use crate::tree::{At, Becomes, Branch, Process};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 /// As whoever means to stay would.
 pub const AWAY: Branch = Branch { orphan: true, session: true, leaves: true, becomes: None };
 
+/// What the end of a run weighs that left what keeps something aside.
+const LEAVES: u32 = 15;
+
 /// What each of them weighs. Whoever is on the way may turn aside still.
-const STEP: u32 = 80;
+const STEP: u32 = 160;
 
 /// The next step of each run that some of these `places` are of: the processes that grow, and those that have the user run sudo.
 pub fn next_steps(state: &Reference, growing: &[At], nesting: &[At]) -> Vec<(u32, BoxedStrategy<Act>)> {
@@ -37,8 +41,27 @@ pub fn next_steps(state: &Reference, growing: &[At], nesting: &[At]) -> Vec<(u32
         let people: Vec<Person> = people.filter(|who| !who.is_exempt()).collect();
         return if people.is_empty() { Vec::new() } else { vec![(STEP, login(people))] };
     }
-    let away = (select(roots), any::<bool>()).prop_map(|(at, orphan)| Act::Branch(at, Branch { orphan, ..AWAY }));
+    let away =
+        (select(roots), any::<bool>(), prop::option::weighted(0.25, aside())).prop_map(|(at, orphan, becomes)| {
+            let orphan = orphan || becomes.is_some();
+            Act::Branch(at, Branch { orphan, becomes, ..AWAY })
+        });
     vec![(STEP, away.boxed())]
+}
+
+/// The end of a run that left what is known by its rights alone, while the login goes on: with the login everything would end.
+pub fn ends_of_what_left(state: &Reference) -> Vec<(u32, BoxedStrategy<Act>)> {
+    let has_left = |run: &usize| {
+        let Run { over, processes, .. } = &state.runs[*run];
+        !over && processes.iter().any(Process::is_known_by_its_rights) && state.may_end_alone(*run)
+    };
+    let behind: Vec<usize> = (0..state.runs.len()).filter(has_left).flat_map(|run| state.behind(run)).collect();
+    if behind.is_empty() { Vec::new() } else { vec![(LEAVES, select(behind).prop_map(Act::Revoke).boxed())] }
+}
+
+/// To become the user, but for something that only root gives.
+pub fn aside() -> impl Strategy<Value = Becomes> {
+    select(&[Becomes::ButForAnId, Becomes::ButForAGroup, Becomes::ButForCapabilities][..])
 }
 
 /// A grant that opens every door, and gives no sudo.

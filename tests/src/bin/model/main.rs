@@ -124,14 +124,24 @@ mod tests {
 
     #[test]
     fn what_an_inner_run_was_typed_in_ends_before_it_in_many_sequences() {
+        let outlived = ends().filter(|end| end.outlived > 0).count();
+        assert!(outlived * OF >= SEQUENCES, "{outlived} of {SEQUENCES}");
+    }
+
+    #[test]
+    fn what_is_told_by_its_rights_alone_ends_in_many_sequences() {
+        let told = ends().filter(|end| end.told_by_rights > 0).count();
+        assert!(told * 2 * OF >= SEQUENCES, "{told} of {SEQUENCES}");
+    }
+
+    /// What the sequences end with.
+    fn ends() -> impl Iterator<Item = Reference> {
         let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(1), ..Config::default() });
         let strategy = Reference::sequential_strategy(TRANSITIONS);
-        let ends = (0..SEQUENCES).map(|_| {
+        (0..SEQUENCES).map(move |_| {
             let (state, transitions, _) = strategy.new_tree(&mut runner).expect("a sequence can be made").current();
             let apply = |state, transition| <Reference as ReferenceStateMachine>::apply(state, transition);
             transitions.iter().fold(state, apply)
-        });
-        let outlived = ends.filter(|end| end.outlived > 0).count();
-        assert!(outlived * OF >= SEQUENCES, "{outlived} of {SEQUENCES}");
+        })
     }
 }

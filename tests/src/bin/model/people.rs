@@ -5,6 +5,8 @@
 pub enum Person {
     Alice,
     Bob,
+    /// The second name of bob's user id: another account to log in to, and the same person to sudo.
+    Robert,
     /// On the exempt list.
     Ops,
     /// On it, too.
@@ -12,12 +14,28 @@ pub enum Person {
 }
 
 impl Person {
-    pub const GRANTEES: [Self; 2] = [Self::Alice, Self::Bob];
+    pub const GRANTEES: [Self; 3] = [Self::Alice, Self::Bob, Self::Robert];
+
+    /// Everybody who has this user id, by whatever name.
+    pub fn names(self) -> &'static [Self] {
+        match self {
+            Self::Alice => &[Self::Alice],
+            Self::Bob | Self::Robert => &[Self::Bob, Self::Robert],
+            Self::Ops => &[Self::Ops],
+            Self::Root => &[Self::Root],
+        }
+    }
+
+    /// The name under which sudo asks about them: the first one that has their user id.
+    pub fn invoker(self) -> Self {
+        self.names().first().copied().unwrap_or(self)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Alice => "alice",
             Self::Bob => "bob",
+            Self::Robert => "robert",
             Self::Ops => "ops",
             Self::Root => "root",
         }
@@ -27,7 +45,7 @@ impl Person {
     pub fn uid(self, alice: Alice) -> Option<u32> {
         match self {
             Self::Alice => alice.uid(),
-            Self::Bob => Some(1002),
+            Self::Bob | Self::Robert => Some(1002),
             Self::Ops => Some(1005),
             Self::Root => Some(0),
         }

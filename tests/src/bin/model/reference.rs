@@ -81,12 +81,19 @@ pub struct Reference {
     pub answer: bool,
     /// How many processes were to end with their run, and a run that was typed in them to go on.
     pub outlived: usize,
+    /// How many were to end with their run, and not with their login, of which their rights alone told.
+    pub told_by_rights: usize,
 }
 
 impl Grant {
     pub fn is_live(&self, time: &Time) -> bool {
         let begun = self.seen_begun || (self.begin <= time.wall && !time.is_unproven());
         begun && time.wall < self.end && !self.is_over()
+    }
+
+    /// To log in takes a grant for that very name.
+    fn opens(&self, who: Person, door: Door) -> bool {
+        self.to == who && self.login.is_some_and(|doors| doors.opens(door))
     }
 
     /// For good: not where the wall clock alone says so.
@@ -117,11 +124,14 @@ impl Reference {
         let (mode, file) = (Mode::Enforce, Some(Mode::Enforce));
         let (grants, logins, runs) = Default::default();
         let time = Time::new(BEGINNING, UP_FOR);
-        Self { time, alice: Alice::AsEver, grants, logins, runs, mode, file, up: true, answer: true, outlived: 0 }
+        let (alice, (outlived, told_by_rights)) = (Alice::AsEver, Default::default());
+        Self { time, alice, grants, logins, runs, mode, file, up: true, answer: true, outlived, told_by_rights }
     }
 
+    /// What whoever has this user id has, by whatever name.
     fn live(&self, who: Person) -> impl Iterator<Item = (usize, &Grant)> {
-        self.grants.iter().enumerate().filter(move |(_, grant)| grant.to == who && self.holds(grant))
+        let same = move |grant: &Grant| grant.to.invoker() == who.invoker();
+        self.grants.iter().enumerate().filter(move |(_, grant)| same(grant) && self.holds(grant))
     }
 
     /// Whether it covers what it says: it is live, and its person's name stands for the account that it is for.
@@ -137,7 +147,7 @@ impl Reference {
 
     /// Whether a live grant opens this door.
     pub fn is_covered(&self, who: Person, door: Door) -> bool {
-        self.live(who).any(|(_, grant)| grant.login.is_some_and(|doors| doors.opens(door)))
+        self.live(who).any(|(_, grant)| grant.opens(who, door))
     }
 
     /// Whether a live grant gives any sudo: which, sudo itself judges.
@@ -179,9 +189,8 @@ impl Reference {
     /// Whether a run can end while its login goes on: no grant behind it is all that the login has.
     pub fn may_end_alone(&self, run: usize) -> bool {
         let (behind, login) = (self.behind(run), &self.logins[self.runs[run].login]);
-        let opens = |grant: &Grant| grant.login.is_some_and(|doors| doors.opens(login.door));
         let mut others = self.live(login.who).filter(|(number, _)| !behind.contains(number));
-        self.runs[run].governed && !behind.is_empty() && others.any(|(_, grant)| opens(grant))
+        self.runs[run].governed && !behind.is_empty() && others.any(|(_, grant)| grant.opens(login.who, login.door))
     }
 
     /// Whether a run that was typed in this process goes on by another grant than is behind that of the process.
@@ -288,8 +297,8 @@ impl Reference {
     /// Where some sudo of a person's has ended, what left its run may have been looked for.
     fn look_for_what_left(&mut self) {
         let ended = self.grants.iter().filter(|grant| grant.sudo.is_some() && !self.holds(grant));
-        let ended: Vec<Person> = ended.map(|grant| grant.to).collect();
-        for run in self.runs.iter_mut().filter(|run| ended.contains(&self.logins[run.login].who)) {
+        let ended: Vec<Person> = ended.map(|grant| grant.to.invoker()).collect();
+        for run in self.runs.iter_mut().filter(|run| ended.contains(&self.logins[run.login].who.invoker())) {
             run.processes.iter_mut().for_each(Process::be_looked_for);
         }
     }
@@ -321,6 +330,9 @@ impl Reference {
         }
         let inner = self.runs.iter().filter(|run| !run.over && !run.finished).filter_map(|run| run.inside);
         let ends_now = |at: &At| went_on[at.run] && self.runs[at.run].over;
+        let ended = self.runs.iter().zip(&went_on).filter(|(run, went_on)| **went_on && run.over);
+        let alone = ended.filter(|(run, _)| !self.logins[run.login].over).flat_map(|(run, _)| &run.processes);
+        self.told_by_rights += alone.filter(|process| process.is_known_by_its_rights()).count();
         self.outlived +=
             inner.filter(ends_now).filter(|at| self.runs[at.run].processes[at.process].is_at_large()).count();
         self.look_for_what_left();

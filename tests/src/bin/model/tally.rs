@@ -16,6 +16,7 @@ pub struct Tally {
     runs: usize,
     runs_ended_alone: usize,
     runs_outlived_by_an_inner_one: usize,
+    processes_told_by_their_rights: usize,
     grants: usize,
     revoked: usize,
 }
@@ -28,6 +29,7 @@ impl Tally {
         self.runs += runs.len();
         self.runs_ended_alone += runs.iter().filter(|run| run.over && !logins[run.login].over).count();
         self.runs_outlived_by_an_inner_one += reference.outlived;
+        self.processes_told_by_their_rights += reference.told_by_rights;
         self.grants += grants.len();
         self.revoked += grants.iter().filter(|grant| grant.revoked).count();
     }

@@ -204,7 +204,8 @@ fn live(state: &Reference) -> Vec<usize> {
 /// Whether it gives sudo to somebody of whom something runs by sudo.
 fn has_runs(state: &Reference, grant: usize) -> bool {
     let grant = &state.grants[grant];
-    grant.sudo.is_some() && runs(state).into_iter().any(|run| state.logins[state.runs[run].login].who == grant.to)
+    let mut invokers = runs(state).into_iter().map(|run| state.logins[state.runs[run].login].who.invoker());
+    grant.sudo.is_some() && invokers.any(|who| who == grant.to.invoker())
 }
 
 /// The logins in which somebody sits.
@@ -279,7 +280,8 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
         acts.push((8, login.boxed()));
     }
     let in_without_sudo: Vec<Person> = sitting(state).into_iter().map(|login| state.logins[login].who).collect();
-    let in_without_sudo: Vec<Person> = in_without_sudo.into_iter().filter(|who| !state.lets_sudo(*who)).collect();
+    let in_without_sudo: Vec<Person> =
+        in_without_sudo.into_iter().filter(|who| !state.lets_sudo(*who)).flat_map(Person::names).copied().collect();
     if !in_without_sudo.is_empty() {
         acts.push((25, grant_of(select(in_without_sudo), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
@@ -310,11 +312,13 @@ fn acts(state: &Reference) -> BoxedStrategy<Act> {
     }
     // Another grant beside the one behind a run, so that one ends and the other goes on.
     let with_runs: Vec<Person> = runs(state).into_iter().map(|run| state.logins[state.runs[run].login].who).collect();
-    let with_runs: Vec<Person> = with_runs.into_iter().filter(|who| !who.is_exempt()).collect();
+    let with_runs: Vec<Person> =
+        with_runs.into_iter().filter(|who| !who.is_exempt()).flat_map(Person::names).copied().collect();
     if !with_runs.is_empty() {
         acts.push((8, grant_of(select(with_runs), sudo().prop_map(|sudo| (None, Some(sudo)))).boxed()));
     }
     acts.extend(inner::next_steps(state, &growing(state), &nesting(state)));
+    acts.extend(inner::ends_of_what_left(state));
     acts.extend(what_people_end(state));
     prop::strategy::Union::new_weighted(acts).boxed()
 }
@@ -356,7 +360,7 @@ fn grant() -> impl Strategy<Value = Act> {
         1 => sudo().prop_map(|sudo| (None, Some(sudo))),
     ];
     // Most of one person's, so that there is a union to speak of.
-    grant_of(prop_oneof![3 => Just(Person::Alice), 1 => Just(Person::Bob)], access)
+    grant_of(prop_oneof![3 => Just(Person::Alice), 2 => select(Person::Bob.names())], access)
 }
 
 fn grant_of(
@@ -379,11 +383,12 @@ fn branch() -> impl Strategy<Value = Branch> {
     let becomes = prop::option::weighted(0.4, select(&[User, ButForAnId, ButForAGroup, ButForCapabilities][..]));
     let any = (any::<bool>(), any::<bool>(), any::<bool>(), becomes)
         .prop_map(|(orphan, session, leaves, becomes)| Branch { orphan, session, leaves, becomes });
-    prop_oneof![4 => any, 1 => Just(AWAY)]
+    let aside = prop::option::of(inner::aside());
+    prop_oneof![4 => any, 2 => aside.prop_map(|becomes| Branch { becomes, ..AWAY })]
 }
 
 fn login(alice: Alice) -> impl Strategy<Value = Act> {
-    let who = if alice.uid().is_some() { select(&Person::GRANTEES[..]) } else { select(&[Person::Bob][..]) };
+    let who = if alice.uid().is_some() { select(&Person::GRANTEES[..]) } else { select(Person::Bob.names()) };
     let who = prop_oneof![3 => who, 1 => Just(Person::Ops), 1 => Just(Person::Root)];
     (who, select(&DOORS[..]), any::<bool>()).prop_map(|(who, door, scope)| Act::Login { who, door, scope })
 }

@@ -71,6 +71,11 @@ impl Process {
         !self.unsure && self.rights == Rights::Root && self.left
     }
 
+    /// Nothing but what it kept aside tells that it came from a run.
+    pub fn is_known_by_its_rights(&self) -> bool {
+        self.rights == Rights::Other && self.left && self.stray
+    }
+
     /// `grouped`: the run's control group tells what is its own.
     pub fn grow(&self, branch: Branch, grouped: bool) -> Self {
         let rights = match branch.becomes {

@@ -23,6 +23,8 @@ pub struct Waves {
     /// All, beside this many grants by labels that are for nobody here.
     pub beside_others: f64,
     pub others: usize,
+    /// What one of those takes to be granted: in the middle of the first hundred, and of the last.
+    pub granted: [f64; 2],
     /// Two revocations, one shortly behind the other, from the first one's request on.
     pub two: f64,
 }
@@ -36,18 +38,23 @@ impl Waves {
         let two = revocations(fleet, server, (ALL, count), 2).await;
         let (admin, mut console) =
             (server.admin(), fleet.endpoint.connect().await.expect("the administrator can connect"));
+        let mut each = Vec::with_capacity(others);
         for number in 0..others {
             let label = ("other", format!("n{number}"));
+            let begun = Instant::now();
             admin.grant_by(&mut console, (label.0, label.1.as_str())).await.expect("a grant");
+            each.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
+        let some = each.len().min(100);
+        let granted = [&each[..some], &each[each.len() - some..]].map(|times| median(times).unwrap_or(f64::NAN));
         let beside_others = revocations(fleet, server, (ALL, count), 1).await;
-        Self { few, all, beside_others, others, two }
+        Self { few, all, beside_others, others, granted, two }
     }
 
     pub fn to_json(&self) -> Value {
         json!({
             "few_ms": rounded(self.few), "all_ms": rounded(self.all), "beside_other_grants_ms": rounded(self.beside_others),
-            "other_grants": self.others, "two_in_a_row_ms": rounded(self.two),
+            "other_grants": self.others, "two_in_a_row_ms": rounded(self.two), "other_granted_ms": self.granted.map(rounded),
         })
     }
 }
@@ -56,8 +63,9 @@ impl Display for Waves {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "  revocation to the last set of its hosts, ms: a few {:.0}, all {:.0}, all beside {} other grants {:.0}, two in a row {:.0}",
-            self.few, self.all, self.others, self.beside_others, self.two
+            "  revocation to the last set of its hosts, ms: a few {:.0}, all {:.0}, all beside {} other grants {:.0}, two in a row {:.0}; \
+             a grant by labels, ms: {:.1}, beside the others {:.1}",
+            self.few, self.all, self.others, self.beside_others, self.two, self.granted[0], self.granted[1]
         )
     }
 }
