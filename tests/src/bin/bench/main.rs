@@ -11,7 +11,6 @@
 //! - [`central`]: from a revocation at the endpoint to the last process dead on a host, and what following costs an idle host;
 //! - [`scale`]: what grows with the number of processes on a host, beside a host without Curfew;
 //! - [`fleet`]: what thousands of hosts with parked polls cost one server;
-//! - [`policy`]: one decision by many policies, beside one by one;
 //! - [`report`]: the figures, what they should be ([`aim`]), and whether they are.
 
 mod aim;
@@ -25,7 +24,6 @@ mod footprint;
 mod idle;
 mod machine;
 mod peers;
-mod policy;
 mod question;
 mod rate;
 mod report;
@@ -47,7 +45,6 @@ use crate::fleet::Fleet;
 use crate::footprint::{Memory, Sizes};
 use crate::idle::Idle;
 use crate::machine::Machine;
-use crate::policy::Decisions;
 use crate::rate::Rates;
 use crate::report::Report;
 use crate::scale::Scale;
@@ -74,7 +71,6 @@ struct Plan {
     /// The endpoint's part.
     central: central::Plan,
     fleet: fleet::Plan,
-    policy: policy::Plan,
 }
 
 const FULL: Plan = Plan {
@@ -105,7 +101,6 @@ const FULL: Plan = Plan {
         settled: Duration::from_secs(5),
         idle: Duration::from_secs(20),
     },
-    policy: policy::Plan { policies: 1000, decisions: 20_000 },
 };
 const QUICK: Plan = Plan {
     rounds: 4,
@@ -125,7 +120,6 @@ const QUICK: Plan = Plan {
         settled: Duration::from_secs(1),
         idle: Duration::from_secs(1),
     },
-    policy: policy::Plan { policies: 1000, decisions: 100 },
 };
 
 /// How the idle agent is watched where nobody reads the figure.
@@ -145,7 +139,7 @@ const fn series([one, many]: [(usize, usize, usize); 2]) -> [Series; 4] {
 }
 
 fn main() -> ExitCode {
-    let (mut json, mut check, mut scale, mut fleet, mut policy, mut plan) = (false, false, false, false, false, FULL);
+    let (mut json, mut check, mut scale, mut fleet, mut plan) = (false, false, false, false, FULL);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--json" => json = true,
@@ -153,10 +147,9 @@ fn main() -> ExitCode {
             "--quick" => plan = QUICK,
             "--scale" => scale = true,
             "--fleet" => fleet = true,
-            "--policy" => policy = true,
             _ => {
                 eprintln!(
-                    "bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale] [--fleet] [--policy]"
+                    "bench: {argument}: unknown; usage: tests/bench [--json] [--check] [--quick] [--scale] [--fleet]"
                 );
                 return ExitCode::from(2);
             }
@@ -174,12 +167,6 @@ fn main() -> ExitCode {
         let told: String = aims.iter().map(|aim| format!("{aim}\n")).collect();
         let value = json!({"fleet": fleet.to_json(), "aims": aims.iter().map(Aim::to_json).collect::<Vec<_>>()});
         (format!("{fleet}\nAims\n{told}"), value, Vec::new(), aims.iter().all(Aim::met))
-    } else if policy {
-        let decisions = Decisions::measure(plan.policy);
-        let aims = decisions.aims();
-        let told: String = aims.iter().map(|aim| format!("{aim}\n")).collect();
-        let value = json!({"policy": decisions.to_json(), "aims": aims.iter().map(Aim::to_json).collect::<Vec<_>>()});
-        (format!("{decisions}\nAims\n{told}"), value, Vec::new(), aims.iter().all(Aim::met))
     } else {
         let report = measure(&plan);
         (report.to_string(), report.to_json(), report.problems().collect::<Vec<_>>(), report.meets_its_aims())
@@ -241,22 +228,6 @@ fn measure(plan: &Plan) -> Report {
     let central = Central::measure(RELEASE, plan.central);
     progress(&format!("enrolling {} simulated hosts", plan.fleet.hosts));
     let fleet = Fleet::measure(plan.fleet);
-    progress("timing decisions by policies");
-    let decisions = Decisions::measure(plan.policy);
     let machine = Machine::this(RELEASE.code_name());
-    Report {
-        machine,
-        fresh_process,
-        same_process,
-        memory,
-        sizes,
-        endings,
-        rates,
-        crowd,
-        wakes,
-        scale,
-        central,
-        fleet,
-        decisions,
-    }
+    Report { machine, fresh_process, same_process, memory, sizes, endings, rates, crowd, wakes, scale, central, fleet }
 }

@@ -13,7 +13,6 @@ use crate::fleet::Fleet;
 use crate::footprint::{Memory, Sizes};
 use crate::idle::Wakes;
 use crate::machine::Machine;
-use crate::policy::Decisions;
 use crate::rate::Rates;
 use crate::scale::Scale;
 use crate::statistics::quantile;
@@ -58,7 +57,6 @@ pub struct Report {
     pub scale: Scale,
     pub central: Central,
     pub fleet: Fleet,
-    pub decisions: Decisions,
 }
 
 impl Report {
@@ -126,7 +124,6 @@ impl Report {
             .bounded_by("the fsync of the server's database, and one signature"),
         ]);
         aims.extend(self.fleet.aims());
-        aims.extend(self.decisions.aims());
         aims
     }
 
@@ -156,7 +153,6 @@ impl Report {
             "by_processes": self.scale.to_json(),
             "endpoint": self.central.to_json(),
             "fleet": self.fleet.to_json(),
-            "policy": self.decisions.to_json(),
             "aims": self.aims().iter().map(Aim::to_json).collect::<Vec<_>>(),
         })
     }
@@ -244,7 +240,6 @@ impl Display for Report {
         writeln!(f, "What grows with the host, in ms\n{}", self.scale)?;
         writeln!(f, "One host that follows an endpoint\n{}", self.central)?;
         writeln!(f, "{} simulated hosts on one server\n{}", self.fleet.hosts(), self.fleet)?;
-        writeln!(f, "One decision by policies, in the server's process\n{}", self.decisions)?;
         writeln!(f, "Aims")?;
         self.aims().iter().try_for_each(|aim| writeln!(f, "{aim}"))
     }
