@@ -9,18 +9,18 @@
 //! reviewers = ["bob", "carol"]
 //! ```
 //!
-//! People and hosts stand in the same file, as [`super::people`] has them. [`Policies::find`] answers a case, and any other [`Question`].
+//! People and hosts stand in the same file, as [`super::people`] has them. [`Policies::find`](super::check::Policies::find) answers a case, and any other [`Question`].
 
-use super::check::Policies;
+mod file;
+mod finding;
+
+pub use finding::{Finding, listed};
+
 use super::facts::{Asked, Asking, Channel, Host, Moment, Person, Request, Target, Ticket};
-use super::fixed::Actor;
 use super::names::{PersonName, PolicyName};
 use super::needs::Needs;
-use super::people::{Labels, Member, Roster, parsed};
-use super::problem::Problem;
+use super::people::{Labels, Roster};
 use super::schema::Action;
-use super::source::Source;
-use super::verdict::{Answer, Approval, Reason, Verdict};
 use curfew_protocol::grant::{Command, LoginAccess, LoginName, SudoAccess};
 use curfew_protocol::human_time::parse_duration;
 use jiff::Timestamp;
@@ -31,9 +31,6 @@ use std::time::Duration;
 
 /// When a case plays that does not say: a Monday, at noon in UTC.
 pub const NOON: &str = "2026-01-05T12:00:00Z";
-
-/// The most cases of a file.
-const MOST: usize = 10_000;
 
 /// A file of cases.
 #[derive(Clone, Debug)]
@@ -145,106 +142,6 @@ pub struct Facts {
     pub channel: Channel,
 }
 
-/// What the policies say to a question.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Finding {
-    /// What becomes of it.
-    pub verdict: Word,
-    /// Who has to approve, or of break-glass to review afterwards.
-    pub needs: Option<Needs>,
-    /// Whether it is granted at once, and reviewed afterwards.
-    pub reviewed_afterwards: bool,
-    /// Who of the people could review it.
-    pub reviewers: BTreeSet<PersonName>,
-    /// Whom of those that it needs there is nobody for.
-    pub nobody_for: Option<Needs>,
-    /// The policies that decided.
-    pub policies: BTreeSet<PolicyName>,
-    /// Why not, or why not at once.
-    pub reasons: Vec<Reason>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    people: BTreeMap<PersonName, Member>,
-    #[serde(default)]
-    hosts: BTreeMap<String, Labels>,
-    #[serde(default)]
-    case: Vec<CaseDocument>,
-}
-
-/// A case as it is written: one of the actions, with the facts.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaseDocument {
-    name: String,
-    expect: Word,
-    needs: Option<Needs>,
-    reviewers: Option<BTreeSet<PersonName>>,
-    policies: Option<BTreeSet<PolicyName>>,
-    ask: Option<Facts>,
-    #[serde(rename = "breakGlass")]
-    break_glass: Option<Facts>,
-    review: Option<Facts>,
-    revoke: Option<Facts>,
-    #[serde(rename = "readAudit")]
-    read_audit: Option<Facts>,
-    administer: Option<Facts>,
-    #[serde(rename = "editPolicy")]
-    edit_policy: Option<Facts>,
-}
-
-impl Cases {
-    /// Reads a file.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it: the place, or the case.
-    pub fn read(source: &Source) -> Result<Self, Problem> {
-        let File { people, hosts, case } = parsed(source)?;
-        let roster = Roster::new(people, hosts);
-        let problem = |text: String| Problem::error(&source.name, None, text);
-        if case.len() > MOST {
-            return Err(problem(format!("{} cases, and {MOST} is the most", case.len())));
-        }
-        let mut names = BTreeSet::new();
-        let mut cases = Vec::with_capacity(case.len());
-        for document in case {
-            let name = document.name.clone();
-            if !names.insert(name.clone()) {
-                return Err(problem(format!("case {name:?} is there twice")).next("Give each a name of its own"));
-            }
-            cases.push(document.case(&roster).map_err(|error| problem(format!("case {name:?}: {error}")))?);
-        }
-        Ok(Self { roster, cases })
-    }
-}
-
-impl CaseDocument {
-    fn case(self, roster: &Roster) -> Result<Case, String> {
-        let asked = [
-            (Action::Ask, self.ask),
-            (Action::BreakGlass, self.break_glass),
-            (Action::Review, self.review),
-            (Action::Revoke, self.revoke),
-            (Action::ReadAudit, self.read_audit),
-            (Action::Administer, self.administer),
-            (Action::EditPolicy, self.edit_policy),
-        ];
-        let mut asked = asked.into_iter().filter_map(|(action, facts)| Some((action, facts?)));
-        let (Some((action, facts)), None) = (asked.next(), asked.next()) else {
-            return Err(
-                "it asks not one thing: ask, breakGlass, review, revoke, readAudit, administer or editPolicy".into()
-            );
-        };
-        let question = Question::new(action, facts, roster)?;
-        let Self { name, expect: verdict, needs, reviewers, policies, .. } = self;
-        Ok(Case { name, question, expected: Expected { verdict, needs, reviewers, policies } })
-    }
-}
-
 impl Question {
     /// A question about the people and hosts of a roster.
     ///
@@ -345,89 +242,6 @@ impl Facts {
     }
 }
 
-impl Policies {
-    /// What the policies say to a question. Who could review is found among the people of the roster.
-    pub fn find(&self, question: &Question, roster: &Roster) -> Finding {
-        let Question { action, person, moment, .. } = question;
-        let answer = match action {
-            Action::BreakGlass => return self.found(self.break_glass(&question.asking()), question, roster),
-            Action::Review => self.review(Actor::Person(person), &question.request(), moment),
-            Action::Revoke => self.revoke(person, &question.request(), moment),
-            Action::ReadAudit => self.read_audit(person, question.hosts.first(), moment),
-            Action::Administer => self.administer(person, moment),
-            Action::EditPolicy => self.edit_policy(person, moment),
-            _ => return self.found(self.ask(&question.asking()), question, roster),
-        };
-        match answer {
-            Answer::Permitted { policies, needs } => {
-                let verdict = if needs.is_some() { Word::Review } else { Word::Permitted };
-                Finding { verdict, needs, policies, ..Finding::refused(Vec::new()) }
-            }
-            Answer::Refused(refused) => Finding { policies: refused.policies(), ..Finding::refused(refused.reasons) },
-        }
-    }
-
-    fn found(&self, verdict: Verdict, question: &Question, roster: &Roster) -> Finding {
-        let permitted = match verdict {
-            Verdict::Permitted(permitted) => permitted,
-            Verdict::Refused(refused) => {
-                return Finding { policies: refused.policies(), ..Finding::refused(refused.reasons) };
-            }
-        };
-        let people = roster.people();
-        let eligible = self.reviewers(&people, &question.request(), &permitted.needs, question.moment.now);
-        let nobody_for = permitted.needs.missing(eligible.iter().map(|person| (&person.name, &person.groups)));
-        let reviewers = eligible.iter().map(|person| person.name.clone()).collect();
-        let mut policies = permitted.policies;
-        let verdict = match permitted.approval {
-            Approval::Reviews => Word::Review,
-            Approval::BreakGlass => Word::Permitted,
-            Approval::Automatic(by) => {
-                policies.extend(by);
-                Word::Permitted
-            }
-        };
-        let reviewed_afterwards = question.action == Action::BreakGlass;
-        let (needs, reasons) = (Some(permitted.needs), permitted.not_automatic);
-        Finding { verdict, needs, reviewed_afterwards, reviewers, nobody_for, policies, reasons }
-    }
-}
-
-impl Finding {
-    fn refused(reasons: Vec<Reason>) -> Self {
-        let (reviewers, policies) = (BTreeSet::new(), BTreeSet::new());
-        let (verdict, reviewed_afterwards) = (Word::Refused, false);
-        Self { verdict, needs: None, reviewed_afterwards, reviewers, nobody_for: None, policies, reasons }
-    }
-
-    /// How it differs from what was expected, in sentences; none if it does not.
-    pub fn differences(&self, expected: &Expected) -> Vec<String> {
-        let mut told = Vec::new();
-        if expected.verdict != self.verdict {
-            told.push(format!("expected {}, and it is {}", expected.verdict, self.verdict));
-        }
-        if let Some(needs) = expected.needs.as_ref().filter(|needs| Some(*needs) != self.needs.as_ref()) {
-            let found = self.needs.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-            told.push(format!("expected needs {needs}, and it needs {found}"));
-        }
-        if let Some(reviewers) = expected.reviewers.as_ref().filter(|reviewers| **reviewers != self.reviewers) {
-            told.push(format!("expected reviewers {}, and there are {}", listed(reviewers), listed(&self.reviewers)));
-        }
-        if let Some(policies) = expected.policies.as_ref().filter(|policies| **policies != self.policies) {
-            told.push(format!("expected policies {}, and {} decided", listed(policies), listed(&self.policies)));
-        }
-        told
-    }
-}
-
-/// Names as a list; `nobody` would not be right of policies.
-pub fn listed<T: ToString>(items: &BTreeSet<T>) -> String {
-    match items.is_empty() {
-        true => "none".into(),
-        false => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    }
-}
-
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -454,6 +268,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::source::Source;
     use super::*;
     use crate::policy::DEFAULT;
     use crate::policy::testing::policies;
