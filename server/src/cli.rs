@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! `init`, `serve`, `admin-token`, `epoch`, `export` and `openapi` work on this machine; the others ask a server over HTTPS.
+//! `init`, `serve`, `admin-token`, `epoch`, `export`, `policy` and `openapi` work on this machine; the others ask a server over HTTPS.
 //! Exit codes: 0 done, 1 failed, 2 used wrongly.
 
 mod admin_token;
@@ -14,6 +14,7 @@ mod init;
 mod key;
 mod local;
 mod output;
+mod policy;
 mod request;
 mod revoke;
 mod serve;
@@ -75,6 +76,8 @@ enum Command {
     Request(request::Request),
     Audit(audit::Audit),
     #[command(subcommand)]
+    Policy(policy::Policy),
+    #[command(subcommand)]
     Key(key::Key),
     #[command(subcommand)]
     AdminToken(admin_token::AdminToken),
@@ -97,7 +100,7 @@ enum CliError {
     /// The server is not there, or can't do it now; it may be there soon.
     #[error("{0}")]
     Away(String),
-    /// The same program, run as somebody else for this, has told why, and ended with this code.
+    /// What there is to say is said, by the same program, run as somebody else for this, or in the output; it ends with this code.
     #[error("")]
     Told(u8),
     /// No new endpoint.
@@ -177,6 +180,7 @@ async fn command(cli: Cli) -> Result<(), CliError> {
         Command::Revoke(revoke) => revoke.run(&global).await,
         Command::Request(request) => request.run(&global).await,
         Command::Audit(audit) => audit.run(&global).await,
+        Command::Policy(policy) => policy.run(&global),
         Command::Key(key) => key.run(&global).await,
         Command::AdminToken(token) => token.run(&global).await,
         Command::Epoch(epoch) => epoch.run(&global).await,

@@ -21,6 +21,7 @@ mod init;
 mod labels;
 mod maintenance;
 mod owner;
+pub mod policy;
 mod secret;
 mod serve;
 mod sets;

@@ -17,15 +17,23 @@ fn repository() -> &'static Path {
 
 /// What `rules` forbid of what the crate does, a line each.
 fn faults(rules: &Rules, found: &Crate) -> Vec<String> {
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        rules.rooms.lines().filter_map(|line| line.trim().split_once(':')).map(|(room, may)| (room, may.split_whitespace().collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = rules
+        .rooms
+        .lines()
+        .filter_map(|line| line.trim().split_once(':'))
+        .map(|(room, may)| (room, may.split_whitespace().collect()))
+        .collect();
     let base: BTreeSet<&str> = rules.base.split_whitespace().collect();
     let room = |module: &Module| match module.first().map(String::as_str) {
         Some(first) if base.contains(first) => "base".to_owned(),
         Some(first) => first.to_owned(),
         None => String::new(),
     };
-    let mut faults: Vec<String> = found.circles().into_iter().map(|circle| format!("{}: a circle of {}", rules.name, circle.join(", "))).collect();
+    let mut faults: Vec<String> = found
+        .circles()
+        .into_iter()
+        .map(|circle| format!("{}: a circle of {}", rules.name, circle.join(", ")))
+        .collect();
     for (module, targets) in &found.imports {
         let from = room(module);
         if from.is_empty() {
@@ -45,8 +53,16 @@ fn faults(rules: &Rules, found: &Crate) -> Vec<String> {
             if to == from || may.contains(to.as_str()) || may.iter().any(allows) {
                 continue;
             }
-            let rule = if may.is_empty() { "nothing of its crate".to_owned() } else { may.iter().copied().collect::<Vec<_>>().join(", ") };
-            faults.push(format!("{} imports {path} of {}: {from} may import {rule}", found.file(module), found.file(target)));
+            let rule = if may.is_empty() {
+                "nothing of its crate".to_owned()
+            } else {
+                may.iter().copied().collect::<Vec<_>>().join(", ")
+            };
+            faults.push(format!(
+                "{} imports {path} of {}: {from} may import {rule}",
+                found.file(module),
+                found.file(target)
+            ));
         }
     }
     faults
@@ -54,15 +70,22 @@ fn faults(rules: &Rules, found: &Crate) -> Vec<String> {
 
 #[test]
 fn no_import_runs_upwards_or_in_a_circle() {
-    let faults: Vec<String> = RULES.iter().flat_map(|rules| faults(rules, &Crate::read(repository(), rules.name, rules.library))).collect();
+    let faults: Vec<String> =
+        RULES.iter().flat_map(|rules| faults(rules, &Crate::read(repository(), rules.name, rules.library))).collect();
     assert!(faults.is_empty(), "{} faults by tests/tests/rooms/rules.rs:\n{}", faults.len(), faults.join("\n"));
 }
 
-const SMALL: Rules = Rules { name: "agent", library: "curfew", base: "clock", rooms: "base:\nhost:\ngrant: base host\nenforce: base grant grant::held\nbin: enforce" };
+const SMALL: Rules = Rules {
+    name: "agent",
+    library: "curfew",
+    base: "clock",
+    rooms: "base:\nhost:\ngrant: base host\nenforce: base grant grant::held\nbin: enforce",
+};
 
 /// The faults of a crate of these files.
 fn faults_of(files: &[(&str, &str)]) -> Vec<String> {
-    let texts: BTreeMap<PathBuf, String> = files.iter().map(|&(path, text)| (Path::new("agent/src").join(path), text.to_owned())).collect();
+    let texts: BTreeMap<PathBuf, String> =
+        files.iter().map(|&(path, text)| (Path::new("agent/src").join(path), text.to_owned())).collect();
     faults(&SMALL, &Crate::parse("agent", "curfew", &texts))
 }
 
@@ -103,9 +126,16 @@ fn each_way_to_write_a_forbidden_import_is_a_fault() {
     ] {
         let faults = faults_of(&[grant, ("host.rs", import)]);
         assert_eq!(faults.len(), 1, "{import}: {faults:?}");
-        assert!(faults[0].starts_with("agent/src/host.rs imports crate::grant") && faults[0].ends_with("of agent/src/grant.rs: host may import nothing of its crate"), "{import}: {faults:?}");
+        assert!(
+            faults[0].starts_with("agent/src/host.rs imports crate::grant")
+                && faults[0].ends_with("of agent/src/grant.rs: host may import nothing of its crate"),
+            "{import}: {faults:?}"
+        );
     }
-    assert_eq!(faults_of(&[grant, ("bin/agent.rs", "use curfew::grant::Grant;")]), ["agent/src/bin/agent.rs imports crate::grant::Grant of agent/src/grant.rs: bin may import enforce"]);
+    assert_eq!(
+        faults_of(&[grant, ("bin/agent.rs", "use curfew::grant::Grant;")]),
+        ["agent/src/bin/agent.rs imports crate::grant::Grant of agent/src/grant.rs: bin may import enforce"]
+    );
     assert_eq!(faults_of(&[("other.rs", "")]), ["agent/src/other.rs: other is none of the rooms of agent"]);
 }
 
@@ -121,14 +151,28 @@ fn test_code_imports_what_it_likes() {
     ] {
         assert_eq!(faults_of(&[("grant.rs", ""), ("host.rs", text)]), none, "{text}");
     }
-    let in_a_file = [("grant.rs", ""), ("host.rs", "#[cfg(test)] mod tests;"), ("host/tests.rs", "mod deeper; use crate::grant::Grant;"), ("host/tests/deeper.rs", "use crate::grant::Grant;")];
+    let in_a_file = [
+        ("grant.rs", ""),
+        ("host.rs", "#[cfg(test)] mod tests;"),
+        ("host/tests.rs", "mod deeper; use crate::grant::Grant;"),
+        ("host/tests/deeper.rs", "use crate::grant::Grant;"),
+    ];
     assert_eq!(faults_of(&in_a_file), none);
 }
 
 #[test]
 fn files_of_one_room_form_no_circle_either() {
-    let circle = [("host.rs", ""), ("host/a.rs", "use super::b::B;"), ("host/b.rs", "fn f() { crate::host::c::g() }"), ("host/c.rs", "use crate::host::a;"), ("host/d.rs", "use super::a;")];
-    assert_eq!(faults_of(&circle), ["agent: a circle of agent/src/host/a.rs, agent/src/host/b.rs, agent/src/host/c.rs"]);
+    let circle = [
+        ("host.rs", ""),
+        ("host/a.rs", "use super::b::B;"),
+        ("host/b.rs", "fn f() { crate::host::c::g() }"),
+        ("host/c.rs", "use crate::host::a;"),
+        ("host/d.rs", "use super::a;"),
+    ];
+    assert_eq!(
+        faults_of(&circle),
+        ["agent: a circle of agent/src/host/a.rs, agent/src/host/b.rs, agent/src/host/c.rs"]
+    );
 }
 
 #[test]
@@ -137,8 +181,14 @@ fn an_import_planted_in_the_lowest_room_is_found() {
     let before = faults(rules, &Crate::read(repository(), rules.name, rules.library));
     let mut texts = BTreeMap::new();
     rooms::imports::read_folder(repository(), Path::new("agent/src"), &mut texts);
-    texts.get_mut(Path::new("agent/src/durable.rs")).expect("base has this file").push_str("\nuse crate::enforce::reconcile;\n");
+    texts
+        .get_mut(Path::new("agent/src/durable.rs"))
+        .expect("base has this file")
+        .push_str("\nuse crate::enforce::reconcile;\n");
     let after = faults(rules, &Crate::parse(rules.name, rules.library, &texts));
     let new: Vec<&String> = after.iter().filter(|fault| !before.contains(fault)).collect();
-    assert!(new.iter().any(|fault| fault.starts_with("agent/src/durable.rs imports crate::enforce::reconcile")), "{new:?}");
+    assert!(
+        new.iter().any(|fault| fault.starts_with("agent/src/durable.rs imports crate::enforce::reconcile")),
+        "{new:?}"
+    );
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Grant somebody access from now on, for a time. Root alone.
 ///
-/// Without --login and --sudo it grants the login. Prints the grant's id, by which `curfew revoke` ends it early; with --json the grant, and what
-/// there is to know of it as `warnings`.
+/// Without --login and --sudo it grants the login. Prints the grant's id, by which `curfew revoke` ends it early; with --json the grant, and if
+/// there is anything to know of it, that as `warnings`.
 #[derive(Args, Debug)]
 pub struct GrantCommand {
     /// The login name on this host.
@@ -82,6 +82,7 @@ struct Made<'a> {
     #[serde(flatten)]
     grant: &'a Grant,
     /// What somebody should know of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<&'a String>,
 }
 

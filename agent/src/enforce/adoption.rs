@@ -13,8 +13,7 @@ use crate::host::logind::{Logind, LogindSession};
 use crate::host::process_table::Table;
 use crate::host::processes::Process;
 use crate::host::users;
-use crate::sessions::hung_up::HungUp;
-use crate::sessions::session::{Session, Told};
+use crate::sessions::session::Session;
 use crate::sessions::table::Sessions;
 use crate::sessions::watch::{self, Watch};
 use crate::settings::Settings;
@@ -150,7 +149,8 @@ fn adopt_from_logind(adoption: &Rc<Adoption>, found: LogindSession) {
         uid: Some(found.uid),
         logind_id: Some(found.id),
         opened_us: found.opened_us,
-        ..headed_by(&leader, adoption.ledger.grants().name_with(found.uid, &found.user))
+        audit_session: leader.audit_session,
+        ..Session::headed_by(leader.id, adoption.ledger.grants().name_with(found.uid, &found.user))
     };
     adopt(adoption, session, "found by logind");
 }
@@ -203,7 +203,8 @@ async fn adopt_head(adoption: Rc<Adoption>, head: Process, uid: u32, service: &'
         background: adoption.settings.config().background_services.iter().any(|name| name == service),
         from_unknown: true,
         struck: false,
-        ..headed_by(&head, adoption.ledger.grants().name_with(uid, &user))
+        audit_session: head.audit_session,
+        ..Session::headed_by(head.id, adoption.ledger.grants().name_with(uid, &user))
     };
     adopt(&adoption, session, "found by the kernel's audit session");
 }
@@ -253,30 +254,6 @@ fn is_judged(adoption: &Adoption, service: &str) -> bool {
     let config = adoption.settings.config();
     let lists = |list: &[String]| list.iter().any(|name| name == service);
     adoption.status.holds() && (lists(&config.login_services) || lists(&config.background_services))
-}
-
-fn headed_by(leader: &Process, user: String) -> Session {
-    Session {
-        user,
-        service: String::new(),
-        rhost: None,
-        leader: leader.id,
-        uid: None,
-        logind_id: None,
-        audit_session: leader.audit_session,
-        grant: None,
-        admitted: false,
-        opened_us: 0,
-        told: Told::default(),
-        hung_up_for: None,
-        hung_up: HungUp::default(),
-        closed: false,
-        exempt: false,
-        of_unit: false,
-        background: false,
-        from_unknown: false,
-        struck: false,
-    }
 }
 
 fn adopt(adoption: &Rc<Adoption>, session: Session, found: &str) {

@@ -33,6 +33,7 @@ impl Credentials {
     pub(super) fn all() -> Self {
         Self { permitted: u64::MAX, ..Self::default() }
     }
+
     /// Reads them; none where the text makes no sense.
     fn parse(status: &str) -> Option<Self> {
         let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));

@@ -77,6 +77,31 @@ pub struct Told {
 }
 
 impl Session {
+    /// What begins with this process, and of which nothing else is known.
+    pub fn headed_by(leader: ProcessId, user: String) -> Self {
+        Self {
+            user,
+            service: String::new(),
+            rhost: None,
+            leader,
+            uid: None,
+            logind_id: None,
+            audit_session: None,
+            grant: None,
+            admitted: false,
+            opened_us: 0,
+            told: Told::default(),
+            hung_up_for: None,
+            hung_up: HungUp::default(),
+            closed: false,
+            exempt: false,
+            of_unit: false,
+            background: false,
+            from_unknown: false,
+            struck: false,
+        }
+    }
+
     /// Whether it is never ended, whatever the grants say.
     pub fn is_left_alone(&self) -> bool {
         self.exempt || self.of_unit
@@ -130,27 +155,8 @@ mod tests {
     use serde_json::json;
 
     fn session(leader: ProcessId) -> Session {
-        Session {
-            user: "alice".into(),
-            service: "sshd".into(),
-            rhost: None,
-            leader,
-            uid: None,
-            logind_id: None,
-            audit_session: None,
-            grant: None,
-            admitted: false,
-            opened_us: 1,
-            told: Told::default(),
-            hung_up_for: None,
-            hung_up: HungUp::default(),
-            closed: false,
-            exempt: false,
-            of_unit: false,
-            background: false,
-            from_unknown: false,
-            struck: false,
-        }
+        let service = "sshd".into();
+        Session { service, opened_us: 1, ..Session::headed_by(leader, "alice".into()) }
     }
 
     #[test]

@@ -252,31 +252,10 @@ impl Sessions {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::sessions::hung_up::HungUp;
-    use crate::sessions::session::Told;
 
     fn session(leader: ProcessId) -> Session {
-        Session {
-            user: "alice".into(),
-            service: "sshd".into(),
-            rhost: None,
-            leader,
-            uid: None,
-            logind_id: None,
-            audit_session: None,
-            grant: None,
-            admitted: false,
-            opened_us: 1,
-            told: Told::default(),
-            hung_up_for: None,
-            hung_up: HungUp::default(),
-            closed: false,
-            exempt: false,
-            of_unit: false,
-            background: false,
-            from_unknown: false,
-            struck: false,
-        }
+        let service = "sshd".into();
+        Session { service, opened_us: 1, ..Session::headed_by(leader, "alice".into()) }
     }
 
     #[test]

@@ -194,6 +194,34 @@ pub const EXAMPLES: &[(&str, Example)] = &[
         Example { line: "curfew-server key add", meaning: "The first step to another signing key: it is announced." },
     ),
     (
+        "curfew-server-policy-check",
+        Example {
+            line: "curfew-server policy check policy.cedar --people people.toml",
+            meaning: "Everything that is wrong with it, and what nobody could ever do.",
+        },
+    ),
+    (
+        "curfew-server-policy-diff",
+        Example {
+            line: "curfew-server policy diff old.cedar policy.cedar --cases policy.cases.toml",
+            meaning: "Which policies change, and to which cases the new version says something else.",
+        },
+    ),
+    (
+        "curfew-server-policy-explain",
+        Example {
+            line: "curfew-server policy explain --policy policy.cedar --person alice --group dev --host web-1 --host-labels env=prod --for 1h --sudo",
+            meaning: "Whether alice may ask for that, who has to approve, and which policies say so.",
+        },
+    ),
+    (
+        "curfew-server-policy-test",
+        Example {
+            line: "curfew-server policy test --policy policy.cedar",
+            meaning: "Tries the cases in policy.cases.toml beside it.",
+        },
+    ),
+    (
         "curfew-server-token-create",
         Example {
             line: "curfew-server token create --name web-1 --label env=prod",

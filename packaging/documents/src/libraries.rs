@@ -11,6 +11,21 @@ use std::process::Command;
 /// How the names of files begin in which authors put their terms.
 const TERMS: &[&str] = &["licen", "copying", "copyright", "notice", "unlicense"];
 
+/// Terms of authors who leave them out of what they publish, by how their crates' names begin, from the root of their repository and the head of each file.
+/// The License itself comes with many others.
+const LEFT_OUT: &[(&str, &str)] = &[(
+    "cedar-policy",
+    "Copyright Cedar Contributors\n\n\
+     Licensed under the Apache License, Version 2.0 (the \"License\");\n\
+     you may not use this file except in compliance with the License.\n\
+     You may obtain a copy of the License at\n\n    https://www.apache.org/licenses/LICENSE-2.0\n\n\
+     Unless required by applicable law or agreed to in writing, software\n\
+     distributed under the License is distributed on an \"AS IS\" BASIS,\n\
+     WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.\n\
+     See the License for the specific language governing permissions and\n\
+     limitations under the License.\n",
+)];
+
 /// A library.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Library {
@@ -110,6 +125,10 @@ impl Library {
                     texts.insert(String::from_utf8_lossy(&bytes).into_owned());
                 }
             }
+        }
+        if texts.is_empty() {
+            let left_out = LEFT_OUT.iter().filter(|(begins, _)| self.name.starts_with(begins));
+            texts.extend(left_out.map(|(_, text)| (*text).to_owned()));
         }
         Ok(texts)
     }

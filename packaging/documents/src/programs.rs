@@ -67,7 +67,11 @@ fn server() -> Program {
         name: "curfew-server",
         crates: &["curfew-server"],
         command: curfew_server::command_line(),
-        exits: &[("0", "Done."), ("1", "It failed; standard error says why."), ("2", "It was used wrongly.")],
+        exits: &[
+            ("0", "Done."),
+            ("1", "It failed, or the answer is no; standard error or the output says why."),
+            ("2", "It was used wrongly."),
+        ],
         environment: &[
             ("CURFEW_SERVER_CONFIG", "The configuration, as `--config`."),
             ("CURFEW_SERVER_URL", "The server's URL, as `--url`."),
@@ -80,6 +84,10 @@ fn server() -> Program {
             (
                 "/var/lib/curfew-server/",
                 "The database, unless it is a PostgreSQL; the keys that sign sets; the certificate that `init` makes.",
+            ),
+            (
+                "/usr/share/doc/curfew-server/examples/",
+                "`policy.cedar`, policies to begin with, and `policy.cases.toml`, the cases that hold for them.",
             ),
         ],
         see_also: &["server.toml(5)", "curfew(1)"],

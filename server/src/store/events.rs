@@ -122,12 +122,37 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// How often the log has this of a host today, by the endpoint's clock in UTC.
-    pub(super) async fn times_today(&mut self, host: &str, event: Event, act: Act<'_>) -> Result<i64, StoreError> {
+    /// As [`log`](Self::log), of a host that may fill no log: at most so often a day (UTC), and the last one says that it is. False: the log has had it so
+    /// often today, and is not told.
+    pub(super) async fn log_at_most(
+        &mut self,
+        most_a_day: i64,
+        act: Act<'_>,
+        event: Event,
+        host: &str,
+        mut details: Json,
+    ) -> Result<bool, StoreError> {
         // In words that lead to the index by host alone.
         let sql = "SELECT COUNT(*) AS number FROM admin_log WHERE host = $1 AND time >= $2 AND event || '' = $3";
         let row = self.one(sql, &values![host, act.start_of_day(), event.name()]).await?;
-        row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")
+        let before = row.ok_or_else(|| StoreError::Corrupt("a count".into()))?.int("number")?;
+        if before >= most_a_day {
+            return Ok(false);
+        }
+        if before + 1 == most_a_day {
+            if let Some(details) = details.as_object_mut() {
+                details.insert("most_a_day".into(), most_a_day.into());
+            }
+            let event = event.name();
+            tracing::error!(
+                host,
+                event,
+                most_a_day,
+                "a host has caused this event as often as the log takes it in a day"
+            );
+        }
+        self.log(act, event, About::host(host), details).await?;
+        Ok(true)
     }
 }
 

@@ -7,5 +7,5 @@ use curfew::grant::sudo_command::{Place, SudoCommand};
 fuzz_target!(|input: (Vec<String>, Option<String>)| {
     let (arguments, folder) = input;
     let place = Place { folder: folder.as_deref(), granted: Vec::new() };
-    let _ = SudoCommand::parse(&arguments, &place);
+    let _ = SudoCommand::parse(&arguments).command(&place);
 });

@@ -31,7 +31,10 @@ impl Crate {
         let mut found = Vec::new();
         let mut tests = BTreeSet::new();
         for (path, text) in texts {
-            let module = module_of(path.strip_prefix(&root).unwrap_or_else(|_| panic!("{} is not below {}", path.display(), root.display())));
+            let module = module_of(
+                path.strip_prefix(&root)
+                    .unwrap_or_else(|_| panic!("{} is not below {}", path.display(), root.display())),
+            );
             let tokens = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let mut reader = Reader { library, module: module.clone(), paths: Vec::new(), tests: Vec::new() };
             reader.tokens(tokens);
@@ -60,14 +63,19 @@ impl Crate {
 
     /// The groups of files each of which imports all others of its group, if not at once then by way of them.
     pub fn circles(&self) -> Vec<Vec<String>> {
-        let reach: BTreeMap<&Module, BTreeSet<&Module>> = self.imports.keys().map(|module| (module, self.reachable(module))).collect();
+        let reach: BTreeMap<&Module, BTreeSet<&Module>> =
+            self.imports.keys().map(|module| (module, self.reachable(module))).collect();
         let mut seen = BTreeSet::new();
         let mut circles = Vec::new();
         for (module, reached) in &reach {
             if !reached.contains(*module) || !seen.insert(*module) {
                 continue;
             }
-            let circle: Vec<&Module> = reached.iter().copied().filter(|other| reach.get(other).is_some_and(|back| back.contains(*module))).collect();
+            let circle: Vec<&Module> = reached
+                .iter()
+                .copied()
+                .filter(|other| reach.get(other).is_some_and(|back| back.contains(*module)))
+                .collect();
             seen.extend(circle.iter().copied());
             circles.push(circle.into_iter().map(|module| self.file(module)).collect());
         }
@@ -88,14 +96,18 @@ impl Crate {
 
 /// Adds the Rust files below `folder`, by their paths in the repository.
 pub fn read_folder(repository: &Path, folder: &Path, texts: &mut BTreeMap<PathBuf, String>) {
-    let entries = std::fs::read_dir(repository.join(folder)).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        std::fs::read_dir(repository.join(folder)).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let entry = entry.expect("a folder's entry is readable");
         let path = folder.join(entry.file_name());
         if entry.file_type().expect("an entry has a type").is_dir() {
             read_folder(repository, &path, texts);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            texts.insert(path.clone(), std::fs::read_to_string(entry.path()).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+            texts.insert(
+                path.clone(),
+                std::fs::read_to_string(entry.path()).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            );
         }
     }
 }
@@ -130,7 +142,9 @@ impl Reader<'_> {
         let mut at = 0;
         while let Some(token) = tokens.get(at) {
             at = match token {
-                TokenTree::Punct(punct) if punct.as_char() == '#' && is_for_tests(tokens.get(at + 1)) => self.skip_item(&tokens, at + 2),
+                TokenTree::Punct(punct) if punct.as_char() == '#' && is_for_tests(tokens.get(at + 1)) => {
+                    self.skip_item(&tokens, at + 2)
+                }
                 TokenTree::Ident(word) if word == "mod" => self.inline_module(&tokens, at),
                 TokenTree::Ident(_) => self.path_from(&tokens, at),
                 TokenTree::Group(group) => {
@@ -162,7 +176,8 @@ impl Reader<'_> {
     }
 
     fn inline_module(&mut self, tokens: &[TokenTree], at: usize) -> usize {
-        let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) = (tokens.get(at + 1), tokens.get(at + 2)) else {
+        let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) = (tokens.get(at + 1), tokens.get(at + 2))
+        else {
             return at + 1;
         };
         self.module.push(name.to_string());
@@ -182,7 +197,9 @@ impl Reader<'_> {
             _ => return at + 1,
         };
         let mut next = at + 1;
-        while is_path_separator(tokens, next) && matches!(tokens.get(next + 2), Some(TokenTree::Ident(word)) if word == "super") {
+        while is_path_separator(tokens, next)
+            && matches!(tokens.get(next + 2), Some(TokenTree::Ident(word)) if word == "super")
+        {
             head.pop();
             next += 3;
         }
@@ -206,7 +223,8 @@ impl Reader<'_> {
             }
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
                 let branches: Vec<TokenTree> = group.stream().into_iter().collect();
-                for branch in branches.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',')) {
+                for branch in branches.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ','))
+                {
                     self.tree(branch, 0, path.clone());
                 }
                 at + 1
@@ -227,7 +245,9 @@ fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
 fn is_for_tests(attribute: Option<&TokenTree>) -> bool {
     let Some(TokenTree::Group(attribute)) = attribute else { return false };
     let words: Vec<String> = words(attribute.stream());
-    words.first().is_some_and(|word| word == "cfg") && words.iter().any(|word| word == "test") && !words.iter().any(|word| word == "not")
+    words.first().is_some_and(|word| word == "cfg")
+        && words.iter().any(|word| word == "test")
+        && !words.iter().any(|word| word == "not")
 }
 
 fn words(tokens: TokenStream) -> Vec<String> {

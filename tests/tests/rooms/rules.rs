@@ -49,9 +49,10 @@ pub const RULES: [Rules; 3] = [
             identity: base store
             access: base store identity
             maintenance: base store sets
+            policy:
             http: base store sets identity access
             init: base store sets
-            cli: base store sets http init serve
+            cli: base store sets policy http init serve
             serve: base store sets identity access maintenance http init
             bin: base cli
         ",

@@ -198,10 +198,7 @@ pub(super) async fn list(
     Params(query): Params<GrantQuery>,
 ) -> Result<Json<GrantList>, Refusal> {
     let (limit, now) = (paging::limit(query.limit)?, Timestamp::now());
-    let host = match query.host {
-        Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
-        None => None,
-    };
+    let host = paging::host(&app.store, query.host.as_ref()).await?;
     let (user, after) = (query.user.map(Into::into), query.after.map(Into::into));
     let filter = GrantFilter { host, user, state: query.state, after, limit };
     let rows = app.store.grants(&filter, now).await?;

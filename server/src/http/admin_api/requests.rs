@@ -13,7 +13,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use curfew_protocol::grant::Text;
-use curfew_protocol::host_api::ProblemKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -121,12 +120,8 @@ pub(super) async fn list(
     Params(query): Params<RequestQuery>,
 ) -> Result<Json<RequestList>, Refusal> {
     let limit = paging::limit(query.limit)?;
-    let after = query.after.map(|after| after.parse()).transpose();
-    let after = after.map_err(|problem: String| Refusal::new(ProblemKind::BadRequest, problem))?;
-    let host = match query.host {
-        Some(host) => Some(app.store.find_host(host.as_str()).await?.id),
-        None => None,
-    };
+    let after = paging::after(query.after.as_deref())?;
+    let host = paging::host(&app.store, query.host.as_ref()).await?;
     let filter = RequestFilter { state: query.state, host, user: query.user.map(Into::into), after, limit };
     let rows = app.store.requests(&filter).await?;
     let next = paging::next(&rows, limit, |row| row.cursor().to_string());

@@ -1,7 +1,7 @@
 //! New series: a host that has shipped another one before has lost its spool. So the log has each; and that no host fills it, there are only so many a day.
 
 use super::super::db::{Tx, values};
-use super::super::events::{About, Event};
+use super::super::events::Event;
 use super::{Batch, NotStored};
 use crate::actor::Act;
 use serde_json::json;
@@ -16,15 +16,9 @@ pub(super) async fn began(tx: &mut Tx<'_>, batch: &Batch<'_>, act: Act<'_>) -> R
     if tx.one(sql, &values![host, batch.series]).await?.is_none() {
         return Ok(());
     }
-    let today = tx.times_today(host, Event::AuditSeriesBegan, act).await?;
-    if today >= MOST_A_DAY {
+    let details = json!({"series": batch.series});
+    if !tx.log_at_most(MOST_A_DAY, act, Event::AuditSeriesBegan, host, details).await? {
         return Err(NotStored::Series);
     }
-    let mut details = json!({"series": batch.series});
-    if today + 1 == MOST_A_DAY {
-        details = json!({"series": batch.series, "most_a_day": MOST_A_DAY});
-        tracing::error!(host, most = MOST_A_DAY, "a host has begun all the series of audit that it may begin today");
-    }
-    tx.log(act, Event::AuditSeriesBegan, About::host(host), details).await?;
     Ok(())
 }

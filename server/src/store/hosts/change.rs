@@ -76,27 +76,17 @@ impl Store {
             }
             return Err(ChangeError::Conflict("another host has this key; make a new one".into()));
         }
-        let act = Act { admin: "", now };
-        let today = tx.times_today(id.as_str(), Event::HostKeyChanged, act).await?;
-        if today >= MOST_KEYS_A_DAY {
-            return Err(ChangeError::TooMany(format!(
-                "the host has changed its key {MOST_KEYS_A_DAY} times today (UTC), the most that it may; the one that it has stays good"
-            )));
-        }
         let sql = "UPDATE hosts SET key_x = $3, changed = $4 WHERE id = $1 AND key_x = $2 AND removed_at IS NULL";
         let stamp = tx.stamp().await?;
         let changed = tx.run(sql, &values![id.as_str(), old_x, new_x, stamp]).await? == 1;
         if changed {
-            let mut details = json!({"old": old.kid(), "new": new.kid()});
-            if today + 1 == MOST_KEYS_A_DAY {
-                details = json!({"old": old.kid(), "new": new.kid(), "most_a_day": MOST_KEYS_A_DAY});
-                tracing::error!(
-                    host = id.as_str(),
-                    most = MOST_KEYS_A_DAY,
-                    "a host has changed its key as often as it may today"
-                );
+            let (act, details) = (Act { admin: "", now }, json!({"old": old.kid(), "new": new.kid()}));
+            if !tx.log_at_most(MOST_KEYS_A_DAY, act, Event::HostKeyChanged, id.as_str(), details).await? {
+                // Nothing is committed.
+                return Err(ChangeError::TooMany(format!(
+                    "the host has changed its key {MOST_KEYS_A_DAY} times today (UTC), the most that it may; the one that it has stays good"
+                )));
             }
-            tx.log(act, Event::HostKeyChanged, About::host(id.as_str()), details).await?;
         }
         tx.commit().await?;
         Ok(changed)

@@ -134,7 +134,12 @@ impl Fleet {
                 aim("the same beside other grants", waves.beside_others, most, "ms"),
                 aim("all hosts beside a few, times their number", waves.all / waves.few / growth, 1.0, ""),
                 aim("two revocations in a row beside one", waves.two / waves.all, 1.2, ""),
-                aim("a grant by labels beside all others, times the first ones", waves.granted[1] / waves.granted[0], 1.5, ""),
+                aim(
+                    "a grant by labels beside all others, times the first ones",
+                    waves.granted[1] / waves.granted[0],
+                    1.5,
+                    "",
+                ),
             ]);
         }
         let [first, last] = self.trail.rates;
